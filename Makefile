@@ -1,0 +1,41 @@
+# `make run` brings everything up on this machine; `make test` tests everything. Both install what
+# is missing, or print the line that would.
+
+SOURCES = CommandLine Services Shared Tests Package.swift
+
+.PHONY: help run test soak lint format bench clean
+
+help:
+	@echo "make run      everything up on a private PostgreSQL, with simulated shoppers, until Ctrl-C"
+	@echo "make test     every test, against a private PostgreSQL, a real SMTP server and the real SDK"
+	@echo "make soak     the same for longer: services away for a minute, more kills, more cases"
+	@echo "make lint     check the formatting of every Swift source"
+	@echo "make format   format every Swift source"
+	@echo "make bench    measure the import of real orders, and event to mail"
+	@echo "make clean    stop and remove .martlet/ (all local data!) and the build"
+
+run:
+	@scripts/run.sh
+
+test:
+	@scripts/test.sh
+
+soak:
+	@MARTLET_STOP_SECONDS=60 MARTLET_STOP_RATE=150 MARTLET_KILLS=4 MARTLET_SCHEMATHESIS_EXAMPLES=100 scripts/test.sh
+
+lint:
+	@swift format lint --strict --parallel --recursive $(SOURCES)
+	@for script in scripts/*.sh .ci/run; do sh -n $$script 2>/dev/null || bash -n $$script || exit 1; done
+	@echo "lint: nothing to say"
+
+format:
+	@swift format format --in-place --parallel --recursive $(SOURCES)
+
+bench:
+	@scripts/bench.sh
+
+clean:
+	@if [ -d .martlet/postgres ]; then scripts/postgres.sh remove .martlet/postgres; fi
+	@if [ -d .martlet/test/postgres ]; then scripts/postgres.sh remove .martlet/test/postgres; fi
+	@if [ -d .martlet/bench/postgres ]; then scripts/postgres.sh remove .martlet/bench/postgres; fi
+	rm -rf .martlet .build

@@ -1,0 +1,169 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The target graph is the architecture: Server → Domain → Models; Server → Clients, ProfileStore →
+// ServiceKit → Streams → Postgres → Models. A service never imports another service's Server.
+
+let house: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+/// `MARTLET_TESTS=Identity,Streams swift test` builds the named tests alone, with the services they are of.
+let wanted = Context.environment["MARTLET_TESTS"].map { Set($0.split(separator: ",").map(String.init)) }
+func isWanted(_ name: String) -> Bool { wanted?.contains(name) ?? true }
+
+let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func shared(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+    .target(
+        name: name, dependencies: dependencies, path: "Shared/\(name)", resources: resources,
+        swiftSettings: house)
+}
+
+/// What every service's Server target stands on.
+let server: [Target.Dependency] = [
+    "Models", "Postgres", "Streams", "ServiceKit", "ProfileStore", "Clients",
+    logging, metrics, hummingbird, httpTypes, nioCore, lifecycle,
+]
+
+/// The two targets of a service: a pure Domain, and the executable around it.
+func service(
+    _ name: String, domain: [Target.Dependency] = [], server extra: [Target.Dependency] = []
+) -> [Target] {
+    [
+        .target(
+            name: "\(name)Domain", dependencies: ["Models"] + domain, path: "Services/\(name)/Domain",
+            swiftSettings: house),
+        .executableTarget(
+            name: "\(name)Server", dependencies: [.target(name: "\(name)Domain")] + server + extra,
+            path: "Services/\(name)/Server", resources: [.embedInCode("Migrations")],
+            swiftSettings: house),
+    ]
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target? {
+    guard isWanted(name) else { return nil }
+    return .testTarget(
+        name: "\(name)Tests", dependencies: dependencies + ["TestSupport"], path: "Tests/\(name)Tests",
+        resources: resources, swiftSettings: house)
+}
+
+func serviceTests(_ name: String, _ extra: [Target.Dependency] = []) -> Target? {
+    tests(name, [.target(name: "\(name)Domain"), .target(name: "\(name)Server")] + server + extra)
+}
+
+let sharedTargets: [Target] = [
+    .systemLibrary(
+        name: "CPostgres", path: "Shared/CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    .systemLibrary(
+        name: "CCurl", path: "Shared/CCurl", pkgConfig: "libcurl",
+        providers: [.apt(["libcurl4-openssl-dev"])]),
+    shared("Models", []),
+    shared("Postgres", ["CPostgres", "Models", logging]),
+    shared(
+        "Streams", ["Models", "Postgres", logging, metrics, asyncHTTPClient, nioCore, nioHTTP1, lifecycle]),
+    shared(
+        "ServiceKit",
+        [
+            "Models", "Postgres", "Streams", logging, metrics, hummingbird, httpTypes, nioCore, nioHTTP1,
+            systemPackage, .product(name: "CoreMetrics", package: "swift-metrics"), asyncHTTPClient,
+            lifecycle, unixSignals, configuration, crypto,
+        ],
+        resources: [.embedInCode("Migrations")]),
+    shared("ProfileStore", ["Models", "Postgres", crypto]),
+    shared("Clients", ["Models", "ServiceKit", asyncHTTPClient, nioCore]),
+    shared(
+        "TestSupport",
+        [
+            "Models", "Postgres", "Streams", "ServiceKit", logging, hummingbird, asyncHTTPClient, nioCore,
+            nioHTTP1, httpTypes, lifecycle, yams,
+        ]),
+]
+
+/// The services in the order of the picture in the README, with what their Server needs beyond the rest.
+let services: [(name: String, server: [Target.Dependency])] = [
+    ("Ingestion", [crypto]),
+    ("Identity", [crypto]),
+    ("Consent", [crypto]),
+    ("Segmentation", []),
+    ("Recommendation", []),
+    ("Journeys", [yams, crypto]),
+    ("Delivery", ["CCurl", crypto]),
+].filter { isWanted($0.0) }
+
+let commandLine = Target.executableTarget(
+    name: "CommandLine",
+    dependencies: [
+        "Models", "Postgres", "Streams", "ServiceKit", "Clients", argumentParser, yams, logging, crypto,
+        asyncHTTPClient, nioCore, nioHTTP1,
+    ],
+    path: "CommandLine", swiftSettings: house)
+
+let testTargets: [Target] = [
+    tests("Models", ["Models"]),
+    tests("Postgres", ["Models", "Postgres", logging]),
+    tests("Streams", ["Models", "Postgres", "Streams", logging, asyncHTTPClient, lifecycle]),
+    tests(
+        "ServiceKit",
+        [
+            "Models", "Postgres", "Streams", "ServiceKit", logging, hummingbird, httpTypes, asyncHTTPClient,
+            crypto,
+        ]),
+    tests("ProfileStore", ["Models", "Postgres", "ProfileStore", crypto]),
+    serviceTests("Ingestion"),
+    serviceTests("Identity"),
+    serviceTests("Consent"),
+    serviceTests("Segmentation"),
+    serviceTests("Recommendation"),
+    serviceTests("Journeys", [yams]),
+    serviceTests("Delivery", [yams]),
+    tests(
+        "CommandLine",
+        [
+            "CommandLine", "Models", "Postgres", "ServiceKit", "Clients", yams, asyncHTTPClient, nioCore,
+            logging,
+        ]),
+].compactMap { $0 }
+
+let package = Package(
+    name: "martlet",
+    products: services.map { service in
+        .executable(name: "martlet-\(service.name.lowercased())", targets: ["\(service.name)Server"])
+    } + (isWanted("CommandLine") ? [.executable(name: "martlet", targets: ["CommandLine"])] : []),
+    dependencies: [
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    ],
+    targets: sharedTargets + services.flatMap { service($0.name, server: $0.server) }
+        + (isWanted("CommandLine") ? [commandLine] : []) + testTargets
+)

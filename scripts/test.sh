@@ -1,0 +1,53 @@
+#!/bin/bash
+# `make test`: everything. A private PostgreSQL under .martlet/test, the Swift tests, then the Python
+# suites under Tests/ against the real executables. Stops what it started, whatever happens.
+#
+#   scripts/test.sh --filter NAME     only Swift tests whose name matches
+#   MARTLET_SKIP_PYTHON=1             leave the Python suites out
+set -euo pipefail
+cd "$(dirname "$0")/.."
+started=$(date +%s)
+
+scripts/prerequisites.sh
+scripts/venv.sh
+stop() { scripts/postgres.sh stop .martlet/test/postgres > /dev/null || true; }
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+scripts/postgres.sh start .martlet/test/postgres
+
+export MARTLET_TEST_DATABASE_URL=$(cat .martlet/test/postgres/url)
+export MARTLET_TEST_POSTGRES=$PWD/.martlet/test/postgres
+export MARTLET_TEST_PYTHON=$PWD/.martlet/venv/bin/python
+
+step() { printf '\n== %s\n' "$1"; }
+failed=()
+
+step "building"
+swift build --build-tests
+export MARTLET_BIN_DIRECTORY=$(swift build --show-bin-path)
+
+step "Swift tests"
+# A few at a time: each brings up services and databases of its own, and all at once would time each other out.
+export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${MARTLET_TEST_WIDTH:-4}
+swift test --skip-build --disable-xctest "$@" || failed+=("Swift tests")
+
+if [ -z "${MARTLET_SKIP_PYTHON:-}" ]; then
+    suites=()
+    for suite in Tests/EndToEnd Tests/Conformance; do
+        if compgen -G "$suite/test_*.py" > /dev/null; then suites+=("$suite"); fi
+    done
+    if [ ${#suites[@]} -gt 0 ]; then
+        step "Python suites: ${suites[*]}"
+        "$MARTLET_TEST_PYTHON" -m pytest -p no:cacheprovider --color=no -ra --durations=5 "${suites[@]}" \
+            || failed+=("Python suites")
+    fi
+fi
+
+took=$(( $(date +%s) - started ))
+if [ ${#failed[@]} -eq 0 ]; then
+    printf '\n== make test: all passed, in %d s\n' "$took"
+else
+    printf '\n== make test: FAILED: %s, after %d s\n' "$(IFS=,; echo "${failed[*]}")" "$took"
+    exit 1
+fi
