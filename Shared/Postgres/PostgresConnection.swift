@@ -1,0 +1,338 @@
+import CPostgres
+import Glibc
+
+/// What statements run on: a pool (each on its own), a connection, or a transaction.
+package protocol PostgresSession: Sendable {
+    /// Runs a statement and returns its rows.
+    func query(_ sql: SQL) async throws -> [PostgresRow]
+    /// Runs a statement and returns how many rows it touched.
+    @discardableResult
+    func execute(_ sql: SQL) async throws -> Int
+}
+
+/// One connection: an actor on a thread of its own while libpq blocks. Statements are prepared once per connection
+/// and distinct text.
+package actor PostgresConnection: PostgresSession {
+    private static let statementLimit = 200
+
+    private struct Prepared {
+        var name: String
+        var lastUse: UInt64
+    }
+
+    private let executor: ConnectionExecutor
+    nonisolated let handle: ConnectionHandle
+    nonisolated let control: ConnectionControl
+    private var statements: [String: Prepared] = [:]
+    private var uses: UInt64 = 0
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+        executor.asUnownedSerialExecutor()
+    }
+
+    private init(executor: ConnectionExecutor, handle: ConnectionHandle) {
+        self.executor = executor
+        self.handle = handle
+        control = ConnectionControl(handle)
+    }
+
+    /// Connects. Most callers want a pool instead.
+    package static func open(_ settings: PostgresSettings) async throws -> PostgresConnection {
+        let executor = ConnectionExecutor()
+        let handle = try await executor.run { try ConnectionHandle(settings) }
+        return PostgresConnection(executor: executor, handle: handle)
+    }
+
+    /// Connects, runs a script and disconnects, on this thread, which it blocks: for where nothing can be awaited.
+    package static func runBlocking(_ text: String, settings: PostgresSettings) throws(PostgresError) {
+        let handle = try ConnectionHandle(settings)
+        let result = PostgresResult(try handle.execute(text))
+        switch PQresultStatus(result.raw) {
+        case PGRES_COMMAND_OK, PGRES_TUPLES_OK: return
+        default: throw .server(PostgresServerError(result.raw))
+        }
+    }
+
+    /// Runs a statement and returns its rows. Cancelling the task cancels the statement on the server.
+    package nonisolated func query(_ sql: SQL) async throws -> [PostgresRow] {
+        try await cancellable { try await self.run(sql) }.rows
+    }
+
+    /// Runs a statement and returns how many rows it touched.
+    @discardableResult
+    package nonisolated func execute(_ sql: SQL) async throws -> Int {
+        try await cancellable { try await self.run(sql) }.affected
+    }
+
+    /// Runs statements in one round trip and returns the rows of each. Outside a transaction they are one by
+    /// themselves: if one fails, none takes effect, and its error is thrown.
+    @discardableResult
+    package nonisolated func pipeline(_ statements: [SQL]) async throws -> [[PostgresRow]] {
+        if statements.isEmpty { return [] }
+        return try await cancellable { try await self.runPipeline(statements) }.map(\.rows)
+    }
+
+    /// Runs a script of several statements without parameters, as one transaction unless it says otherwise.
+    package nonisolated func script(_ text: String) async throws {
+        try await cancellable { try await self.runScript(text) }
+    }
+
+    /// Sends a notification to listeners of `channel`; inside a transaction it goes out with the commit.
+    package nonisolated func notify(_ channel: String, payload: String = "") async throws {
+        try await execute("SELECT pg_notify(\(channel), \(payload))")
+    }
+
+    /// Runs work that the task's cancellation turns into a cancel request to the server.
+    nonisolated func cancellable<T: Sendable>(_ work: () async throws -> T) async throws -> T {
+        try Task.checkCancellation()
+        return try await withTaskCancellationHandler {
+            try await work()
+        } onCancel: {
+            control.cancel()
+        }
+    }
+
+    /// Whether the connection is good for another caller. A server says nothing to an idle session unless it ends
+    /// it or its settings were reloaded; both are reason enough for a new one.
+    nonisolated var isAlive: Bool {
+        if control.isBroken { return false }
+        var descriptor = pollfd(fd: handle.socket, events: Int16(POLLIN), revents: 0)
+        if poll(&descriptor, 1, 0) == 0 { return true }
+        control.markBroken()
+        return false
+    }
+
+    // MARK: - On the executor
+
+    /// BEGIN, COMMIT and ROLLBACK, which a cancelled task must run as well.
+    func runControl(_ sql: SQL) throws -> PostgresResult {
+        try tracked(isCancellable: false) { try execute(prepared: sql) }
+    }
+
+    func run(_ sql: SQL) throws -> PostgresResult {
+        try tracked { try execute(prepared: sql) }
+    }
+
+    private func runScript(_ text: String) throws {
+        guard !text.utf8.contains(0) else { throw PostgresError.unencodable("a script holds a NUL byte") }
+        try tracked { _ = try checked(PQexec(handle.raw, text)) }
+    }
+
+    /// Brackets libpq work: a cancel request reaches it and nothing else, and its end records the connection's state.
+    func tracked<T>(isCancellable: Bool = true, _ work: () throws -> T) throws -> T {
+        if control.isBroken { throw PostgresError.connectionLost("it was broken before") }
+        if isCancellable {
+            control.begin()
+            // A cancellation that came before `begin` found nothing to cancel.
+            if Task.isCancelled {
+                _ = control.end(isBroken: false, isIdle: PQtransactionStatus(handle.raw) == PQTRANS_IDLE)
+                throw CancellationError()
+            }
+        }
+        let outcome = Result(catching: work)
+        let wasCancelled = control.end(
+            isBroken: PQstatus(handle.raw) != CONNECTION_OK,
+            isIdle: PQtransactionStatus(handle.raw) == PQTRANS_IDLE)
+        switch outcome {
+        case .success(let value):
+            // The server may still deliver the cancel request to whatever runs next.
+            if wasCancelled { control.markBroken() }
+            trimStatements()
+            return value
+        case .failure(PostgresError.server(let error)) where error.sqlState == "57014":
+            if wasCancelled { throw CancellationError() }
+            throw PostgresError.timeout
+        case .failure(let error):
+            if wasCancelled { control.markBroken() }
+            if case PostgresError.server(let server) = error, server.needsNewPlan { forgetStatements() }
+            throw error
+        }
+    }
+
+    private func execute(prepared sql: SQL) throws -> PostgresResult {
+        let (text, parameters) = sql.rendered()
+        let values = try ParameterBuffer(parameters)
+        let name = try prepare(text)
+        return try checked(
+            values.withPointers { PQexecPrepared(handle.raw, name, values.count, $0, nil, nil, 0) })
+    }
+
+    private func prepare(_ text: String) throws -> String {
+        uses += 1
+        if let name = statements[text]?.name {
+            statements[text]?.lastUse = uses
+            return name
+        }
+        guard !text.utf8.contains(0) else { throw PostgresError.unencodable("a statement holds a NUL byte") }
+        let name = "s\(uses)"
+        _ = try checked(PQprepare(handle.raw, name, text, 0, nil))
+        statements[text] = Prepared(name: name, lastUse: uses)
+        return name
+    }
+
+    /// Drops the statements that were not used for longest, when there are too many.
+    private func trimStatements() {
+        while statements.count > Self.statementLimit,
+            let oldest = statements.min(by: { $0.value.lastUse < $1.value.lastUse })
+        {
+            guard PQtransactionStatus(handle.raw) != PQTRANS_INERROR else { return }
+            PQclear(PQexec(handle.raw, "DEALLOCATE \(oldest.value.name)"))
+            statements[oldest.key] = nil
+        }
+    }
+
+    private func forgetStatements() {
+        statements = [:]
+        if PQtransactionStatus(handle.raw) == PQTRANS_IDLE { PQclear(PQexec(handle.raw, "DEALLOCATE ALL")) }
+    }
+
+    /// Turns an error result into a typed error.
+    func checked(_ raw: OpaquePointer?) throws(PostgresError) -> PostgresResult {
+        guard let raw else { throw .connectionLost(handle.lastError) }
+        let result = PostgresResult(raw)
+        if let error = failure(of: result) { throw error }
+        return result
+    }
+
+    private func failure(of result: PostgresResult) -> PostgresError? {
+        switch PQresultStatus(result.raw) {
+        case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_COPY_IN, PGRES_PIPELINE_SYNC, PGRES_EMPTY_QUERY:
+            return nil
+        default: break
+        }
+        let error = PostgresServerError(result.raw)
+        if PQstatus(handle.raw) != CONNECTION_OK || error.sqlState.isEmpty {
+            return .connectionLost(error.message.isEmpty ? handle.lastError : error.message.firstLine)
+        }
+        return .server(error)
+    }
+
+    // MARK: - Pipeline
+
+    private func runPipeline(_ batch: [SQL]) throws -> [PostgresResult] {
+        try tracked {
+            let commands = try batch.map { sql in
+                let (text, parameters) = sql.rendered()
+                return (text: text, values: try ParameterBuffer(parameters))
+            }
+            guard PQenterPipelineMode(handle.raw) == 1 else {
+                throw PostgresError.connectionLost(handle.lastError)
+            }
+            defer {
+                // Fails only if results are left unread, and then the connection is of no use any more.
+                if PQexitPipelineMode(handle.raw) != 1 { control.markBroken() }
+            }
+            return try sendPipeline(commands)
+        }
+    }
+
+    private func sendPipeline(
+        _ commands: [(text: String, values: ParameterBuffer)]
+    ) throws -> [PostgresResult] {
+        enum Expected {
+            case prepare(text: String)
+            case result
+        }
+        var expected: [Expected] = []
+        for command in commands {
+            uses += 1
+            let name: String
+            if let known = statements[command.text]?.name {
+                name = known
+            } else {
+                guard !command.text.utf8.contains(0) else {
+                    throw PostgresError.unencodable("a statement holds a NUL byte")
+                }
+                name = "s\(uses)"
+                guard PQsendPrepare(handle.raw, name, command.text, 0, nil) == 1 else {
+                    throw PostgresError.connectionLost(handle.lastError)
+                }
+                statements[command.text] = Prepared(name: name, lastUse: uses)
+                expected.append(.prepare(text: command.text))
+            }
+            statements[command.text]?.lastUse = uses
+            let sent = command.values.withPointers {
+                PQsendQueryPrepared(handle.raw, name, command.values.count, $0, nil, nil, 0)
+            }
+            guard sent == 1 else { throw PostgresError.connectionLost(handle.lastError) }
+            expected.append(.result)
+        }
+        guard PQpipelineSync(handle.raw) == 1 else { throw PostgresError.connectionLost(handle.lastError) }
+
+        var results: [PostgresResult] = []
+        var firstFailure: PostgresError?
+        for item in expected {
+            // Each command's results end with a NULL.
+            guard let raw = PQgetResult(handle.raw) else {
+                throw PostgresError.connectionLost(handle.lastError)
+            }
+            let result = PostgresResult(raw)
+            while let more = PQgetResult(handle.raw) { PQclear(more) }
+            let wasSkipped = PQresultStatus(raw) == PGRES_PIPELINE_ABORTED
+            let failure = wasSkipped ? nil : failure(of: result)
+            firstFailure = firstFailure ?? failure
+            switch item {
+            case .prepare(let text): if wasSkipped || failure != nil { statements[text] = nil }
+            case .result: results.append(result)
+            }
+            if case .connectionLost = failure { break }
+        }
+        if let sync = PQgetResult(handle.raw) { PQclear(sync) }
+        if let firstFailure { throw firstFailure }
+        return results
+    }
+}
+
+/// Parameter values laid out as the C strings that libpq wants.
+struct ParameterBuffer {
+    private var bytes: [UInt8] = []
+    private var offsets: [Int?] = []
+
+    var count: Int32 { Int32(offsets.count) }
+
+    init(_ parameters: [String?]) throws(PostgresError) {
+        guard parameters.count <= Int(UInt16.max) else {
+            throw .unencodable("a statement takes at most 65535 parameters; bind arrays instead")
+        }
+        bytes.reserveCapacity(parameters.reduce(0) { $0 + ($1?.utf8.count ?? 0) + 1 })
+        for (index, parameter) in parameters.enumerated() {
+            guard let parameter else {
+                offsets.append(nil)
+                continue
+            }
+            let start = bytes.count
+            bytes.append(contentsOf: parameter.utf8)
+            guard !bytes[start...].contains(0) else {
+                throw .unencodable("parameter $\(index + 1) holds a NUL byte")
+            }
+            bytes.append(0)
+            offsets.append(start)
+        }
+    }
+
+    func withPointers<R>(_ body: (UnsafePointer<UnsafePointer<CChar>?>?) -> R) -> R {
+        bytes.withUnsafeBytes { buffer in
+            let base = buffer.baseAddress?.assumingMemoryBound(to: CChar.self)
+            let pointers: [UnsafePointer<CChar>?] = offsets.map { offset in
+                guard let offset, let base else { return nil }
+                return base + offset
+            }
+            return pointers.withUnsafeBufferPointer { body($0.baseAddress) }
+        }
+    }
+}
+
+extension PostgresServerError {
+    init(_ raw: OpaquePointer) {
+        func field(_ code: Int32) -> String? {
+            PQresultErrorField(raw, code).map { String(cString: $0) }
+        }
+        // The codes are C macros over character constants (PG_DIAG_SQLSTATE 'C', …).
+        func field(_ code: Character) -> String? { field(Int32(code.asciiValue ?? 0)) }
+        self.init(
+            sqlState: field("C") ?? "", severity: field("V") ?? "", message: field("M") ?? "",
+            detail: field("D"), hint: field("H"), constraint: field("n"), schema: field("s"),
+            table: field("t"), column: field("c"), position: field("P").flatMap { Int($0) },
+            sourceFunction: field("R"))
+    }
+}

@@ -1,0 +1,65 @@
+package import FoundationEssentials
+package import Models
+package import Postgres
+
+/// What a person has decided about a purpose.
+package struct StoredConsent: Hashable, Sendable {
+    /// The profile under which the decision is kept.
+    package var profileID: ProfileID
+    package var purpose: String
+    package var state: ConsentChange.State
+    package var at: Instant
+    /// The entry in the ledger that proves it.
+    package var ledgerEntry: UUID
+}
+
+extension ProfileStore {
+    /// A person's decision about a purpose, with its row locked until the transaction ends, so that a
+    /// withdrawal comes either before the effect, and is seen, or after it. Of several profiles of the person
+    /// the latest decision holds; on a tie the withdrawal.
+    package func lockConsent(
+        of person: Person, purpose: String, in transaction: PostgresTransaction
+    ) async throws -> StoredConsent? {
+        let rows = try await transaction.query(
+            """
+            SELECT c.profile_id, c.purpose, c.state, c.at, c.ledger_entry
+            FROM profiles.consent_state c
+            WHERE (c.shard, c.profile_id) IN (
+                    SELECT * FROM unnest(\(person.memberIDs.map { Shard($0) })::smallint[],
+                                         \(person.memberIDs)::uuid[]))
+                AND c.purpose = \(purpose)
+            ORDER BY c.shard, c.profile_id
+            FOR SHARE OF c
+            """)
+        return try rows.map(Self.consent).max { Self.yields($0, to: $1) }
+    }
+
+    /// All decisions of a person, by purpose.
+    package func consents(
+        of person: Person, in session: some PostgresSession
+    ) async throws -> [String: StoredConsent] {
+        let rows = try await session.query(
+            """
+            SELECT c.profile_id, c.purpose, c.state, c.at, c.ledger_entry
+            FROM unnest(\(person.memberIDs.map { Shard($0) })::smallint[], \(person.memberIDs)::uuid[])
+                 AS w (shard, id)
+            JOIN profiles.consent_state c ON c.shard = w.shard AND c.profile_id = w.id
+            """)
+        return Dictionary(try rows.map(Self.consent).map { ($0.purpose, $0) }) { left, right in
+            Self.yields(left, to: right) ? right : left
+        }
+    }
+
+    private static func consent(_ row: PostgresRow) throws -> StoredConsent {
+        let state: String = try row.get("state")
+        return StoredConsent(
+            profileID: try row.get("profile_id"), purpose: try row.get("purpose"),
+            // Whatever isn't known to be a grant must not be taken for one.
+            state: ConsentChange.State(rawValue: state) ?? .withdrawn, at: try row.get("at"),
+            ledgerEntry: try row.get("ledger_entry"))
+    }
+
+    private static func yields(_ left: StoredConsent, to right: StoredConsent) -> Bool {
+        left.at != right.at ? left.at < right.at : left.state == .granted && right.state == .withdrawn
+    }
+}

@@ -1,0 +1,49 @@
+package import Models
+
+/// What an API key may do. `admin` implies all others.
+package enum Scope: String, CaseIterable, Sendable, Hashable {
+    case profilesRead = "profiles:read"
+    case profilesWrite = "profiles:write"
+    case consentRead = "consent:read"
+    case consentWrite = "consent:write"
+    case privacyRead = "privacy:read"
+    case privacyWrite = "privacy:write"
+    case segmentsRead = "segments:read"
+    case segmentsWrite = "segments:write"
+    case catalogRead = "catalog:read"
+    case catalogWrite = "catalog:write"
+    case recommendationsRead = "recommendations:read"
+    case journeysRead = "journeys:read"
+    case journeysWrite = "journeys:write"
+    case deliveryRead = "delivery:read"
+    case deliveryWrite = "delivery:write"
+    case sourcesRead = "sources:read"
+    case sourcesWrite = "sources:write"
+    case streamsRead = "streams:read"
+    case admin
+}
+
+/// Who is calling.
+package enum Caller: Sendable, Hashable {
+    case anonymous
+    case apiKey(APIKeyID, scopes: Set<Scope>)
+    case service(ServiceName)
+
+    /// Services may do everything; a key what its scopes say.
+    package func may(_ scope: Scope) -> Bool {
+        switch self {
+        case .anonymous: false
+        case .service: true
+        case .apiKey(_, let scopes): scopes.contains(scope) || scopes.contains(.admin)
+        }
+    }
+}
+
+/// What a route asks of its caller.
+package enum Access: Sendable, Hashable {
+    /// Anybody: collecting (which checks write keys itself), tracking links, unsubscribing.
+    case open
+    case scope(Scope)
+    /// Another service of the installation alone.
+    case service
+}

@@ -1,0 +1,256 @@
+package import Logging
+import Metrics
+package import Models
+package import Postgres
+import ServiceLifecycle
+
+/// Some consecutive records of one or more shards, in ascending offset per shard, to be taken in one transaction.
+package struct StreamBatch: Sendable {
+    package let records: [StreamRecord]
+    /// The installation's time when the batch is processed.
+    package let now: Instant
+
+    package init(records: [StreamRecord], now: Instant) {
+        self.records = records
+        self.now = now
+    }
+}
+
+/// Reads a stream and lets each record take effect exactly once.
+///
+/// The effects and the checkpoint are one transaction. Whatever is killed, whenever: a record's effects are
+/// there if and only if the checkpoint is past it. A record that keeps failing goes to `stream_quarantine`
+/// with the error, and the shard moves on; a database or a service that is away only makes it wait.
+package final class StreamConsumer: Service {
+    /// Does a batch's effects in the transaction. It may run again for the same batch after a rollback.
+    package typealias Process = @Sendable (StreamBatch, PostgresTransaction) async throws -> Void
+
+    package let name: String
+    package let stream: StreamDefinition
+    private let reader: any StreamReader
+    private let pool: PostgresPool
+    private let schema: String
+    private let batch: Int
+    private let now: @Sendable () async throws -> Instant
+    private let logger: Logger
+    private let process: Process
+    private let leases: ShardLeases
+    private let wait: Duration
+    private let recordsCounter: Counter
+    private let quarantineCounter: Counter
+
+    /// `schema` is the consuming service's own, which holds checkpoints and quarantine.
+    package init(
+        name: String, stream: StreamDefinition, reader: any StreamReader, pool: PostgresPool, schema: String,
+        batch: Int = 500, wait: Duration = .seconds(5), now: @escaping @Sendable () async throws -> Instant,
+        logger: Logger, process: @escaping Process
+    ) {
+        self.name = name
+        self.stream = stream
+        self.reader = reader
+        self.pool = pool
+        self.schema = schema
+        self.batch = batch
+        self.wait = wait
+        self.now = now
+        var logger = logger
+        logger[metadataKey: "consumer"] = "\(name)"
+        logger[metadataKey: "stream"] = "\(stream.name)"
+        self.logger = logger
+        self.process = process
+        leases = ShardLeases(consumer: name, stream: stream.name, pool: pool, logger: logger)
+        let dimensions = [("consumer", name), ("stream", stream.name)]
+        recordsCounter = Counter(label: "martlet_stream_records_total", dimensions: dimensions)
+        quarantineCounter = Counter(label: "martlet_stream_quarantined_total", dimensions: dimensions)
+    }
+
+    package func run() async throws {
+        await cancelWhenGracefulShutdown { await self.loop() }
+        await leases.release()
+    }
+
+    /// What the publisher has appended so far; empty when it is away.
+    func publishedHeads() async -> [Shard: Int64] {
+        do { return try await reader.heads(stream) } catch { return [:] }
+    }
+
+    /// Whether everything up to those offsets is processed, by whichever instance.
+    func hasProcessed(_ heads: [Shard: Int64]) async throws -> Bool {
+        let positions = try await checkpoints()
+        return heads.allSatisfy { (positions[$0.key] ?? 0) >= $0.value }
+    }
+
+    /// Processes what there is now, without waiting and without leases; for tests that step by hand.
+    /// Returns how many records took effect.
+    @discardableResult
+    package func drain() async throws -> Int {
+        var total = 0
+        var positions = try await checkpoints()
+        for shard in Shard.all where positions[shard] == nil { positions[shard] = 0 }
+        while true {
+            let records = try await reader.read(stream, after: positions, limit: batch, wait: .zero)
+            if records.isEmpty { return total }
+            try await take(records, from: &positions)
+            total += records.count
+        }
+    }
+
+    // MARK: The loop
+
+    private func loop() async {
+        var positions: [Shard: Int64] = [:]
+        var backoff = Backoff()
+        while !Task.isCancelled {
+            do {
+                let held = try await leases.rebalance(every: .seconds(1))
+                try await follow(held, positions: &positions)
+                if held.isEmpty {
+                    try await Task.sleep(for: .milliseconds(500))
+                    continue
+                }
+                let records = try await reader.read(stream, after: positions, limit: batch, wait: wait)
+                try await take(records, from: &positions)
+                backoff.reset()
+            } catch {
+                if Task.isCancelled { return }
+                // Whatever was in memory may be wrong now: start again from what is committed.
+                positions = [:]
+                if case StreamError.leaseLost = error { await leases.release() }
+                let pause = backoff.next()
+                logger.log(
+                    level: backoff.attempts > 3 ? .warning : .debug, "stream is not moving; trying again",
+                    metadata: ["error": "\(error)", "pause": "\(pause)"])
+                try? await Task.sleep(for: pause)
+            }
+        }
+    }
+
+    /// Keeps positions for exactly the shards held, reading the checkpoints of newly leased ones.
+    private func follow(_ held: Set<Shard>, positions: inout [Shard: Int64]) async throws {
+        guard Set(positions.keys) != held else { return }
+        let committed = try await checkpoints()
+        positions = Dictionary(uniqueKeysWithValues: held.map { ($0, committed[$0] ?? 0) })
+    }
+
+    private func checkpoints() async throws -> [Shard: Int64] {
+        let rows = try await pool.query(
+            """
+            SELECT shard, "offset" FROM \(unsafe: schema).stream_checkpoint
+            WHERE consumer = \(name) AND stream = \(stream.name)
+            """)
+        return try Dictionary(
+            rows.map { (try $0.get("shard", as: Shard.self), try $0.get("offset", as: Int64.self)) },
+            uniquingKeysWith: max)
+    }
+
+    // MARK: Taking effect
+
+    /// Takes the records, splitting around one that cannot be taken until it alone is left.
+    private func take(_ records: [StreamRecord], from positions: inout [Shard: Int64]) async throws {
+        guard !records.isEmpty else { return }
+        do {
+            try await commit(records, from: &positions) { try await self.process($0, $1) }
+            recordsCounter.increment(by: records.count)
+        } catch {
+            guard Self.isPermanent(error) else { throw error }
+            if records.count > 1 {
+                let middle = records.count / 2
+                try await take(Array(records[..<middle]), from: &positions)
+                try await take(Array(records[middle...]), from: &positions)
+            } else {
+                try await quarantine(records[0], because: error, from: &positions)
+            }
+        }
+    }
+
+    private func commit(
+        _ records: [StreamRecord], from positions: inout [Shard: Int64], effects: Process
+    ) async throws {
+        var after = positions
+        for record in records {
+            let expected = (after[record.shard] ?? 0) + 1
+            guard record.offset == expected else {
+                throw StreamError.badPage(
+                    stream: stream.name,
+                    reason: "shard \(record.shard.number) has \(record.offset) where \(expected) was expected"
+                )
+            }
+            after[record.shard] = record.offset
+        }
+        let before = positions
+        let batch = StreamBatch(records: records, now: try await now())
+        let touched = Set(records.map(\.shard)).sorted()
+        try await pool.transaction { transaction in
+            try await self.moveCheckpoints(touched, from: before, to: after, in: transaction)
+            try await effects(batch, transaction)
+        }
+        positions = after
+    }
+
+    /// Moves the checkpoints on, only from where this instance read them: the fence against a lost lease.
+    ///
+    /// It comes before the effects, so that a second instance waits here and then stops, instead of racing them.
+    private func moveCheckpoints(
+        _ shards: [Shard], from before: [Shard: Int64], to after: [Shard: Int64],
+        in transaction: PostgresTransaction
+    ) async throws {
+        let replies = try await transaction.pipeline(
+            shards.map { shard in
+                """
+                INSERT INTO \(unsafe: schema).stream_checkpoint AS c (consumer, stream, shard, "offset", updated_at)
+                VALUES (\(name), \(stream.name), \(shard.number), \(after[shard] ?? 0), now())
+                ON CONFLICT (shard, consumer, stream) DO UPDATE
+                SET "offset" = excluded."offset", updated_at = now()
+                WHERE c."offset" = \(before[shard] ?? 0)
+                RETURNING c.shard
+                """
+            })
+        let lost = zip(shards, replies).filter { $0.1.isEmpty }.map { $0.0 }
+        guard lost.isEmpty else { throw StreamError.leaseLost(stream: stream.name, shards: lost) }
+    }
+
+    private func quarantine(
+        _ record: StreamRecord, because error: any Error, from positions: inout [Shard: Int64]
+    ) async throws {
+        // The type of the error and its own words; values of the record are in `body` beside it.
+        let reason = "\(type(of: error)): \(error)"
+        try await commit([record], from: &positions) { batch, transaction in
+            try await transaction.execute(
+                """
+                INSERT INTO \(unsafe: self.schema).stream_quarantine
+                    (consumer, stream, shard, "offset", key, recorded_at, body, error, quarantined_at)
+                VALUES (\(self.name), \(self.stream.name), \(record.shard.number), \(record.offset),
+                        \(record.key), \(record.recordedAt), \(record.body.compact), \(reason), \(batch.now))
+                ON CONFLICT DO NOTHING
+                """)
+        }
+        quarantineCounter.increment()
+        logger.error(
+            "record quarantined",
+            metadata: [
+                "shard": "\(record.shard.number)", "offset": "\(record.offset)",
+                "error": "\(type(of: error))",
+            ])
+    }
+
+    /// Whether trying the same record again would fail the same way.
+    private static func isPermanent(_ error: any Error) -> Bool {
+        switch error {
+        case is CancellationError, is RetryLater, is StreamError: false
+        case let error as PostgresError: !error.isTransient
+        default: true
+        }
+    }
+}
+
+/// Growing pauses between attempts: 50 ms, doubling up to 5 s.
+struct Backoff {
+    private(set) var attempts = 0
+
+    mutating func next() -> Duration {
+        attempts += 1
+        return .milliseconds(min(5_000, 50 << min(attempts - 1, 7)))
+    }
+
+    mutating func reset() { attempts = 0 }
+}

@@ -1,0 +1,84 @@
+package import Models
+
+/// An append-only, sharded sequence of facts that one service publishes and any may read.
+///
+/// The table behind it belongs to the publisher and has at least the columns
+/// `(shard smallint, "offset" bigint, key text, recorded_at timestamptz, traceparent text, body text)` with the
+/// primary key `(shard, "offset")`. Offsets start at 1, are gapless, and are in commit order per shard.
+package struct StreamDefinition: Sendable, Hashable {
+    /// The name in URLs and checkpoints, e.g. `profile-events`.
+    package let name: String
+    /// The schema-qualified table, e.g. `profiles.timeline`.
+    package let table: String
+    /// The one service that appends.
+    package let publisher: ServiceName
+
+    package init(name: String, table: String, publisher: ServiceName) {
+        self.name = name
+        self.table = table
+        self.publisher = publisher
+    }
+
+    /// The NOTIFY channel that is signalled when a transaction that appended commits.
+    package var channel: String { "stream_" + name.replacing("-", with: "_") }
+
+    /// Every accepted event as it was received; the raw event log of ingestion.
+    package static let events = StreamDefinition(
+        name: "events", table: "ingestion.stream_events", publisher: .ingestion)
+    /// Every event resolved to a profile, merges and erasures: the timeline. Bodies are ``ProfileFact``.
+    package static let profileEvents = StreamDefinition(
+        name: "profile-events", table: "profiles.timeline", publisher: .identity)
+    /// Every grant and withdrawal that changed a consent state. Bodies are ``ConsentChange``.
+    package static let consents = StreamDefinition(
+        name: "consents", table: "consent.stream_consents", publisher: .consent)
+    /// Access and erasure requests for every service to carry out. Bodies are ``PrivacyRequest``.
+    package static let privacyRequests = StreamDefinition(
+        name: "privacy-requests", table: "consent.stream_privacy_requests", publisher: .consent)
+    /// Every segment entered and left, with its evidence. Bodies are ``MembershipChange``.
+    package static let memberships = StreamDefinition(
+        name: "memberships", table: "segmentation.stream_memberships", publisher: .segmentation)
+    /// Every message that a journey wants sent. Bodies are ``SendIntent``.
+    package static let intents = StreamDefinition(
+        name: "intents", table: "journeys.stream_intents", publisher: .journeys)
+
+    /// Every stream there is.
+    package static let all = [events, profileEvents, consents, privacyRequests, memberships, intents]
+}
+
+/// One fact read from a stream.
+package struct StreamRecord: Sendable, Hashable {
+    package var shard: Shard
+    package var offset: Int64
+    /// What the record is about (a profile id on most streams); all records of one key are in one shard, in order.
+    package var key: String
+    package var recordedAt: Instant
+    /// W3C trace context of the request that made the fact true.
+    package var traceparent: String?
+    package var body: JSON
+
+    package init(
+        shard: Shard, offset: Int64, key: String, recordedAt: Instant, traceparent: String? = nil, body: JSON
+    ) {
+        self.shard = shard
+        self.offset = offset
+        self.key = key
+        self.recordedAt = recordedAt
+        self.traceparent = traceparent
+        self.body = body
+    }
+}
+
+/// One fact to append.
+package struct NewRecord: Sendable {
+    package var shard: Shard
+    package var key: String
+    package var body: JSON
+    package var traceparent: String?
+
+    package init(shard: Shard, key: String, body: JSON, traceparent: String? = nil) {
+        self.shard = shard
+        self.key = key
+        self.body = body
+        self.traceparent = traceparent
+    }
+}
