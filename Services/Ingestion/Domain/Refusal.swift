@@ -1,0 +1,36 @@
+/// Why one item was not accepted, with what the sender can do about it.
+package struct Refusal: Error, Hashable, Sendable {
+    /// The kinds are stable: senders and reports may count by them.
+    package enum Reason: String, CaseIterable, Sendable {
+        /// The item breaks the grammar of JSON, or is no object.
+        case malformed
+        /// Arrays and objects are nested too deep.
+        case tooDeep = "too-deep"
+        /// It holds `\u0000`, half a surrogate pair, bytes that aren't UTF-8, or a number beyond any Double.
+        case unstorable
+        case tooLarge = "too-large"
+        /// A member that must be there is not.
+        case missing
+        /// A member is not what it must be.
+        case invalid
+        /// A time that no event of a person can have.
+        case absurdTime = "absurd-time"
+    }
+
+    package var reason: Reason
+    /// One sentence for people. It names members, and never quotes their values.
+    package var detail: String
+
+    package init(_ reason: Reason, _ detail: String) {
+        self.reason = reason
+        self.detail = detail
+    }
+}
+
+/// What became of one item.
+package enum Verdict: Hashable, Sendable {
+    case accepted
+    /// The source has sent an item with this messageId before.
+    case duplicate
+    case refused(Refusal)
+}

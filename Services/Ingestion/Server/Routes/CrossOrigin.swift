@@ -1,0 +1,33 @@
+import HTTPTypes
+import Postgres
+import ServiceKit
+
+/// What browsers ask before they let a page of another site send events (Fetch standard, "CORS protocol"). Any site
+/// may: write keys are public and can only append.
+enum CrossOrigin {
+    static let headers: HTTPFields = [.accessControlAllowOrigin: "*"]
+
+    /// The answer to a preflight request.
+    static let preflight = ServiceResponse.empty(
+        headers: [
+            .accessControlAllowOrigin: "*", .accessControlAllowMethods: "POST, OPTIONS",
+            .accessControlAllowHeaders: "authorization, content-type, traceparent",
+            .accessControlMaxAge: "86400",
+        ])
+
+    /// Runs a handler so that the page may read its answer, and its problem as well.
+    static func answer(_ handler: () async throws -> ServiceResponse) async throws -> ServiceResponse {
+        do {
+            var response = try await handler()
+            response.headers[.accessControlAllowOrigin] = "*"
+            return response
+        } catch var problem as Problem {
+            problem.headers[.accessControlAllowOrigin] = "*"
+            throw problem
+        } catch let error as PostgresError where error.isTransient {
+            var problem = Problem.unavailable("the database is away or busy; send the same again")
+            problem.headers[.accessControlAllowOrigin] = "*"
+            throw problem
+        }
+    }
+}

@@ -1,0 +1,52 @@
+import Models
+import Postgres
+import ServiceKit
+import Streams
+
+/// What ingestion does about requests for access and erasure: the raw events that were sent under a name that the
+/// person went by.
+struct IngestionPrivacy {
+    let store: RawEventStore
+    let clock: ServiceClock
+    /// More than this of one person is cut off in an export, which says so.
+    private static let exportLimit = 10_000
+
+    init(store: RawEventStore, clock: ServiceClock) {
+        self.store = store
+        self.clock = clock
+    }
+
+    var handler: PrivacyHandler {
+        PrivacyHandler(
+            access: { request, transaction in try await access(request, in: transaction) },
+            erase: { request, transaction in try await erase(request, in: transaction) })
+    }
+
+    func access(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
+        let subjects = try await store.subjects(of: request.people, in: transaction)
+        let (events, total) = try await store.events(of: subjects, limit: Self.exportLimit, in: transaction)
+        return [
+            "rawEvents": .array(events), "total": .integer(Int64(total)),
+            "truncated": .bool(events.count < total),
+        ]
+    }
+
+    func erase(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
+        var subjects = try await store.subjects(of: request.people, in: transaction)
+        if let told = try await store.handedOver(request.id, in: transaction) {
+            subjects += told
+        } else if try await store.isErased(request.profileID, in: transaction) {
+            // Identity was faster, and what it knew is on its way.
+            throw RetryLater("identity's names of the person have not arrived yet")
+        }
+        let erased = try await store.erase(subjects, at: try await clock.now(), in: transaction)
+        try await store.forgetHandOver(request.id, in: transaction)
+        return ["rawEvents": .integer(Int64(erased))]
+    }
+}
+
+extension PrivacyRequest {
+    fileprivate var people: [ProfileID] {
+        profileIDs.contains(profileID) ? profileIDs : profileIDs + [profileID]
+    }
+}
