@@ -1,0 +1,74 @@
+package import Models
+
+/// Everything that a batch of observations changes, for the shell to write in one go.
+package struct ResolverChanges: Sendable {
+    /// A profile led to by an identifier for the first time.
+    package struct Claim: Hashable, Sendable {
+        package var profileID: ProfileID
+        package var seen: Seen
+    }
+
+    /// The earliest and the latest time that an identifier was seen.
+    package struct Seen: Hashable, Sendable {
+        package var first: Instant
+        package var last: Instant
+
+        mutating func include(_ instant: Instant) {
+            first = min(first, instant)
+            last = max(last, instant)
+        }
+    }
+
+    /// One profile merged into another, both canonical until then.
+    package struct Merge: Hashable, Sendable {
+        package var id: MergeID
+        package var survivor: ProfileID
+        package var merged: ProfileID
+        package var at: Instant
+        /// The event that told, and the kind of identifier that joined the two.
+        package var cause: JSON
+    }
+
+    /// Where a trait is kept.
+    package struct TraitKey: Hashable, Sendable {
+        package var profileID: ProfileID
+        package var name: String
+    }
+
+    /// The latest value that the batch has for a trait; what is stored already may be later still.
+    package struct TraitWrite: Hashable, Sendable {
+        package var entry: EffectiveTraits.Entry
+        package var sourceID: SourceID
+    }
+
+    /// Profiles that didn't exist.
+    package internal(set) var created: [ProfileID] = []
+    /// Identifiers that nobody was known by.
+    package internal(set) var claims: [Identifier: Claim] = [:]
+    /// Identifiers that were known, seen again.
+    package internal(set) var sightings: [Identifier: Seen] = [:]
+    /// In the order in which they were decided.
+    package internal(set) var merges: [Merge] = []
+    package internal(set) var traits: [TraitKey: TraitWrite] = [:]
+    /// Profiles whose identifiers, traits or merges have changed, with the time of the change.
+    package internal(set) var touched: [ProfileID: Instant] = [:]
+
+    package init() {}
+
+    mutating func see(_ identifier: Identifier, at instant: Instant) {
+        if claims[identifier] != nil {
+            claims[identifier]?.seen.include(instant)
+        } else {
+            sightings[identifier, default: Seen(first: instant, last: instant)].include(instant)
+        }
+    }
+
+    mutating func write(_ write: TraitWrite, to key: TraitKey) {
+        if let held = traits[key], held.entry.stamp >= write.entry.stamp { return }
+        traits[key] = write
+    }
+
+    mutating func touch(_ id: ProfileID, at instant: Instant) {
+        touched[id] = max(touched[id] ?? instant, instant)
+    }
+}

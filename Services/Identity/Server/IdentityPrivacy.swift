@@ -1,0 +1,90 @@
+import IdentityDomain
+import Models
+import Postgres
+import ProfileStore
+import ServiceKit
+
+/// What identity does about requests for access and erasure.
+struct IdentityPrivacy {
+    let reading: ProfileReading
+    let clock: ServiceClock
+    private let people = PeopleStore()
+    private let timeline = TimelineStore()
+    private let outbox = Outbox(schema: ServiceName.identity.schema)
+    private static let pageSize = 1000
+
+    init(reading: ProfileReading, clock: ServiceClock) {
+        self.reading = reading
+        self.clock = clock
+    }
+
+    var handler: PrivacyHandler {
+        PrivacyHandler(
+            access: { request, transaction in try await access(request, in: transaction) },
+            erase: { request, transaction in try await erase(request, in: transaction) })
+    }
+
+    /// Everything that identity holds on the person.
+    func access(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
+        let members = try await members(request, in: transaction)
+        let profile = try await reading.profile(request.profileID, in: transaction)
+        var entries: [JSON] = []
+        var position: TimelineStore.Position?
+        while true {
+            let page = try await timeline.page(
+                of: members, before: position, limit: Self.pageSize, in: transaction)
+            entries += page.map(\.json)
+            guard page.count == Self.pageSize, let last = page.last else { break }
+            position = last.position
+        }
+        return [
+            "profile": profile ?? .null,
+            "merges": .array(try await people.merges(of: members, in: transaction)),
+            "timeline": .array(entries),
+        ]
+    }
+
+    /// Deletes traits and identifiers and empties the timeline, of every profile of the person, and appends
+    /// the fact for those who keep something derived from them. The ids and the merges between them stay: they
+    /// say nothing any more.
+    func erase(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
+        let now = try await clock.now()
+        // With its canonical profile locked, no event can be resolved to the person in between.
+        _ = try await ResolutionStore(key: reading.store.key)
+            .lockProfiles(Set(request.profileIDs + [request.profileID]), in: transaction)
+        let members = try await members(request, in: transaction)
+        try await tellIngestion(request, of: members, at: now, in: transaction)
+        let traits = try await people.deleteTraits(of: members, in: transaction)
+        let identifiers = try await people.deleteIdentifiers(of: members, in: transaction)
+        let entries = try await timeline.eraseEvents(of: members, at: now, in: transaction)
+        try await people.markErased(members, at: now, in: transaction)
+        try await timeline.append(
+            members.map { TimelineStore.NewFact(fact: .erased(profileID: $0, at: now)) }, at: now,
+            in: transaction)
+        return [
+            "profiles": .integer(Int64(members.count)), "identifiers": .integer(Int64(identifiers)),
+            "traits": .integer(Int64(traits)), "timelineEntries": .integer(Int64(entries)),
+        ]
+    }
+
+    /// The raw event log knows people by the names that senders used, and after this only ingestion needs to.
+    private func tellIngestion(
+        _ request: PrivacyRequest, of members: [ProfileID], at now: Instant,
+        in transaction: PostgresTransaction
+    ) async throws {
+        let names = try await reading.store.identifiers(of: members, in: transaction)
+            .filter { $0.identifier.kind == .userID || $0.identifier.kind == .anonymousID }
+            .map(\.identifier.value)
+        try await outbox.enqueue(
+            target: .ingestion, method: "PUT", path: "/v1/erasures/\(request.id)",
+            body: ["subjects": .array((names + members.map(\.description)).map(JSON.string))],
+            in: transaction, at: now)
+    }
+
+    /// The profiles of the request, and those merged since.
+    private func members(
+        _ request: PrivacyRequest, in transaction: PostgresTransaction
+    ) async throws -> [ProfileID] {
+        try await people.members(of: request.profileIDs + [request.profileID], in: transaction)
+    }
+}

@@ -1,0 +1,28 @@
+import Models
+import Postgres
+import ProfileStore
+package import ServiceKit
+import Streams
+
+@main enum IdentityServer {
+    static func main() async { await ServiceProcess.main(identityService) }
+}
+
+/// Who somebody is: profiles, identifiers, merges, traits and the timeline.
+package let identityService = ServiceDefinition(
+    name: .identity,
+    migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
+    openAPI: PackageResources.openapi_yaml, published: [.profileEvents]
+) { context in
+    let key = IdentifierKey(secret: try context.settings.identifierSecret())
+    let resolution = Resolution(key: key)
+    let reading = ProfileReading(store: ProfileStore(key: key), pool: context.pool)
+    return ServiceParts(
+        routes: { router in
+            ProfileRoutes(reading: reading).add(to: router)
+            ResolveRoutes(resolution: resolution, pool: context.pool, clock: context.clock).add(to: router)
+            TimelineRoutes(reading: reading).add(to: router)
+        },
+        workers: [EventResolution(resolution: resolution).consumer(in: context)],
+        privacy: IdentityPrivacy(reading: reading, clock: context.clock).handler)
+}

@@ -1,0 +1,147 @@
+import FoundationEssentials
+import IdentityDomain
+import Models
+import Postgres
+import ProfileStore
+import Streams
+
+/// Writes what a resolver has decided, in one round trip.
+struct ChangeStore {
+    let key: IdentifierKey
+
+    /// Fails with `RetryLater` when another instance has claimed one of the identifiers since they were read.
+    func write(_ resolver: Resolver, in transaction: PostgresTransaction) async throws {
+        let changes = resolver.changes
+        let claims = changes.claims.map {
+            (place: key.place(of: $0.key), identifier: $0.key, claim: $0.value)
+        }
+        .sorted { $0.place < $1.place }
+        var statements: [SQL] = []
+        if !changes.created.isEmpty { statements.append(insertProfiles(of: resolver)) }
+        if !claims.isEmpty { statements.append(insertIdentifiers(claims)) }
+        let claimed = statements.count
+        if !changes.sightings.isEmpty { statements.append(updateSightings(changes.sightings)) }
+        if !changes.merges.isEmpty {
+            statements.append(insertMerges(changes.merges))
+            statements.append(moveMembers(changes.merges, resolver: resolver))
+        }
+        if let touch = touchProfiles(of: resolver) { statements.append(touch) }
+        if !changes.traits.isEmpty { statements.append(upsertTraits(changes.traits)) }
+        guard !statements.isEmpty else { return }
+        let replies = try await transaction.pipeline(statements)
+        let inserted = try replies.prefix(claimed).reduce(0) { sum, rows in
+            sum + (try rows.first?.get("inserted", as: Int.self) ?? 0)
+        }
+        guard inserted == changes.created.count + claims.count else {
+            throw RetryLater("another instance has met the same person at the same time")
+        }
+    }
+
+    private func insertProfiles(of resolver: Resolver) -> SQL {
+        let created = resolver.changes.created.compactMap { resolver.profile($0) }.sorted { $0.id < $1.id }
+        return """
+            WITH new AS (
+                INSERT INTO profiles.profile (shard, profile_id, canonical_id, is_known, created_at, updated_at)
+                SELECT w.shard, w.id, w.canonical_id, w.is_known, w.created_at, w.updated_at
+                FROM unnest(\(created.map { Shard($0.id) })::smallint[], \(created.map(\.id))::uuid[],
+                            \(created.map { resolver.root(of: $0.id) })::uuid[],
+                            \(created.map(\.isKnown))::boolean[], \(created.map(\.createdAt))::timestamptz[],
+                            \(created.map { resolver.changes.touched[$0.id] ?? $0.createdAt })::timestamptz[])
+                     AS w (shard, id, canonical_id, is_known, created_at, updated_at)
+                ON CONFLICT DO NOTHING
+                RETURNING 1
+            )
+            SELECT count(*) AS inserted FROM new
+            """
+    }
+
+    private func insertIdentifiers(
+        _ claims: [(place: IdentifierPlace, identifier: Identifier, claim: ResolverChanges.Claim)]
+    ) -> SQL {
+        """
+        WITH new AS (
+            INSERT INTO profiles.identifier
+                (shard, type, value_hash, value, profile_id, first_seen, last_seen)
+            SELECT * FROM unnest(
+                \(claims.map(\.place.shard))::smallint[], \(claims.map(\.place.kind.rawValue))::text[],
+                \(claims.map(\.place.hash))::bytea[], \(claims.map(\.identifier.value))::text[],
+                \(claims.map(\.claim.profileID))::uuid[], \(claims.map(\.claim.seen.first))::timestamptz[],
+                \(claims.map(\.claim.seen.last))::timestamptz[])
+            ON CONFLICT DO NOTHING
+            RETURNING 1
+        )
+        SELECT count(*) AS inserted FROM new
+        """
+    }
+
+    private func updateSightings(_ sightings: [Identifier: ResolverChanges.Seen]) -> SQL {
+        let seen = sightings.map { (place: key.place(of: $0.key), seen: $0.value) }
+            .sorted { $0.place < $1.place }
+        return """
+            UPDATE profiles.identifier i
+            SET first_seen = LEAST(i.first_seen, w.first_seen), last_seen = GREATEST(i.last_seen, w.last_seen)
+            FROM unnest(\(seen.map(\.place.shard))::smallint[], \(seen.map(\.place.kind.rawValue))::text[],
+                        \(seen.map(\.place.hash))::bytea[], \(seen.map(\.seen.first))::timestamptz[],
+                        \(seen.map(\.seen.last))::timestamptz[])
+                 AS w (shard, type, value_hash, first_seen, last_seen)
+            WHERE i.shard = w.shard AND i.type = w.type AND i.value_hash = w.value_hash
+                AND (w.first_seen < i.first_seen OR w.last_seen > i.last_seen)
+            """
+    }
+
+    private func insertMerges(_ merges: [ResolverChanges.Merge]) -> SQL {
+        """
+        INSERT INTO profiles.merge (shard, merge_id, survivor_id, merged_id, at, cause)
+        SELECT * FROM unnest(
+            \(merges.map { Shard($0.survivor) })::smallint[], \(merges.map(\.id))::uuid[],
+            \(merges.map(\.survivor))::uuid[], \(merges.map(\.merged))::uuid[],
+            \(merges.map(\.at))::timestamptz[], \(merges.map(\.cause))::jsonb[])
+        """
+    }
+
+    /// Points everything that was merged before, and now, at the last survivor.
+    private func moveMembers(_ merges: [ResolverChanges.Merge], resolver: Resolver) -> SQL {
+        """
+        UPDATE profiles.profile p
+        SET canonical_id = w.survivor
+        FROM unnest(\(merges.map(\.merged))::uuid[], \(merges.map { resolver.root(of: $0.merged) })::uuid[])
+             AS w (merged, survivor)
+        WHERE p.canonical_id = w.merged
+        """
+    }
+
+    private func touchProfiles(of resolver: Resolver) -> SQL? {
+        let created = Set(resolver.changes.created)
+        let touched = resolver.changes.touched.filter { !created.contains($0.key) }
+            .compactMap { id, at in resolver.profile(id).map { (state: $0, at: at) } }
+            .sorted { $0.state.id < $1.state.id }
+        guard !touched.isEmpty else { return nil }
+        return """
+            UPDATE profiles.profile p
+            SET is_known = w.is_known, updated_at = GREATEST(p.updated_at, w.updated_at)
+            FROM unnest(\(touched.map { Shard($0.state.id) })::smallint[], \(touched.map(\.state.id))::uuid[],
+                        \(touched.map(\.state.isKnown))::boolean[], \(touched.map(\.at))::timestamptz[])
+                 AS w (shard, id, is_known, updated_at)
+            WHERE p.shard = w.shard AND p.profile_id = w.id
+            """
+    }
+
+    private func upsertTraits(_ traits: [ResolverChanges.TraitKey: ResolverChanges.TraitWrite]) -> SQL {
+        let writes = traits.sorted {
+            $0.key.profileID != $1.key.profileID
+                ? $0.key.profileID < $1.key.profileID : $0.key.name.precedesInUTF8($1.key.name)
+        }
+        return """
+            INSERT INTO profiles.trait AS t (shard, profile_id, name, value, occurred_at, message_id, source_id)
+            SELECT * FROM unnest(
+                \(writes.map { Shard($0.key.profileID) })::smallint[], \(writes.map(\.key.profileID))::uuid[],
+                \(writes.map(\.key.name))::text[], \(writes.map(\.value.entry.value))::jsonb[],
+                \(writes.map(\.value.entry.stamp.at))::timestamptz[],
+                \(writes.map(\.value.entry.stamp.messageID))::text[], \(writes.map(\.value.sourceID))::uuid[])
+            ON CONFLICT (shard, profile_id, name) DO UPDATE
+            SET value = excluded.value, occurred_at = excluded.occurred_at,
+                message_id = excluded.message_id, source_id = excluded.source_id
+            WHERE (t.occurred_at, t.message_id) < (excluded.occurred_at, excluded.message_id)
+            """
+    }
+}

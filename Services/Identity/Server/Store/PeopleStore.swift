@@ -1,0 +1,87 @@
+import Models
+import Postgres
+import ProfileStore
+
+/// Lists people, and takes away what is known of them.
+struct PeopleStore {
+    /// Canonical profiles of people who were not erased, after a position, in order of (shard, id).
+    func page(
+        after position: ProfileID?, limit: Int, in session: some PostgresSession
+    ) async throws -> [ProfileID] {
+        let bound: SQL =
+            if let position {
+                "AND (shard, profile_id) > (\(Shard(position))::smallint, \(position)::uuid)"
+            } else {
+                ""
+            }
+        let rows = try await session.query(
+            """
+            SELECT profile_id FROM profiles.profile
+            WHERE canonical_id = profile_id AND erased_at IS NULL \(bound)
+            ORDER BY shard, profile_id
+            LIMIT \(limit)
+            """)
+        return try rows.map { try $0.get("profile_id") }
+    }
+
+    /// The edges that join the profiles of a person.
+    func merges(of memberIDs: [ProfileID], in session: some PostgresSession) async throws -> [JSON] {
+        let rows = try await session.query(
+            """
+            SELECT merge_id, survivor_id, merged_id, at, cause
+            FROM profiles.merge
+            WHERE survivor_id = ANY(\(memberIDs)::uuid[])
+            ORDER BY at, merge_id
+            """)
+        return try rows.map { row in
+            [
+                "mergeId": .string(try row.get("merge_id", as: MergeID.self).description),
+                "profileId": .string(try row.get("survivor_id", as: ProfileID.self).description),
+                "merged": .string(try row.get("merged_id", as: ProfileID.self).description),
+                "at": .string(try row.get("at", as: Instant.self).rfc3339), "cause": try row.get("cause"),
+            ]
+        }
+    }
+
+    /// Every profile of the people that the given ones belong to.
+    func members(of ids: [ProfileID], in session: some PostgresSession) async throws -> [ProfileID] {
+        let rows = try await session.query(
+            """
+            SELECT m.profile_id
+            FROM profiles.profile m
+            WHERE m.canonical_id IN (
+                SELECT p.canonical_id
+                FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, profile_id)
+                JOIN profiles.profile p USING (shard, profile_id))
+            ORDER BY m.shard, m.profile_id
+            """)
+        return try rows.map { try $0.get("profile_id") }
+    }
+
+    func deleteTraits(of memberIDs: [ProfileID], in transaction: PostgresTransaction) async throws -> Int {
+        try await transaction.execute(
+            """
+            DELETE FROM profiles.trait t
+            USING unnest(\(memberIDs.map { Shard($0) })::smallint[], \(memberIDs)::uuid[]) AS w (shard, id)
+            WHERE t.shard = w.shard AND t.profile_id = w.id
+            """)
+    }
+
+    func deleteIdentifiers(of memberIDs: [ProfileID], in transaction: PostgresTransaction) async throws -> Int
+    {
+        try await transaction.execute(
+            "DELETE FROM profiles.identifier WHERE profile_id = ANY(\(memberIDs)::uuid[])")
+    }
+
+    func markErased(
+        _ memberIDs: [ProfileID], at instant: Instant, in transaction: PostgresTransaction
+    ) async throws {
+        try await transaction.execute(
+            """
+            UPDATE profiles.profile p
+            SET erased_at = \(instant), updated_at = \(instant), is_known = false
+            FROM unnest(\(memberIDs.map { Shard($0) })::smallint[], \(memberIDs)::uuid[]) AS w (shard, id)
+            WHERE p.shard = w.shard AND p.profile_id = w.id
+            """)
+    }
+}
