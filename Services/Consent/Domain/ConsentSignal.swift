@@ -1,0 +1,68 @@
+package import Models
+
+/// A decision that an event carries.
+package struct ConsentSignal: Hashable, Sendable {
+    package let purpose: String
+    package let action: ConsentAction
+    package let source: String
+    package let textVersion: String?
+    package let occurredAt: Instant
+    package let evidence: JSON
+
+    package init(
+        purpose: String, action: ConsentAction, source: String, textVersion: String?, occurredAt: Instant,
+        evidence: JSON
+    ) {
+        self.purpose = purpose
+        self.action = action
+        self.source = source
+        self.textVersion = textVersion
+        self.occurredAt = occurredAt
+        self.evidence = evidence
+    }
+
+    /// The purpose that an `Unsubscribed` without one is about.
+    package static let defaultPurpose = "marketing"
+
+    /// What an event says about consent.
+    package enum Reading: Hashable, Sendable {
+        /// Not an event about consent.
+        case none
+        case signal(ConsentSignal)
+        /// It is about consent but names no purpose that could be one.
+        case unusable
+    }
+
+    /// Reads `Consent Granted`, `Consent Withdrawn` and `Unsubscribed`; all others say nothing.
+    package static func read(_ event: TrackingEvent) -> Reading {
+        guard event.kind == .track, let name = event.name else { return .none }
+        let named = event.properties["purpose"]?.string.flatMap { Purpose.isID($0) ? $0 : nil }
+        switch name {
+        case "Consent Granted":
+            return named.map { .signal(signal(event, name, .grant, $0, source: "event")) } ?? .unusable
+        case "Consent Withdrawn":
+            return named.map { .signal(signal(event, name, .withdraw, $0, source: "event")) } ?? .unusable
+        case "Unsubscribed":
+            // Somebody said stop: that must not be lost over a purpose that cannot be read.
+            return .signal(signal(event, name, .withdraw, named ?? defaultPurpose, source: "unsubscribe"))
+        default: return .none
+        }
+    }
+
+    private static func signal(
+        _ event: TrackingEvent, _ name: String, _ action: ConsentAction, _ purpose: String, source: String
+    ) -> ConsentSignal {
+        func label(_ key: String) -> String? {
+            event.properties[key]?.string.flatMap { Purpose.isLabel($0) ? $0 : nil }
+        }
+        return ConsentSignal(
+            purpose: purpose, action: action, source: label("source") ?? source,
+            textVersion: label("textVersion"), occurredAt: event.timestamp,
+            evidence: [
+                "kind": "event", "event": .string(name), "messageId": .string(event.messageID),
+                "sourceId": .string(event.sourceID.description),
+                "timestamp": .string(event.timestamp.rfc3339),
+                "receivedAt": .string(event.receivedAt.rfc3339),
+            ])
+    }
+}

@@ -1,0 +1,37 @@
+import Clients
+import Models
+import Postgres
+import ProfileStore
+package import ServiceKit
+import Streams
+
+@main enum ConsentServer {
+    static func main() async { await ServiceProcess.main(consentService) }
+}
+
+/// Purposes, the ledger of grants and withdrawals, and privacy requests.
+package let consentService = ServiceDefinition(
+    name: .consent,
+    migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
+    openAPI: PackageResources.openapi_yaml, published: [.consents, .privacyRequests]
+) { context in
+    let profiles = ProfileStore(key: IdentifierKey(secret: try context.settings.identifierSecret()))
+    let recorder = ConsentRecorder(profiles: profiles)
+    let idempotency = Idempotency(pool: context.pool, clock: context.clock)
+    let subjects = SubjectResolver(
+        identity: IdentityClient(http: context.http), profiles: profiles, pool: context.pool)
+    return ServiceParts(
+        routes: { router in
+            PurposeRoutes(pool: context.pool, clock: context.clock).add(to: router)
+            ConsentRoutes(
+                pool: context.pool, profiles: profiles, recorder: recorder, subjects: subjects,
+                idempotency: idempotency
+            ).add(to: router)
+            PrivacyRequestRoutes(
+                pool: context.pool, clock: context.clock, subjects: subjects, idempotency: idempotency
+            ).add(to: router)
+            AuditRoutes(pool: context.pool, clock: context.clock).add(to: router)
+        },
+        workers: [ProfileEventsWorker(recorder: recorder, logger: context.logger).consumer(in: context)],
+        privacy: ConsentPrivacy.handler(clock: context.clock))
+}

@@ -1,0 +1,79 @@
+import Crypto
+import HTTPTypes
+import Models
+import Postgres
+import ServiceKit
+
+/// Answers a repeated POST with what was answered the first time (Idempotency-Key, draft-ietf-httpapi).
+///
+/// The key is taken in the transaction of the effect: the effect is there if and only if its answer is kept.
+struct Idempotency: Sendable {
+    /// What a POST did.
+    struct Outcome: Sendable {
+        let status: HTTPResponse.Status
+        let body: JSON
+        let profileID: ProfileID
+    }
+
+    let pool: PostgresPool
+    let clock: ServiceClock
+
+    /// Runs `perform` in a transaction, unless the request's key says that it was run before.
+    func run(
+        _ request: ServiceRequest, body: JSON,
+        _ perform: @Sendable (Instant, PostgresTransaction) async throws -> Outcome
+    ) async throws -> ServiceResponse {
+        let key = try Self.key(of: request)
+        let caller = request.caller.label
+        let digest = Array(SHA256.hash(data: Array("\(request.path)\n\(body.compact)".utf8)))
+        let now = try await clock.now()
+        return try await pool.transaction { transaction in
+            if let key,
+                let used = try await IdempotencyStore.take(
+                    caller: caller, key: key, requestDigest: digest, at: now, in: transaction)
+            {
+                return try Self.repeated(used, digest: digest)
+            }
+            let outcome = try await perform(now, transaction)
+            if let key {
+                try await IdempotencyStore.keep(
+                    caller: caller, key: key, status: outcome.status.code, body: outcome.body.compact,
+                    profileID: outcome.profileID, in: transaction)
+            }
+            return .json(outcome.body, status: outcome.status)
+        }
+    }
+
+    private static func repeated(_ used: IdempotencyStore.Used, digest: [UInt8]) throws -> ServiceResponse {
+        guard used.requestDigest == digest else {
+            throw Problem.conflict(
+                "this Idempotency-Key was used for another request; send a new key",
+                type: "idempotency-key-reused")
+        }
+        guard let status = used.status, let body = used.body else {
+            throw Problem.unavailable("a request with this Idempotency-Key is under way; try again")
+        }
+        return .bytes(
+            Array(body.utf8), contentType: "application/json", status: HTTPResponse.Status(code: status))
+    }
+
+    /// 1 to 255 visible characters.
+    private static func key(of request: ServiceRequest) throws(Problem) -> String? {
+        guard let key = request.header(.idempotencyKey) else { return nil }
+        guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw .badRequest("`Idempotency-Key` must be 1 to 255 visible ASCII characters")
+        }
+        return key
+    }
+}
+
+extension Caller {
+    /// Who it is, for records: a key's id, never the key.
+    var label: String {
+        switch self {
+        case .anonymous: "anonymous"
+        case .apiKey(let id, _): "key \(id)"
+        case .service(let name): "service \(name.rawValue)"
+        }
+    }
+}

@@ -1,0 +1,91 @@
+import ConsentDomain
+import Models
+import Postgres
+
+/// One row of `profiles.consent_state`.
+struct StandingConsent: Sendable, Hashable {
+    let profileID: ProfileID
+    let purpose: String
+    let decision: ConsentDecision
+}
+
+/// The SQL of the standing decisions in the profile store.
+enum ConsentStateStore {
+    /// Lets the decisions take effect where they prevail over what stands, and returns those that did.
+    ///
+    /// The order is that of `ConsentDecision.prevails`, so that writers need no lock to agree.
+    static func raise(
+        _ decisions: [StandingConsent], in transaction: PostgresTransaction
+    ) async throws -> [StandingConsent] {
+        try await write(
+            decisions, in: transaction,
+            when: """
+                (excluded.at, excluded.state = 'withdrawn', excluded.ledger_entry)
+                    > (s.at, s.state = 'withdrawn', s.ledger_entry)
+                """)
+    }
+
+    /// Makes the decisions stand whatever stood before, and returns those that changed.
+    static func replace(
+        _ decisions: [StandingConsent], in transaction: PostgresTransaction
+    ) async throws -> [StandingConsent] {
+        try await write(
+            decisions, in: transaction, when: "s.ledger_entry <> excluded.ledger_entry")
+    }
+
+    private static func write(
+        _ decisions: [StandingConsent], in transaction: PostgresTransaction, when condition: SQL
+    ) async throws -> [StandingConsent] {
+        guard !decisions.isEmpty else { return [] }
+        let rows = try await transaction.query(
+            """
+            INSERT INTO profiles.consent_state AS s (shard, profile_id, purpose, state, at, ledger_entry)
+            SELECT * FROM unnest(\(decisions.map { Shard($0.profileID) })::smallint[],
+                \(decisions.map(\.profileID))::uuid[], \(decisions.map(\.purpose))::text[],
+                \(decisions.map(\.decision.state.rawValue))::text[],
+                \(decisions.map(\.decision.at))::timestamptz[], \(decisions.map(\.decision.entry))::uuid[])
+                AS d(shard, profile_id, purpose, state, at, ledger_entry)
+            ORDER BY shard, profile_id, purpose
+            ON CONFLICT (shard, profile_id, purpose) DO UPDATE
+            SET state = excluded.state, at = excluded.at, ledger_entry = excluded.ledger_entry
+            WHERE \(condition)
+            RETURNING s.profile_id, s.purpose, s.state, s.at, s.ledger_entry
+            """)
+        return try rows.map(standing)
+    }
+
+    /// The decisions that stand for the profiles.
+    static func standing(
+        of profiles: [ProfileID], in session: some PostgresSession
+    ) async throws -> [StandingConsent] {
+        let rows = try await session.query(
+            """
+            SELECT s.profile_id, s.purpose, s.state, s.at, s.ledger_entry
+            FROM unnest(\(profiles.map { Shard($0) })::smallint[], \(profiles)::uuid[]) AS k(shard, profile_id)
+            JOIN profiles.consent_state s ON s.shard = k.shard AND s.profile_id = k.profile_id
+            """)
+        return try rows.map(standing)
+    }
+
+    /// Removes the decisions of the profiles; returns how many.
+    @discardableResult
+    static func remove(_ profiles: [ProfileID], in transaction: PostgresTransaction) async throws -> Int {
+        guard !profiles.isEmpty else { return 0 }
+        return try await transaction.execute(
+            """
+            DELETE FROM profiles.consent_state s
+            USING unnest(\(profiles.map { Shard($0) })::smallint[], \(profiles)::uuid[]) AS k(shard, profile_id)
+            WHERE s.shard = k.shard AND s.profile_id = k.profile_id
+            """)
+    }
+
+    private static func standing(_ row: PostgresRow) throws -> StandingConsent {
+        guard let state = ConsentChange.State(rawValue: try row.get("state", as: String.self)) else {
+            throw PostgresError.decoding(column: "state", message: "is neither granted nor withdrawn")
+        }
+        return StandingConsent(
+            profileID: try row.get("profile_id"), purpose: try row.get("purpose"),
+            decision: ConsentDecision(state: state, at: try row.get("at"), entry: try row.get("ledger_entry"))
+        )
+    }
+}

@@ -1,0 +1,138 @@
+import ConsentDomain
+import Crypto
+import Models
+import Postgres
+
+/// The SQL of the ledger: appending to the chains, reading a person's entries, detaching persons.
+enum LedgerStore {
+    static let sha256: ConsentDomain.Digest = { Array(SHA256.hash(data: $0)) }
+
+    /// Locks the chains of the shards until the transaction ends, in ascending order, and reads their ends.
+    static func lockChains(
+        _ shards: Set<Shard>, in transaction: PostgresTransaction
+    ) async throws -> [Shard: LedgerChain] {
+        let wanted = shards.sorted()
+        guard !wanted.isEmpty else { return [:] }
+        let replies = try await transaction.pipeline(
+            wanted.map { shard in
+                """
+                INSERT INTO ledger_head AS h (shard, position, hash)
+                VALUES (\(shard), 0, \(LedgerChain.genesis(of: shard, digest: sha256)))
+                ON CONFLICT (shard) DO UPDATE SET position = h.position
+                RETURNING position, hash
+                """
+            })
+        var chains: [Shard: LedgerChain] = [:]
+        for (shard, rows) in zip(wanted, replies) {
+            guard let row = rows.first else { continue }
+            chains[shard] = LedgerChain(
+                shard: shard, position: try row.get("position"), head: try row.get("hash"), digest: sha256)
+        }
+        return chains
+    }
+
+    /// Appends sealed entries with the persons behind them and moves the ends of their chains.
+    static func append(
+        _ entries: [(sealed: SealedEntry, subject: EntrySubject)], chains: [Shard: LedgerChain],
+        in transaction: PostgresTransaction
+    ) async throws {
+        guard !entries.isEmpty else { return }
+        let sealed = entries.map(\.sealed)
+        let touched = Set(sealed.map(\.shard))
+        var statements: [SQL] = [
+            """
+            INSERT INTO ledger_entry (shard, position, entry_id, subject_digest, evidence_digest, purpose, action,
+                source, text_version, occurred_at, recorded_at, previous_hash, hash)
+            SELECT * FROM unnest(\(sealed.map(\.shard))::smallint[], \(sealed.map(\.position))::bigint[],
+                \(sealed.map(\.id))::uuid[], \(sealed.map(\.subjectDigest))::bytea[],
+                \(sealed.map(\.evidenceDigest))::bytea[], \(sealed.map(\.purpose))::text[],
+                \(sealed.map(\.action.rawValue))::text[], \(sealed.map(\.source))::text[],
+                \(sealed.map(\.textVersion))::text[], \(sealed.map(\.occurredAt))::timestamptz[],
+                \(sealed.map(\.recordedAt))::timestamptz[], \(sealed.map(\.previousHash))::bytea[],
+                \(sealed.map(\.hash))::bytea[])
+            """,
+            """
+            INSERT INTO ledger_subject (shard, entry_id, profile_id, salt, evidence)
+            SELECT * FROM unnest(\(sealed.map(\.shard))::smallint[], \(sealed.map(\.id))::uuid[],
+                \(entries.map(\.subject.profileID))::uuid[], \(entries.map(\.subject.salt))::bytea[],
+                \(entries.map(\.subject.evidence))::text[])
+            """,
+        ]
+        for chain in chains.values where touched.contains(chain.shard) {
+            statements.append(
+                "UPDATE ledger_head SET position = \(chain.position), hash = \(chain.head) WHERE shard = \(chain.shard)"
+            )
+        }
+        try await transaction.pipeline(statements)
+    }
+
+    /// The decisions in the ledger of the profiles, for folding.
+    static func decisions(
+        of profiles: [ProfileID], in transaction: PostgresTransaction
+    ) async throws -> [(profileID: ProfileID, purpose: String, decision: ConsentDecision)] {
+        let rows = try await transaction.query(
+            """
+            SELECT s.profile_id, e.entry_id, e.purpose, e.action, e.occurred_at
+            FROM unnest(\(profiles.map { Shard($0) })::smallint[], \(profiles)::uuid[]) AS k(shard, profile_id)
+            JOIN ledger_subject s ON s.shard = k.shard AND s.profile_id = k.profile_id
+            JOIN ledger_entry e ON e.shard = s.shard AND e.entry_id = s.entry_id
+            """)
+        return try rows.map { row in
+            (
+                try row.get("profile_id"), try row.get("purpose"),
+                ConsentDecision(
+                    state: try action(row).state, at: try row.get("occurred_at"),
+                    entry: try row.get("entry_id"))
+            )
+        }
+    }
+
+    /// A page of the entries of a person's profiles, the last recorded first.
+    static func entries(
+        of profiles: [ProfileID], before: LedgerEntryID?, limit: Int, in session: some PostgresSession
+    ) async throws -> [LedgerEntry] {
+        let rows = try await session.query(
+            """
+            SELECT s.profile_id, s.evidence, e.entry_id, e.purpose, e.action, e.source, e.text_version,
+                e.occurred_at, e.recorded_at
+            FROM unnest(\(profiles.map { Shard($0) })::smallint[], \(profiles)::uuid[]) AS k(shard, profile_id)
+            JOIN ledger_subject s ON s.shard = k.shard AND s.profile_id = k.profile_id
+            JOIN ledger_entry e ON e.shard = s.shard AND e.entry_id = s.entry_id
+            WHERE \(before)::uuid IS NULL OR s.entry_id < \(before)::uuid
+            ORDER BY s.entry_id DESC LIMIT \(Int64(limit))
+            """)
+        return try rows.map { row in
+            LedgerEntry(
+                id: try row.get("entry_id"), profileID: try row.get("profile_id"),
+                purpose: try row.get("purpose"), action: try action(row), source: try row.get("source"),
+                textVersion: try row.get("text_version", as: String?.self),
+                occurredAt: try row.get("occurred_at"), recordedAt: try row.get("recorded_at"),
+                evidence: try row.get("evidence"))
+        }
+    }
+
+    /// Destroys what ties entries to the profiles, and records that it did. Returns how many entries it was.
+    static func detach(
+        _ profiles: [ProfileID], at now: Instant, in transaction: PostgresTransaction
+    ) async throws -> Int {
+        try await transaction.execute(
+            """
+            WITH gone AS (
+                DELETE FROM ledger_subject s
+                USING unnest(\(profiles.map { Shard($0) })::smallint[], \(profiles)::uuid[]) AS k(shard, profile_id)
+                WHERE s.shard = k.shard AND s.profile_id = k.profile_id
+                RETURNING s.shard, s.entry_id
+            )
+            INSERT INTO ledger_erasure (shard, entry_id, erased_at)
+            SELECT shard, entry_id, \(now)::timestamptz FROM gone
+            """)
+    }
+
+    static func action(_ row: PostgresRow) throws -> ConsentAction {
+        let text = try row.get("action", as: String.self)
+        guard let action = ConsentAction(rawValue: text) else {
+            throw PostgresError.decoding(column: "action", message: "is neither grant nor withdraw")
+        }
+        return action
+    }
+}

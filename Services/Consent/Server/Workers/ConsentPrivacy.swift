@@ -1,0 +1,49 @@
+import ConsentDomain
+import Models
+import Postgres
+import ServiceKit
+
+/// What consent itself does about privacy requests.
+enum ConsentPrivacy {
+    static func handler(clock: ServiceClock) -> PrivacyHandler {
+        PrivacyHandler(
+            access: { request, transaction in try await access(request, in: transaction) },
+            erase: { request, transaction in
+                try await forget(request.profileIDs, at: clock.now(), in: transaction)
+            })
+    }
+
+    /// How many ledger entries an answer may hold; a person has dozens.
+    private static let entryLimit = 100_000
+
+    private static func access(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws
+        -> JSON
+    {
+        let entries = try await LedgerStore.entries(
+            of: request.profileIDs, before: nil, limit: entryLimit, in: transaction)
+        let standing = try await ConsentStateStore.standing(of: request.profileIDs, in: transaction)
+        let requests = try await PrivacyRequestStore.requests(of: request.profileIDs, in: transaction)
+        return [
+            "consents": .array(standing.map(\.json)), "ledger": .array(entries.map(\.json)),
+            "privacyRequests": .array(requests.map { $0.json() }),
+        ]
+    }
+
+    /// Destroys what ties the ledger to the profiles, their standing decisions, and what was found for them.
+    ///
+    /// The entries stay as proof that somebody granted or withdrew and that nothing was removed; nothing in them
+    /// leads to the person any more.
+    static func forget(
+        _ profiles: [ProfileID], at now: Instant, in transaction: PostgresTransaction
+    ) async throws -> JSON {
+        _ = try await LedgerStore.lockChains(Set(profiles.map { Shard($0) }), in: transaction)
+        let entries = try await LedgerStore.detach(profiles, at: now, in: transaction)
+        let states = try await ConsentStateStore.remove(profiles, in: transaction)
+        let findings = try await PrivacyRequestStore.dropFindings(of: profiles, in: transaction)
+        let answers = try await IdempotencyStore.drop(profiles, in: transaction)
+        return [
+            "ledgerEntriesDetached": .integer(Int64(entries)), "consentStates": .integer(Int64(states)),
+            "accessFindings": .integer(Int64(findings)), "keptAnswers": .integer(Int64(answers)),
+        ]
+    }
+}

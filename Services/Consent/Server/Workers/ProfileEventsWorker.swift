@@ -1,0 +1,50 @@
+import ConsentDomain
+import Logging
+import Metrics
+import Models
+import Postgres
+import ServiceKit
+import Streams
+
+/// Takes decisions out of `profile-events`, follows merges, and forgets who is erased.
+struct ProfileEventsWorker: Sendable {
+    let recorder: ConsentRecorder
+    let logger: Logger
+
+    func consumer(in context: ServiceContext) -> StreamConsumer {
+        context.consumer(of: .profileEvents) { batch, transaction in
+            try await take(batch, in: transaction)
+        }
+    }
+
+    /// Lets the facts of a batch take effect. Decisions before merges: both are folds, so their order among
+    /// each other is free, and this way each person is folded once.
+    func take(_ batch: StreamBatch, in transaction: PostgresTransaction) async throws {
+        var decisions: [NewDecision] = []
+        var merged: Set<ProfileID> = []
+        var erased: Set<ProfileID> = []
+        for record in batch.records {
+            switch try ProfileFact(json: record.body) {
+            case .event(_, let arrivedUnder, let event):
+                switch ConsentSignal.read(event) {
+                case .none: break
+                case .signal(let signal):
+                    decisions.append(NewDecision(profileID: arrivedUnder, signal: signal))
+                case .unusable:
+                    Counter(label: "martlet_consent_unusable_events_total").increment()
+                    logger.warning(
+                        "a consent event names no purpose; it is in the timeline but not in the ledger",
+                        metadata: ["messageId": "\(event.messageID)"])
+                }
+            case .merge(let survivor, let loser, _, _, _): merged.formUnion([survivor, loser])
+            case .mergedInto: break
+            case .erased(let profile, _): erased.insert(profile)
+            }
+        }
+        _ = try await recorder.record(decisions, at: batch.now, in: transaction)
+        try await recorder.refold(merged, at: batch.now, in: transaction)
+        if !erased.isEmpty {
+            _ = try await ConsentPrivacy.forget(Array(erased), at: batch.now, in: transaction)
+        }
+    }
+}
