@@ -1,0 +1,16 @@
+package import Models
+
+/// Holds when each of its conditions does: `{"all": [{…}, {…}]}`.
+package struct AllOf: GroupOperator {
+    package static let key = "all"
+    package let conditions: [Condition]
+
+    init?(_ field: RuleField, _ reader: inout RuleReader) {
+        guard let conditions = reader.conditions(in: field) else { return nil }
+        self.conditions = conditions
+    }
+
+    package var json: JSON { .array(conditions.map(\.json)) }
+    package func combine(_ truths: [Bool]) -> Bool { truths.allSatisfy { $0 } }
+    package func text(_ parts: [String]) -> String { "(\(parts.joined(separator: " and ")))" }
+}

@@ -1,0 +1,16 @@
+package import Models
+
+/// Holds when at least one of its conditions does: `{"any": [{…}, {…}]}`.
+package struct AnyOf: GroupOperator {
+    package static let key = "any"
+    package let conditions: [Condition]
+
+    init?(_ field: RuleField, _ reader: inout RuleReader) {
+        guard let conditions = reader.conditions(in: field) else { return nil }
+        self.conditions = conditions
+    }
+
+    package var json: JSON { .array(conditions.map(\.json)) }
+    package func combine(_ truths: [Bool]) -> Bool { truths.contains(true) }
+    package func text(_ parts: [String]) -> String { "(\(parts.joined(separator: " or ")))" }
+}

@@ -1,0 +1,44 @@
+package import Models
+
+/// Why a condition holds or does not, at one instant: in words, and as data from which it can be decided again.
+package struct Explanation: Hashable, Sendable {
+    /// The condition as it is written in the rule; for a group, its key alone.
+    package var condition: JSON
+    package var holds: Bool
+    package var text: String
+    /// The events that it rests on, in ascending order.
+    package var events: [Occurrence] = []
+    /// What the condition counted or compared.
+    package var details: [String: JSON] = [:]
+    /// The conditions of a group.
+    package var parts: [Explanation] = []
+
+    /// How many events the JSON form lists of each condition unless said otherwise, the latest of them.
+    package static let listedEvents = 100
+
+    package var json: JSON { json(listing: Self.listedEvents) }
+
+    /// The JSON form with so many events of each condition; `eventCount` says how many there are.
+    package func json(listing limit: Int) -> JSON {
+        var members: [String: JSON] = [
+            "condition": condition, "holds": .bool(holds), "text": .string(text),
+        ]
+        if !events.isEmpty {
+            members["events"] = .array(events.suffix(limit).map(\.json))
+            members["eventCount"] = .integer(Int64(events.count))
+        }
+        if !details.isEmpty { members["details"] = .object(details) }
+        if !parts.isEmpty { members["parts"] = .array(parts.map { $0.json(listing: limit) }) }
+        return .object(members)
+    }
+}
+
+extension Occurrence {
+    /// As evidence shows it: `{"messageId": "…", "timestamp": "…"}`.
+    package var json: JSON {
+        var members: [String: JSON] = ["messageId": .string(messageID), "timestamp": .string(at.rfc3339)]
+        if let amount { members["amount"] = .string(amount.text) }
+        if let group { members["value"] = .string(group) }
+        return .object(members)
+    }
+}

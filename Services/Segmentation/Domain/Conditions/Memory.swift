@@ -1,0 +1,87 @@
+package import Models
+
+/// An event that a condition has seen, with as much of it as the condition needs.
+package struct Occurrence: Hashable, Comparable, Sendable {
+    package var at: Instant
+    package var messageID: String
+    /// The amount that a sum adds.
+    package var amount: Amount?
+    /// The value by which a count keeps events apart.
+    package var group: String?
+
+    package init(at: Instant, messageID: String, amount: Amount? = nil, group: String? = nil) {
+        self.at = at
+        self.messageID = messageID
+        self.amount = amount
+        self.group = group
+    }
+
+    /// By time, then by message and group, so that the same event is always the same place in a list.
+    package static func < (left: Occurrence, right: Occurrence) -> Bool {
+        if left.at != right.at { return left.at < right.at }
+        if left.messageID != right.messageID { return left.messageID.precedesInUTF8(right.messageID) }
+        return (left.group ?? "").precedesInUTF8(right.group ?? "")
+    }
+
+    func isSameEvent(as other: Occurrence) -> Bool {
+        at == other.at && messageID == other.messageID && group == other.group
+    }
+}
+
+/// What one condition remembers of one profile: exactly what its answers at the decided instant and later need.
+package struct Memory: Hashable, Sendable {
+    /// Events in ascending order, without duplicates.
+    package var occurrences: [Occurrence] = []
+    /// The latest event of the other kind, for a condition about two kinds.
+    package var answer: Occurrence?
+    /// The value of a trait.
+    package var trait: EffectiveTraits.Entry?
+
+    package init() {}
+
+    package var isEmpty: Bool { occurrences.isEmpty && answer == nil && trait == nil }
+
+    /// Puts an event in its place; false if it is there already.
+    mutating func insert(_ occurrence: Occurrence) -> Bool {
+        var low = 0
+        var high = occurrences.count
+        while low < high {
+            let middle = (low + high) / 2
+            if occurrences[middle] < occurrence { low = middle + 1 } else { high = middle }
+        }
+        if low < occurrences.count, occurrences[low].isSameEvent(as: occurrence) { return false }
+        occurrences.insert(occurrence, at: low)
+        return true
+    }
+
+    /// Forgets the events that are outside the window at `instant` and therefore ever after.
+    mutating func forget(before instant: Instant, window: Duration?) {
+        guard let window else { return }
+        let kept = Window.firstIndex(inside: window, at: instant, of: occurrences)
+        if kept > 0 { occurrences.removeFirst(kept) }
+    }
+}
+
+/// The one definition of a rolling window: an event at time t is in the window W at instant T
+/// if and only if T − W < t ≤ T. So it leaves exactly at t + W.
+enum Window {
+    /// When an event at `instant` is no longer in the window.
+    static func end(of instant: Instant, window: Duration) -> Instant { instant + window }
+
+    /// The index of the first event in the window at `instant`; no window holds everything.
+    static func firstIndex(inside window: Duration?, at instant: Instant, of occurrences: [Occurrence]) -> Int
+    {
+        guard let window else { return 0 }
+        var low = 0
+        var high = occurrences.count
+        while low < high {
+            let middle = (low + high) / 2
+            if end(of: occurrences[middle].at, window: window) <= instant {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        return low
+    }
+}

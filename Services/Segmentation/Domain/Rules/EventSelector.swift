@@ -1,0 +1,102 @@
+package import Models
+
+/// Which events a condition is about: a kind, names, and filters that must all pass.
+///
+/// Written as members of a condition: `"event": "Order Completed"` (one name, a list of names, or `"*"` for any),
+/// `"type"` (`track` unless said otherwise), and `"where"`, a list of filters.
+package struct EventSelector: Hashable, Sendable {
+    package static let keys = ["event", "type", "where"]
+
+    package let kind: TrackingEvent.Kind
+    /// The names that count; nil for any.
+    package let names: [String]?
+    package let filters: [PropertyFilter]
+
+    package init(_ field: RuleField) throws(RuleProblem) {
+        kind = try Self.kind(field.optional("type"))
+        if kind == .track || field.optional("event") != nil {
+            names = try Self.names(field.required("event", "the name of an event, a list of names, or \"*\""))
+        } else {
+            names = nil
+        }
+        var filters: [PropertyFilter] = []
+        if let list = field.optional("where") {
+            for element in try list.elements(0...RuleLimits.filters, of: "filters") {
+                filters.append(try PropertyFilter(element))
+            }
+        }
+        self.filters = filters
+    }
+
+    /// Whether an event is one of those meant.
+    package func matches(_ event: TrackingEvent) -> Bool {
+        guard event.kind == kind else { return false }
+        if let names {
+            guard let name = event.name, names.contains(name) else { return false }
+        }
+        return filters.allSatisfy { $0.holds(for: event.properties) }
+    }
+
+    /// The members that say this.
+    package var members: [String: JSON] {
+        var members: [String: JSON] = [:]
+        if kind != .track { members["type"] = .string(kind.rawValue) }
+        if let names {
+            members["event"] = names.count == 1 ? .string(names[0]) : .array(names.map { .string($0) })
+        } else if kind == .track {
+            members["event"] = "*"
+        }
+        if !filters.isEmpty { members["where"] = .array(filters.map(\.json)) }
+        return members
+    }
+
+    /// Words for an explanation: `"Product Viewed" where category equals "Shoes"`.
+    package var text: String {
+        let name = names.map { $0.map { "\"\($0)\"" }.joined(separator: " or ") } ?? "any \(kind.rawValue)"
+        let conditions = filters.map(\.text).joined(separator: " and ")
+        return conditions.isEmpty ? name : "\(name) where \(conditions)"
+    }
+
+    private static func kind(_ field: RuleField?) throws(RuleProblem) -> TrackingEvent.Kind {
+        guard let field else { return .track }
+        let known: [TrackingEvent.Kind] = [.track, .page, .screen, .identify, .group]
+        guard let kind = field.json.string.flatMap({ TrackingEvent.Kind(rawValue: $0) }), known.contains(kind)
+        else { throw field.problem("one of \(known.map(\.rawValue).joined(separator: ", "))") }
+        return kind
+    }
+
+    private static func names(_ field: RuleField) throws(RuleProblem) -> [String]? {
+        if field.json.array == nil {
+            let name = try field.text("the name of an event")
+            return name == "*" ? nil : [name]
+        }
+        var names: [String] = []
+        for element in try field.elements(1...RuleLimits.eventNames, of: "event names") {
+            names.append(try element.text("the name of an event"))
+        }
+        return names
+    }
+}
+
+/// A test of one property of an event: `{"property": "products[].category", "equals": "Shoes"}`.
+package struct PropertyFilter: Hashable, Sendable {
+    package let property: PropertyPath
+    package let comparison: Comparison
+
+    package init(_ field: RuleField) throws(RuleProblem) {
+        try field.allow(["property"] + Comparison.keys)
+        property = try PropertyPath(field.required("property", "the property to test"))
+        comparison = try Comparison(in: field)
+    }
+
+    package func holds(for properties: [String: JSON]) -> Bool {
+        comparison.holds(for: property.values(in: properties))
+    }
+
+    package var json: JSON {
+        let (key, value) = comparison.member
+        return .object(["property": .string(property.text), key: value])
+    }
+
+    package var text: String { "\(property.text) \(comparison.text)" }
+}

@@ -1,0 +1,26 @@
+import Models
+
+/// How large a rule may be; beyond these it is refused when it is written, not when it runs.
+package enum RuleLimits {
+    /// Conditions in one rule, groups included.
+    package static let conditions = 500
+    /// How deep groups may nest.
+    package static let depth = 20
+    /// The longest window: ten years of 366 days, so that "10 years" is inside however it is counted.
+    package static let window = Duration.days(3_660)
+    /// The largest number of events that a count may ask for.
+    package static let count = 1_000
+    /// The most event names in one selector.
+    package static let eventNames = 50
+    /// The most filters on one event.
+    package static let filters = 50
+    /// The most values in `in` and `notIn`.
+    package static let listedValues = 1_000
+    /// The longest name or path, in characters.
+    package static let nameLength = 200
+    /// The most events that one condition keeps for one profile. Counts never reach it; a sum over more events
+    /// than this counts the latest ones only.
+    package static let occurrences = 10_000
+    /// The most elements of an event's list that `products[]` looks at.
+    package static let listElements = 1_000
+}

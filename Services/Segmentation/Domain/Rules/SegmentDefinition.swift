@@ -1,0 +1,101 @@
+package import Models
+
+/// A segment: the name of a group of profiles, and the rule that says who is in it.
+package struct SegmentDefinition: Sendable {
+    /// What the caller named it: lower-case letters, digits and hyphens.
+    package let id: String
+    /// Counted up with each change of the rule.
+    package let version: Int
+    package let rule: Rule
+
+    package init(id: String, version: Int, condition: Condition) {
+        self.id = id
+        self.version = version
+        rule = Rule(condition)
+    }
+
+    /// Whether text may name a segment: 1 to 64 of a–z, 0–9 and hyphens, beginning with a letter or digit.
+    package static func isValid(id: String) -> Bool {
+        let bytes = Array(id.utf8)
+        let isAlphanumeric = { (byte: UInt8) in
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+        }
+        guard let first = bytes.first, bytes.count <= 64, isAlphanumeric(first) else { return false }
+        return bytes.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") }
+    }
+}
+
+/// All segments that are decided together, with an index from events to the conditions they can change.
+package struct SegmentSet: Sendable {
+    /// Counts the changes of the whole set; a state that carries it needs nothing rebuilt.
+    package let revision: Int64
+    /// In ascending order of their ids, which is the order in which changes at one instant appear.
+    package let segments: [SegmentDefinition]
+
+    private let byID: [String: Int]
+    private var byName: [NamedKind: [LeafPlace]] = [:]
+    private var byKind: [TrackingEvent.Kind: [LeafPlace]] = [:]
+    private var byTrait: [String: [LeafPlace]] = [:]
+
+    private struct NamedKind: Hashable {
+        let kind: TrackingEvent.Kind
+        let name: String
+    }
+
+    /// A leaf of a segment's rule.
+    package struct LeafPlace: Hashable, Sendable {
+        package let segment: Int
+        package let leaf: Int
+    }
+
+    package init(revision: Int64, segments: [SegmentDefinition]) {
+        self.revision = revision
+        self.segments = segments.sorted { $0.id.precedesInUTF8($1.id) }
+        byID = Dictionary(
+            self.segments.enumerated().map { ($0.element.id, $0.offset) },
+            uniquingKeysWith: { first, _ in first })
+        for (segment, definition) in self.segments.enumerated() {
+            for (leaf, condition) in definition.rule.leaves.enumerated() {
+                index(condition.interest, LeafPlace(segment: segment, leaf: leaf))
+            }
+        }
+    }
+
+    private mutating func index(_ interest: Interest, _ place: LeafPlace) {
+        switch interest {
+        case .trait(let name): byTrait[name, default: []].append(place)
+        case .selectors(let selectors):
+            for selector in selectors {
+                guard let names = selector.names else {
+                    byKind[selector.kind, default: []].append(place)
+                    continue
+                }
+                for name in names {
+                    byName[NamedKind(kind: selector.kind, name: name), default: []].append(place)
+                }
+            }
+        }
+    }
+
+    package subscript(id id: String) -> SegmentDefinition? { byID[id].map { segments[$0] } }
+
+    /// The leaves that an event may change, by segment in ascending order, each once.
+    package func leaves(for event: TrackingEvent) -> [(segment: Int, leaves: [Int])] {
+        var places = byKind[event.kind] ?? []
+        if let name = event.name { places += byName[NamedKind(kind: event.kind, name: name)] ?? [] }
+        if event.kind == .identify, !byTrait.isEmpty {
+            for name in event.traits.keys { places += byTrait[name] ?? [] }
+        }
+        guard !places.isEmpty else { return [] }
+        var result: [(segment: Int, leaves: [Int])] = []
+        for place in Set(places).sorted(by: { ($0.segment, $0.leaf) < ($1.segment, $1.leaf) }) {
+            if result.last?.segment == place.segment {
+                result[result.count - 1].leaves.append(place.leaf)
+            } else {
+                result.append((place.segment, [place.leaf]))
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,85 @@
+package import Models
+
+/// What brought a decision about.
+package enum Cause: Hashable, Sendable {
+    case event(String, at: Instant)
+    case time
+    case merge(merged: ProfileID, mergeID: MergeID)
+    case definition(revision: Int64)
+    case erasure
+
+    package var reason: MembershipChange.Reason {
+        switch self {
+        case .event: .event
+        case .time: .time
+        case .merge: .merge
+        case .definition: .definition
+        case .erasure: .erasure
+        }
+    }
+
+    var json: JSON {
+        switch self {
+        case .event(let id, let at):
+            ["kind": "event", "messageId": .string(id), "timestamp": .string(at.rfc3339)]
+        case .time: ["kind": "time"]
+        case .merge(let merged, let id):
+            ["kind": "merge", "merged": .string(merged.description), "mergeId": .string(id.description)]
+        case .definition(let revision): ["kind": "definition", "revision": .integer(revision)]
+        case .erasure: ["kind": "erasure"]
+        }
+    }
+}
+
+/// The evidence of a change: from what it says the decision can be made again.
+package enum Evidence {
+    /// How large evidence may become, in bytes: it goes into a stream record, which every reader must be able to
+    /// take. Only rules of hundreds of conditions come near it.
+    package static let maxBytes = 128 << 10
+
+    /// Evidence of a change at `instant`, taken before the state is changed.
+    ///
+    /// `conditions` is the rule with the truth of each part and its events at that instant; `before`, for a change
+    /// that time alone made, the same a millisecond earlier, where the events that fell out are still seen. Where
+    /// that would be too large, fewer events are listed, and at last, with `abridged`, no conditions at all.
+    static func of(
+        _ definition: SegmentDefinition, _ segment: SegmentState, at instant: Instant, cause: Cause
+    ) -> JSON {
+        var members: [String: JSON] = [
+            "version": .integer(Int64(definition.version)), "decidedAt": .string(instant.rfc3339),
+            "cause": cause.json, "previous": previous(segment),
+        ]
+        let conditions = definition.rule.explain(segment.memories, at: instant)
+        var before: Explanation?
+        if cause == .time {
+            members["boundary"] = .string(instant.rfc3339)
+            before = definition.rule.explain(segment.memories, at: instant - .milliseconds(1))
+        }
+        for limit in [Explanation.listedEvents, 5] {
+            members["conditions"] = conditions.json(listing: limit)
+            members["before"] = before?.json(listing: limit)
+            let evidence = JSON.object(members)
+            if evidence.compact.utf8.count <= maxBytes { return evidence }
+        }
+        members["conditions"] = nil
+        members["before"] = nil
+        members["abridged"] = true
+        return .object(members)
+    }
+
+    /// Evidence of an exit that no rule decided: the profile itself, or the segment, is gone.
+    static func ofRemoval(_ segment: SegmentState, at instant: Instant, cause: Cause) -> JSON {
+        [
+            "version": .integer(Int64(segment.version)), "decidedAt": .string(instant.rfc3339),
+            "cause": cause.json, "previous": previous(segment),
+        ]
+    }
+
+    private static func previous(_ segment: SegmentState) -> JSON {
+        var members: [String: JSON] = [
+            "member": .bool(segment.isMember), "version": .integer(Int64(segment.version)),
+        ]
+        members["since"] = segment.memberSince.map { .string($0.rfc3339) }
+        return .object(members)
+    }
+}

@@ -1,0 +1,117 @@
+package import Models
+
+/// The stored form of a state is JSON with short names: `d` decided at, `r` revision, `o` offsets, `s` segments;
+/// in a segment `v` version, `m` member since, `n` next deadline, `f` decides from, `l` memories of the leaves; in a
+/// memory `o` occurrences, `a` answer, `t` trait. Times are milliseconds. What is empty is left out.
+extension ProfileState {
+    package var json: JSON {
+        var members: [String: JSON] = ["r": .integer(revision)]
+        if decidedAt != .distantPast { members["d"] = decidedAt.stored }
+        if !appliedThrough.isEmpty {
+            members["o"] = .object(
+                Dictionary(
+                    uniqueKeysWithValues: appliedThrough.map { ("\($0.key.number)", .integer($0.value)) }))
+        }
+        if !segments.isEmpty { members["s"] = .object(segments.mapValues(\.json)) }
+        return .object(members)
+    }
+
+    package init(json: JSON) throws(DecodingProblem) {
+        let fields = try JSONFields(json)
+        self.init(revision: try fields.integer("r"))
+        if let decided = try fields.optionalInteger("d") { decidedAt = Instant(milliseconds: decided) }
+        for (key, value) in try fields.objectIfPresent("o") {
+            guard let number = Int16(key), let shard = Shard(number: number), let offset = value.integer
+            else {
+                throw fields.problem("o", expected: "offsets by shard")
+            }
+            appliedThrough[shard] = offset
+        }
+        for (id, value) in try fields.objectIfPresent("s") {
+            segments[id] = try SegmentState(json: value, at: "s.\(id)")
+        }
+    }
+}
+
+extension SegmentState {
+    var json: JSON {
+        var members: [String: JSON] = ["v": .integer(Int64(version))]
+        members["m"] = memberSince?.stored
+        members["n"] = deadline?.stored
+        if decidesFrom != .distantPast { members["f"] = decidesFrom.stored }
+        members["l"] =
+            memories.allSatisfy(\.isEmpty)
+            ? .integer(Int64(memories.count)) : .array(memories.map(\.json))
+        return .object(members)
+    }
+
+    init(json: JSON, at path: String) throws(DecodingProblem) {
+        let fields = try JSONFields(json, at: path)
+        version = Int(try fields.integer("v"))
+        memberSince = try fields.optionalInteger("m").map { Instant(milliseconds: $0) }
+        deadline = try fields.optionalInteger("n").map { Instant(milliseconds: $0) }
+        decidesFrom = try fields.optionalInteger("f").map { Instant(milliseconds: $0) } ?? .distantPast
+        if let count = fields["l"]?.integer {
+            memories = Array(repeating: Memory(), count: Int(clamping: count))
+        } else {
+            memories = []
+            for element in try fields.array("l") {
+                memories.append(try Memory(json: element, at: "\(path).l"))
+            }
+        }
+    }
+}
+
+extension Memory {
+    var json: JSON {
+        var members: [String: JSON] = [:]
+        if !occurrences.isEmpty { members["o"] = .array(occurrences.map(\.stored)) }
+        members["a"] = answer?.stored
+        if let trait {
+            members["t"] = [trait.stamp.at.stored, .string(trait.stamp.messageID), trait.value]
+        }
+        return .object(members)
+    }
+
+    init(json: JSON, at path: String) throws(DecodingProblem) {
+        let fields = try JSONFields(json, at: path)
+        if fields["o"] != nil {
+            for element in try fields.array("o") {
+                guard let occurrence = Occurrence(stored: element) else {
+                    throw fields.problem("o", expected: "occurrences")
+                }
+                occurrences.append(occurrence)
+            }
+        }
+        if let stored = fields["a"] { answer = Occurrence(stored: stored) }
+        if let parts = fields["t"]?.array, parts.count == 3, let at = parts[0].integer,
+            let id = parts[1].string
+        {
+            trait = EffectiveTraits.Entry(
+                value: parts[2],
+                stamp: EffectiveTraits.Stamp(at: Instant(milliseconds: at), messageID: id))
+        }
+    }
+}
+
+extension Occurrence {
+    fileprivate var stored: JSON {
+        var parts: [JSON] = [at.stored, .string(messageID)]
+        if amount != nil || group != nil { parts.append(amount.map { .integer($0.millionths) } ?? .null) }
+        if let group { parts.append(.string(group)) }
+        return .array(parts)
+    }
+
+    fileprivate init?(stored: JSON) {
+        guard let parts = stored.array, parts.count >= 2, let at = parts[0].integer, let id = parts[1].string
+        else { return nil }
+        self.init(
+            at: Instant(milliseconds: at), messageID: id,
+            amount: parts.count > 2 ? parts[2].integer.map { Amount(millionths: $0) } : nil,
+            group: parts.count > 3 ? parts[3].string : nil)
+    }
+}
+
+extension Instant {
+    fileprivate var stored: JSON { .integer(milliseconds) }
+}

@@ -1,0 +1,142 @@
+package import Models
+
+/// Making state anew from the timeline: for a rule that is new or has changed, and for profiles that were merged.
+extension SegmentDecider {
+    /// The ids of the segments whose state does not belong to the definitions in force: missing, of another
+    /// version, or of a segment that is gone.
+    package func stale(_ state: ProfileState) -> Set<String> {
+        guard state.revision != set.revision else { return [] }
+        var stale = Set(state.segments.keys.filter { set[id: $0] == nil })
+        for index in set.segments.indices where current(index, state) == nil {
+            stale.insert(set.segments[index].id)
+        }
+        return stale
+    }
+
+    /// Brings stale segments up to the definitions in force.
+    ///
+    /// `events` are the events that the state includes, in any order. The memberships of the new rules are those
+    /// at `now`, or at the latest decided instant if that is later; only differences from the old ones are changes.
+    package func refresh(
+        _ state: inout ProfileState, with events: [TrackingEvent], now: Instant, of profile: ProfileID
+    ) -> [MembershipChange] {
+        let ids = stale(state)
+        let cause = Cause.definition(revision: set.revision)
+        let instant = max(now, state.decidedAt)
+        var changes = exits(
+            from: ids.filter { set[id: $0] == nil }, of: &state, at: instant, cause, of: profile)
+        let indices = set.segments.indices.filter { ids.contains(set.segments[$0].id) }
+        changes += fold(events, into: &state, segments: indices, at: instant, cause, of: profile)
+        for id in indices.map({ set.segments[$0].id }) {
+            guard let from = state.segments[id]?.decidesFrom else { continue }
+            state.segments[id]?.decidesFrom = max(instant, from)
+        }
+        state.revision = set.revision
+        return changes
+    }
+
+    /// Makes the whole state of a merge's survivor anew from the events of all profiles that are now one, in any
+    /// order.
+    ///
+    /// The instant is the latest that either had decided or that an event brings; when the merge was recorded does
+    /// not matter, so a history that is read in later goes on at its own time. The survivor's memberships that the
+    /// joint history does not change go on; `loser` is the state of the profile that went into it.
+    package func merge(
+        _ state: inout ProfileState, with events: [TrackingEvent], loser: ProfileState?, cause: Cause,
+        of profile: ProfileID
+    ) -> [MembershipChange] {
+        var instant = max(state.decidedAt, loser?.decidedAt ?? .distantPast)
+        instant = max(instant, events.lazy.map(Self.instant(of:)).max() ?? .distantPast)
+        // Two profiles that have done nothing: there is no instant to decide for yet.
+        guard instant > .distantPast else { return [] }
+        // Deadlines of the survivor up to now are its own history and come before the merge.
+        var changes = advance(&state, to: instant, of: profile)
+        let gone = Set(state.segments.keys.filter { set[id: $0] == nil })
+        changes += exits(from: gone, of: &state, at: instant, cause, of: profile)
+        // What a rule does not decide for one of the two, it does not decide for both.
+        for (id, segment) in loser?.segments ?? [:] {
+            guard let own = state.segments[id] else { continue }
+            state.segments[id]?.decidesFrom = max(own.decidesFrom, segment.decidesFrom)
+        }
+        changes += fold(
+            events, into: &state, segments: Array(set.segments.indices), at: instant, cause, of: profile)
+        state.decidedAt = instant
+        state.revision = set.revision
+        return changes
+    }
+
+    /// Ends every membership, because the profile is no more.
+    package func leaveAll(
+        _ state: inout ProfileState, at instant: Instant, cause: Cause, of profile: ProfileID
+    ) -> [MembershipChange] {
+        let instant = max(instant, state.decidedAt)
+        var changes = advance(&state, to: instant, of: profile)
+        changes += exits(from: Set(state.segments.keys), of: &state, at: instant, cause, of: profile)
+        return changes
+    }
+
+    private func exits(
+        from ids: some Collection<String>, of state: inout ProfileState, at instant: Instant, _ cause: Cause,
+        of profile: ProfileID
+    ) -> [MembershipChange] {
+        var changes: [MembershipChange] = []
+        for id in ids.sorted(by: { $0.precedesInUTF8($1) }) {
+            guard let segment = state.segments.removeValue(forKey: id), let since = segment.memberSince else {
+                continue
+            }
+            let at = max(instant, since)
+            changes.append(
+                MembershipChange(
+                    profileID: profile, segment: id, change: .exited, at: at, version: segment.version,
+                    reason: cause.reason, evidence: Evidence.ofRemoval(segment, at: at, cause: cause)))
+        }
+        return changes
+    }
+
+    /// Folds events into fresh memories of the segments and compares the outcome with what was.
+    private func fold(
+        _ events: [TrackingEvent], into state: inout ProfileState, segments indices: [Int],
+        at instant: Instant,
+        _ cause: Cause, of profile: ProfileID
+    ) -> [MembershipChange] {
+        var memories = Dictionary(
+            uniqueKeysWithValues: indices.map { ($0, set.segments[$0].rule.emptyMemories) })
+        for event in events {
+            let at = Self.instant(of: event)
+            for (index, leaves) in set.leaves(for: event) {
+                guard var own = memories.removeValue(forKey: index) else { continue }
+                for leaf in leaves {
+                    _ = set.segments[index].rule.leaves[leaf].remember(
+                        event, at: at, decided: instant, in: &own[leaf])
+                }
+                memories[index] = own
+            }
+        }
+        var changes: [MembershipChange] = []
+        for index in indices {
+            let definition = set.segments[index]
+            let old = state.segments[definition.id]
+            var segment = SegmentState(
+                version: definition.version, memberSince: old?.memberSince,
+                memories: memories[index] ?? definition.rule.emptyMemories, deadline: nil,
+                decidesFrom: old?.decidesFrom ?? .distantPast)
+            let at = max(instant, segment.decidesFrom)
+            let holds = definition.rule.holds(segment.memories, at: at)
+            if holds != segment.isMember {
+                // The evidence shows the old version as what was before.
+                var before = segment
+                before.version = old?.version ?? definition.version
+                changes.append(
+                    MembershipChange(
+                        profileID: profile, segment: definition.id, change: holds ? .entered : .exited,
+                        at: at,
+                        version: definition.version, reason: cause.reason,
+                        evidence: Evidence.of(definition, before, at: at, cause: cause)))
+                segment.memberSince = holds ? at : nil
+            }
+            segment.deadline = definition.rule.nextChange(segment.memories, from: holds, after: at)
+            state.segments[definition.id] = segment
+        }
+        return changes
+    }
+}

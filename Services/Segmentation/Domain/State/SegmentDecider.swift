@@ -1,0 +1,132 @@
+package import Models
+
+/// Decides memberships: `(definitions, state, fact | deadline) → (state, changes)`.
+///
+/// Time here is the time of the facts. A fact that happened at t first lets every deadline up to and including t
+/// fire, each at its own instant; then it takes effect at t. So a history that is read in years later gives the
+/// same changes at the same instants as if it had been seen live. A fact from before the latest decided instant is
+/// late: it is put where it belongs, and what it changes is changed at that latest instant; the changes already
+/// told stay told.
+///
+/// A segment whose stored version is not that of the definition is left alone: its state is rebuilt from the
+/// timeline by whoever holds the timeline (`Rebuilding`).
+package struct SegmentDecider: Sendable {
+    package let set: SegmentSet
+
+    package init(_ set: SegmentSet) {
+        self.set = set
+    }
+
+    /// The state of a profile that is seen for the first time.
+    package func newState() -> ProfileState {
+        var state = ProfileState(revision: set.revision)
+        for definition in set.segments {
+            state.segments[definition.id] = SegmentState(
+                version: definition.version, memberSince: nil, memories: definition.rule.emptyMemories,
+                deadline: nil, decidesFrom: .distantPast)
+        }
+        return state
+    }
+
+    /// When an event takes effect: when it happened, but not later than it arrived, since a sender's clock that is
+    /// ahead must not pull a profile into the future.
+    package static func instant(of event: TrackingEvent) -> Instant {
+        min(event.timestamp, event.receivedAt)
+    }
+
+    /// Takes in an event and returns the changes in the order of their instants.
+    package func apply(_ event: TrackingEvent, to state: inout ProfileState, of profile: ProfileID)
+        -> [MembershipChange]
+    {
+        let instant = Self.instant(of: event)
+        let isFirst = state.decidedAt == .distantPast
+        var changes = advance(&state, to: instant, of: profile)
+        state.decidedAt = max(state.decidedAt, instant)
+        let cause = Cause.event(event.messageID, at: instant)
+        var touched = Set<Int>()
+        for (index, leaves) in set.leaves(for: event) {
+            if remember(event, at: instant, segment: index, leaves: leaves, in: &state) {
+                touched.insert(index)
+            }
+        }
+        // Some rules hold for a profile that has done nothing, so the first fact decides them all.
+        for index in isFirst ? Array(set.segments.indices) : touched.sorted() {
+            if let change = decide(index, &state, now: state.decidedAt, cause, of: profile) {
+                changes.append(change)
+            }
+        }
+        return changes
+    }
+
+    /// Lets every deadline up to and including `instant` fire, in due order.
+    package func advance(
+        _ state: inout ProfileState, to instant: Instant, of profile: ProfileID
+    ) -> [MembershipChange] {
+        var changes: [MembershipChange] = []
+        while let due = nextDeadline(state), due <= instant {
+            for index in set.segments.indices where current(index, state)?.deadline == due {
+                if let change = decide(index, &state, now: due, .time, of: profile) { changes.append(change) }
+            }
+            state.decidedAt = max(state.decidedAt, due)
+        }
+        return changes
+    }
+
+    /// The next deadline among the segments that are current.
+    package func nextDeadline(_ state: ProfileState) -> Instant? {
+        var next: Instant?
+        for index in set.segments.indices {
+            guard let deadline = current(index, state)?.deadline else { continue }
+            if next.map({ deadline < $0 }) ?? true { next = deadline }
+        }
+        return next
+    }
+
+    /// The segment's state if it belongs to the definition in force.
+    func current(_ index: Int, _ state: ProfileState) -> SegmentState? {
+        let definition = set.segments[index]
+        guard let segment = state.segments[definition.id], segment.version == definition.version else {
+            return nil
+        }
+        return segment
+    }
+
+    private func remember(
+        _ event: TrackingEvent, at instant: Instant, segment index: Int, leaves: [Int],
+        in state: inout ProfileState
+    ) -> Bool {
+        let definition = set.segments[index]
+        guard var segment = current(index, state) else { return false }
+        // Taken out while it changes, so that the lists in it are changed in place.
+        state.segments[definition.id] = nil
+        let decided = max(state.decidedAt, segment.decidesFrom)
+        var changed = false
+        for leaf in leaves
+        where definition.rule.leaves[leaf].remember(
+            event, at: instant, decided: decided, in: &segment.memories[leaf])
+        { changed = true }
+        state.segments[definition.id] = segment
+        return changed
+    }
+
+    /// Compares what the rule says now with what was, and sets the next deadline.
+    private func decide(
+        _ index: Int, _ state: inout ProfileState, now: Instant, _ cause: Cause, of profile: ProfileID
+    ) -> MembershipChange? {
+        let definition = set.segments[index]
+        guard var segment = current(index, state) else { return nil }
+        let now = max(now, segment.decidesFrom)
+        let holds = definition.rule.holds(segment.memories, at: now)
+        var change: MembershipChange?
+        if holds != segment.isMember {
+            change = MembershipChange(
+                profileID: profile, segment: definition.id, change: holds ? .entered : .exited, at: now,
+                version: definition.version, reason: cause.reason,
+                evidence: Evidence.of(definition, segment, at: now, cause: cause))
+            segment.memberSince = holds ? now : nil
+        }
+        segment.deadline = definition.rule.nextChange(segment.memories, from: holds, after: now)
+        state.segments[definition.id] = segment
+        return change
+    }
+}

@@ -1,0 +1,104 @@
+import Models
+import Postgres
+import SegmentationDomain
+import ServiceKit
+
+/// What segmentation does about requests for access and erasure.
+struct SegmentationPrivacy {
+    let registry: SegmentRegistry
+    let clock: ServiceClock
+
+    var handler: PrivacyHandler {
+        PrivacyHandler(
+            access: { request, transaction in try await access(request, in: transaction) },
+            erase: { request, transaction in try await erase(request, in: transaction) })
+    }
+
+    /// The memberships now, and every entry and exit with its evidence.
+    private func access(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
+        let ids = request.profileIDs
+        let shards = ids.map { Shard($0) }
+        let memberships = try await transaction.query(
+            """
+            SELECT m.profile_id, m.segment, m.version, m.entered_at, m.evidence
+            FROM unnest(\(shards)::smallint[], \(ids)::uuid[]) AS w (shard, id)
+            JOIN profiles.membership m ON m.shard = w.shard AND m.profile_id = w.id
+            ORDER BY m.segment, m.profile_id
+            """)
+        let changes = try await transaction.query(
+            """
+            SELECT s.body
+            FROM unnest(\(shards)::smallint[], \(ids.map(\.description))::text[]) AS w (shard, key)
+            JOIN stream_memberships s ON s.shard = w.shard AND s.key = w.key
+            ORDER BY s.shard, s."offset"
+            """)
+        return [
+            "memberships": .array(
+                try memberships.map { row in
+                    [
+                        "profileId": .string(try row.get("profile_id", as: ProfileID.self).description),
+                        "segment": .string(try row.get("segment")),
+                        "version": .integer(try row.get("version")),
+                        "enteredAt": .string(try row.get("entered_at", as: Instant.self).rfc3339),
+                        "evidence": try row.get("evidence"),
+                    ]
+                }),
+            "changes": .array(try changes.map { try $0.get("body") }),
+        ]
+    }
+
+    /// Exits with reason erasure, and then nothing of the person is left but bare changes.
+    private func erase(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
+        let ids = Set(request.profileIDs + [request.profileID])
+        let decider = try await registry.decider(in: transaction)
+        let states = try await StateStore(transaction: transaction).lockExisting(ids)
+        let counts = try await Erasure.counts(Array(ids), in: transaction)
+        var work = MembershipWork(
+            decider: decider, states: states, now: try await clock.now(), in: transaction)
+        for id in ids.sorted() { work.erase(id, at: request.requestedAt) }
+        try await work.write()
+        return counts
+    }
+}
+
+/// What erasing a profile does to the tables.
+enum Erasure {
+    /// What stands in the place of evidence that was erased.
+    static let evidence: JSON = ["erased": true]
+
+    /// Statements that delete everything but the bare changes on the stream, whose offsets have no gaps.
+    static func statements(_ ids: [ProfileID]) -> [SQL] {
+        let ids = ids.sorted()
+        return [
+            StateStore.delete(ids, from: "profile_state"), StateStore.delete(ids, from: "deadline"),
+            StateStore.delete(ids, from: "profiles.membership"),
+            """
+            UPDATE stream_memberships s
+            SET body = jsonb_set(s.body::jsonb, '{evidence}', \(evidence)::jsonb)::text, traceparent = NULL
+            FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids.map(\.description))::text[]) AS w (shard, key)
+            WHERE s.shard = w.shard AND s.key = w.key
+            """,
+        ]
+    }
+
+    /// How much there is to erase.
+    static func counts(_ ids: [ProfileID], in transaction: PostgresTransaction) async throws -> JSON {
+        let shards = ids.map { Shard($0) }
+        func count(_ table: String, _ column: String) -> SQL {
+            """
+            SELECT count(*) AS n
+            FROM unnest(\(shards)::smallint[], \(ids.map(\.description))::text[]) AS w (shard, id)
+            JOIN \(unsafe: table) t ON t.shard = w.shard AND t.\(unsafe: column)::text = w.id
+            """
+        }
+        let replies = try await transaction.pipeline([
+            count("profile_state", "profile_id"), count("profiles.membership", "profile_id"),
+            count("stream_memberships", "key"),
+        ])
+        let numbers = try replies.map { try $0.first?.get("n", as: Int64.self) ?? 0 }
+        return [
+            "states": .integer(numbers[0]), "memberships": .integer(numbers[1]),
+            "changes": .integer(numbers[2]),
+        ]
+    }
+}

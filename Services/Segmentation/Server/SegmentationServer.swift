@@ -1,0 +1,32 @@
+import Models
+import Postgres
+import ProfileStore
+package import ServiceKit
+import Streams
+
+@main enum SegmentationServer {
+    static func main() async { await ServiceProcess.main(segmentationService) }
+}
+
+/// What people are right now: segments, and who is in them, exact at every instant.
+package let segmentationService = ServiceDefinition(
+    name: .segmentation,
+    migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
+    openAPI: PackageResources.openapi_yaml, published: [.memberships], channels: [SegmentStore.channel]
+) { context in
+    let registry = SegmentRegistry()
+    let profiles = ProfileStore(key: IdentifierKey(secret: try context.settings.identifierSecret()))
+    let history = HistoryWatch(
+        settle: try context.settings.duration("SEGMENTATION_SETTLE", default: .seconds(5)))
+    let events = ProfileEventsWorker(registry: registry, history: history).consumer(in: context)
+    let deadlines = DeadlineWorker(pool: context.pool, registry: registry, history: history)
+        .sweeper(in: context, after: events)
+    return ServiceParts(
+        routes: { router in
+            SegmentRoutes(pool: context.pool, clock: context.clock).add(to: router)
+            MemberRoutes(pool: context.pool, clock: context.clock, registry: registry, profiles: profiles)
+                .add(to: router)
+        },
+        workers: [events, deadlines, BackfillWorker(registry: registry, context: context)],
+        privacy: SegmentationPrivacy(registry: registry, clock: context.clock).handler)
+}

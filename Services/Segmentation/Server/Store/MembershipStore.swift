@@ -1,0 +1,78 @@
+import Models
+import Postgres
+
+/// Who is in which segment now: `profiles.membership`.
+enum MembershipStore {
+    /// Statements that carry changes over to the memberships; of several changes of one membership the last counts.
+    static func writes(_ changes: [MembershipChange]) -> [SQL] {
+        struct Place: Hashable {
+            let profile: ProfileID
+            let segment: String
+        }
+        var last: [Place: MembershipChange] = [:]
+        for change in changes { last[Place(profile: change.profileID, segment: change.segment)] = change }
+        let entered = last.values.filter { $0.change == .entered }.sorted(by: order)
+        let exited = last.values.filter { $0.change == .exited }.sorted(by: order)
+        var statements: [SQL] = []
+        if !entered.isEmpty {
+            statements.append(
+                """
+                INSERT INTO profiles.membership (shard, profile_id, segment, version, entered_at, evidence)
+                SELECT w.shard, w.id, w.segment, w.version, w.at, w.evidence::jsonb
+                FROM unnest(\(entered.map { Shard($0.profileID) })::smallint[], \(entered.map(\.profileID))::uuid[],
+                            \(entered.map(\.segment))::text[], \(entered.map(\.version))::int[],
+                            \(entered.map(\.at))::timestamptz[], \(entered.map(\.evidence.compact))::text[])
+                     AS w (shard, id, segment, version, at, evidence)
+                ON CONFLICT (shard, profile_id, segment) DO UPDATE
+                SET version = excluded.version, entered_at = excluded.entered_at, evidence = excluded.evidence
+                """)
+        }
+        if !exited.isEmpty {
+            statements.append(
+                """
+                DELETE FROM profiles.membership m
+                USING unnest(\(exited.map { Shard($0.profileID) })::smallint[], \(exited.map(\.profileID))::uuid[],
+                             \(exited.map(\.segment))::text[]) AS w (shard, id, segment)
+                WHERE m.shard = w.shard AND m.profile_id = w.id AND m.segment = w.segment
+                """)
+        }
+        return statements
+    }
+
+    private static func order(_ left: MembershipChange, _ right: MembershipChange) -> Bool {
+        let (first, second) = (Shard(left.profileID), Shard(right.profileID))
+        if first != second { return first < second }
+        return left.profileID != right.profileID
+            ? left.profileID < right.profileID : left.segment < right.segment
+    }
+
+    /// A member in a list.
+    struct Member {
+        var profileID: ProfileID
+        var version: Int
+        var enteredAt: Instant
+    }
+
+    /// Members of a segment in a stable order, after the one that the last page ended with.
+    static func members(
+        of segment: String, after position: ProfileID?, limit: Int, in session: some PostgresSession
+    ) async throws -> [Member] {
+        let bound: SQL =
+            if let position {
+                "AND (shard, profile_id) > (\(Shard(position))::smallint, \(position)::uuid)"
+            } else {
+                ""
+            }
+        let rows = try await session.query(
+            """
+            SELECT profile_id, version, entered_at FROM profiles.membership
+            WHERE segment = \(segment) \(bound)
+            ORDER BY shard, profile_id LIMIT \(limit)
+            """)
+        return try rows.map {
+            Member(
+                profileID: try $0.get("profile_id"), version: try $0.get("version"),
+                enteredAt: try $0.get("entered_at"))
+        }
+    }
+}

@@ -1,0 +1,139 @@
+import Models
+import Postgres
+import SegmentationDomain
+
+/// Reads and writes the states and deadlines of profiles.
+struct StateStore {
+    /// What is stored of a profile.
+    enum Stored {
+        /// It was not known before this transaction.
+        case fresh
+        case state(ProfileState)
+        /// It was merged into another.
+        case merged
+    }
+
+    let transaction: PostgresTransaction
+
+    /// Locks and reads the profiles' rows, making those that are missing, so that whoever else touches one of them
+    /// waits for this transaction.
+    func lock(_ ids: Set<ProfileID>) async throws -> [ProfileID: Stored] {
+        var found = try await lockExisting(ids)
+        let missing = ids.filter { found[$0] == nil }
+        guard !missing.isEmpty else { return found }
+        let wanted = Self.ordered(missing)
+        let made = try await transaction.query(
+            """
+            INSERT INTO profile_state (shard, profile_id, state)
+            SELECT w.shard, w.id, '{}'
+            FROM unnest(\(wanted.map { Shard($0) })::smallint[], \(wanted)::uuid[]) AS w (shard, id)
+            ON CONFLICT DO NOTHING
+            RETURNING profile_id
+            """)
+        for row in made { found[try row.get("profile_id")] = .fresh }
+        // Somebody else made them in between.
+        found.merge(try await lockExisting(missing.filter { found[$0] == nil })) { $1 }
+        return found
+    }
+
+    /// Locks and reads the rows that exist.
+    func lockExisting(_ ids: Set<ProfileID>) async throws -> [ProfileID: Stored] {
+        guard !ids.isEmpty else { return [:] }
+        let wanted = Self.ordered(ids)
+        let rows = try await transaction.query(
+            """
+            SELECT s.profile_id, s.state
+            FROM unnest(\(wanted.map { Shard($0) })::smallint[], \(wanted)::uuid[]) AS w (shard, id)
+            JOIN profile_state s ON s.shard = w.shard AND s.profile_id = w.id
+            ORDER BY s.shard, s.profile_id
+            FOR UPDATE OF s
+            """)
+        var found: [ProfileID: Stored] = [:]
+        for row in rows { found[try row.get("profile_id")] = try Self.stored(row) }
+        return found
+    }
+
+    /// Locks and reads the next profiles of a shard after a position.
+    func lockNext(in shard: Shard, after position: ProfileID, limit: Int) async throws -> [(
+        ProfileID, Stored
+    )] {
+        let rows = try await transaction.query(
+            """
+            SELECT profile_id, state FROM profile_state
+            WHERE shard = \(shard) AND profile_id > \(position)
+            ORDER BY profile_id LIMIT \(limit)
+            FOR UPDATE
+            """)
+        return try rows.map { (try $0.get("profile_id"), try Self.stored($0)) }
+    }
+
+    /// Reads one profile's state without locking it.
+    static func read(_ id: ProfileID, in session: some PostgresSession) async throws -> Stored? {
+        try await session.query(
+            "SELECT state FROM profile_state WHERE shard = \(Shard(id)) AND profile_id = \(id)"
+        ).first.map(stored)
+    }
+
+    private static func stored(_ row: PostgresRow) throws -> Stored {
+        guard let json = try row.get("state", as: JSON?.self) else { return .merged }
+        return json == [:] ? .fresh : .state(try ProfileState(json: json))
+    }
+
+    private static func ordered(_ ids: some Collection<ProfileID>) -> [ProfileID] {
+        ids.sorted { (Shard($0), $0) < (Shard($1), $1) }
+    }
+
+    // MARK: Writing
+
+    /// Statements that write states; nil marks a profile that was merged into another.
+    static func writes(_ states: [(ProfileID, ProfileState?)]) -> [SQL] {
+        guard !states.isEmpty else { return [] }
+        return [
+            """
+            UPDATE profile_state s SET state = w.state
+            FROM unnest(\(states.map { Shard($0.0) })::smallint[], \(states.map(\.0))::uuid[],
+                        \(states.map { $0.1?.json.compact })::text[]) AS w (shard, id, state)
+            WHERE s.shard = w.shard AND s.profile_id = w.id
+            """
+        ]
+    }
+
+    /// Statements that set the deadlines of profiles, or take them away.
+    static func writes(deadlines: [(ProfileID, Instant?)]) -> [SQL] {
+        let set = deadlines.compactMap { id, due in due.map { (id, $0) } }
+        let gone = deadlines.filter { $0.1 == nil }.map(\.0)
+        var statements: [SQL] = []
+        if !set.isEmpty {
+            statements.append(
+                """
+                INSERT INTO deadline (shard, profile_id, due_at)
+                SELECT * FROM unnest(\(set.map { Shard($0.0) })::smallint[], \(set.map(\.0))::uuid[],
+                                     \(set.map(\.1))::timestamptz[])
+                ON CONFLICT (shard, profile_id) DO UPDATE SET due_at = excluded.due_at
+                """)
+        }
+        if !gone.isEmpty { statements.append(delete(gone, from: "deadline")) }
+        return statements
+    }
+
+    /// A statement that deletes the rows of profiles.
+    static func delete(_ ids: [ProfileID], from table: String) -> SQL {
+        """
+        DELETE FROM \(unsafe: table) t
+        USING unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, id)
+        WHERE t.shard = w.shard AND t.profile_id = w.id
+        """
+    }
+
+    /// The earliest deadlines between two instants, in due order.
+    func due(
+        from earliest: Instant, upTo now: Instant, limit: Int
+    ) async throws -> [(id: ProfileID, at: Instant)] {
+        let rows = try await transaction.query(
+            """
+            SELECT profile_id, due_at FROM deadline WHERE due_at BETWEEN \(earliest) AND \(now)
+            ORDER BY due_at, shard, profile_id LIMIT \(limit)
+            """)
+        return try rows.map { (try $0.get("profile_id"), try $0.get("due_at")) }
+    }
+}

@@ -1,0 +1,89 @@
+import Foundation
+import Logging
+import Models
+import Postgres
+import SegmentationDomain
+import ServiceKit
+import ServiceLifecycle
+import Streams
+
+/// Brings the states of all profiles to rules that are new or have changed, shard by shard in the background.
+///
+/// Each chunk commits with its position, so work goes on where it stopped, and a profile that is done already is
+/// recognised by its state: no change is told twice. Several instances take different shards.
+package final class BackfillWorker: Service {
+    private let pool: PostgresPool
+    private let registry: SegmentRegistry
+    private let hub: WakeHub
+    private let clock: ServiceClock
+    private let logger: Logger
+    /// How many profiles are taken in one transaction: they stay locked for its time.
+    private static let chunk = 200
+
+    init(registry: SegmentRegistry, context: ServiceContext) {
+        self.registry = registry
+        pool = context.pool
+        hub = context.hub
+        clock = context.clock
+        logger = context.logger
+    }
+
+    package func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                let ticket = await self.hub.ticket([SegmentStore.channel])
+                do {
+                    while try await self.step() {}
+                    await self.hub.wait(ticket, upTo: .seconds(30))
+                } catch {
+                    if Task.isCancelled { return }
+                    self.logger.warning(
+                        "backfill is not moving; trying again", metadata: ["error": "\(error)"])
+                    try? await Task.sleep(for: .seconds(1))
+                }
+            }
+        }
+    }
+
+    /// Does everything that there is to do now; for tests that step by hand.
+    package func drain() async throws {
+        while try await step() {}
+    }
+
+    /// Takes one chunk of one shard that is behind; false if none is.
+    func step() async throws -> Bool {
+        let now = try await clock.now()
+        return try await pool.transaction { transaction in
+            let decider = try await self.registry.decider(in: transaction)
+            let revision = decider.set.revision
+            guard
+                let row = try await transaction.query(
+                    """
+                    SELECT shard, revision, position FROM backfill
+                    WHERE revision < \(revision) OR position IS NOT NULL
+                    ORDER BY shard LIMIT 1 FOR UPDATE SKIP LOCKED
+                    """
+                ).first
+            else { return false }
+            let shard: Shard = try row.get("shard")
+            // A shard that is behind an even newer revision starts again; what is done is passed over quickly.
+            let isSame = try row.get("revision", as: Int64.self) == revision
+            let position = isSame ? try row.get("position", as: ProfileID?.self) : nil
+            let profiles = try await StateStore(transaction: transaction)
+                .lockNext(in: shard, after: position ?? Self.first, limit: Self.chunk)
+            let states = Dictionary(profiles.map { ($0.0, $0.1) }, uniquingKeysWith: { first, _ in first })
+            var work = MembershipWork(decider: decider, states: states, now: now, in: transaction)
+            try await work.refresh()
+            try await work.write()
+            let reached = profiles.count == Self.chunk ? profiles.last?.0 : nil
+            try await transaction.execute(
+                """
+                UPDATE backfill SET revision = \(revision), position = \(reached) WHERE shard = \(shard)
+                """)
+            return true
+        }
+    }
+
+    /// Before every profile.
+    private static let first = ProfileID(UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)))
+}

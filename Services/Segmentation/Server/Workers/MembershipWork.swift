@@ -1,0 +1,207 @@
+import Models
+import Postgres
+import SegmentationDomain
+import Streams
+
+/// One transaction's work on some profiles: their states are locked and read, folded in memory, and written back with
+/// everything that follows from them, set by set.
+struct MembershipWork {
+    let decider: SegmentDecider
+    private let transaction: PostgresTransaction
+    private let now: Instant
+    private var states: [ProfileID: StateStore.Stored]
+    private var deadlines: [ProfileID: Instant?] = [:]
+    private var touched: Set<ProfileID> = []
+    private var erased: Set<ProfileID> = []
+    private var changes: [(change: MembershipChange, traceparent: String?)] = []
+
+    /// Takes states that are locked by the transaction. `now` is the installation's time.
+    init(
+        decider: SegmentDecider, states: [ProfileID: StateStore.Stored], now: Instant,
+        in transaction: PostgresTransaction
+    ) {
+        self.decider = decider
+        self.states = states
+        self.now = now
+        self.transaction = transaction
+        for case (let id, .state(let state)) in states { deadlines[id] = .some(state.nextDeadline) }
+    }
+
+    // MARK: Facts
+
+    /// Lets a fact take effect.
+    mutating func take(_ fact: ProfileFact, of record: StreamRecord) async throws {
+        switch fact {
+        case .event(let profile, _, let event): take(event, by: profile, of: record)
+        case .merge(let survivor, let merged, let mergeID, _, _):
+            try await merge(merged, into: survivor, by: mergeID, of: record)
+        case .mergedInto(let merged, _, let mergeID, _):
+            leave(
+                merged, at: .distantPast, cause: .merge(merged: merged, mergeID: mergeID), record.traceparent)
+            states[merged] = .merged
+        case .erased(let profile, let at):
+            leave(profile, at: at, cause: .erasure, record.traceparent)
+            states[profile] = .fresh
+            erased.insert(profile)
+        }
+    }
+
+    private mutating func take(_ event: TrackingEvent, by profile: ProfileID, of record: StreamRecord) {
+        guard var state = state(of: profile), !state.includes(offset: record.offset, of: record.shard) else {
+            return
+        }
+        // Out of the table while it changes, so that its lists are changed in place.
+        states[profile] = .fresh
+        note(decider.apply(event, to: &state, of: profile), record.traceparent)
+        state.include(offset: record.offset, of: record.shard)
+        keep(state, of: profile)
+    }
+
+    /// Rebuilds the survivor from everything that the two have done. Its own facts behind this one in the stream take
+    /// effect in their turn; those of the loser are all before the merge, so all of them are taken now.
+    private mutating func merge(
+        _ merged: ProfileID, into survivor: ProfileID, by mergeID: MergeID, of record: StreamRecord
+    ) async throws {
+        let cause = Cause.merge(merged: merged, mergeID: mergeID)
+        var loser: ProfileState?
+        if case .state(let known) = states[merged] { loser = known }
+        if var state = state(of: survivor) {
+            let entries = try await TimelineReading.events(of: [survivor], in: transaction)[
+                survivor, default: []
+            ]
+            .filter { $0.key != survivor || $0.offset <= record.offset }
+            let own = decider.merge(
+                &state, with: entries.map(\.event), loser: loser, cause: cause, of: survivor)
+            leave(merged, at: state.decidedAt, cause: cause, record.traceparent)
+            note(own, record.traceparent)
+            for entry in entries { state.include(offset: entry.offset, of: entry.shard) }
+            state.include(offset: record.offset, of: record.shard)
+            keep(state, of: survivor)
+        } else {
+            // The survivor has gone on into another, whose rebuilding has included all this.
+            leave(merged, at: .distantPast, cause: cause, record.traceparent)
+        }
+        states[merged] = .merged
+        touched.insert(merged)
+    }
+
+    /// Ends all memberships of a profile that is no more.
+    private mutating func leave(
+        _ profile: ProfileID, at instant: Instant, cause: Cause, _ traceparent: String?
+    ) {
+        if case .state(var state) = states[profile] {
+            note(decider.leaveAll(&state, at: instant, cause: cause, of: profile), traceparent)
+        }
+        touched.insert(profile)
+    }
+
+    /// Erases a profile: it leaves everything, and nothing of it stays.
+    mutating func erase(_ profile: ProfileID, at instant: Instant) {
+        leave(profile, at: instant, cause: .erasure, nil)
+        states[profile] = .fresh
+        erased.insert(profile)
+    }
+
+    // MARK: Time
+
+    /// Lets a profile's deadlines fire up to an instant.
+    mutating func advance(_ profile: ProfileID, to instant: Instant) {
+        guard case .state(var state) = states[profile] else { return }
+        note(decider.advance(&state, to: instant, of: profile), nil)
+        keep(state, of: profile)
+        // Its row was due, so it is written even if the state's own deadline has not changed.
+        deadlines[profile] = nil
+    }
+
+    // MARK: Definitions
+
+    /// Brings states of older rules up to those in force, from exactly the facts that they include.
+    mutating func refresh() async throws {
+        var stale: [ProfileID: ProfileState] = [:]
+        for case (let id, .state(var state)) in states where state.revision != decider.set.revision {
+            if decider.stale(state).isEmpty {
+                state.revision = decider.set.revision
+                keep(state, of: id)
+            } else {
+                stale[id] = state
+            }
+        }
+        guard !stale.isEmpty else { return }
+        let timeline = try await TimelineReading.events(of: stale.keys, in: transaction)
+        for (id, var state) in stale.sorted(by: { $0.key < $1.key }) {
+            let events = timeline[id, default: []].filter { state.includes(offset: $0.offset, of: $0.shard) }
+            note(decider.refresh(&state, with: events.map(\.event), now: now, of: id), nil)
+            keep(state, of: id)
+        }
+    }
+
+    // MARK: Writing
+
+    /// Sorts the changes by their instants; for work whose profiles were not taken in the order of time.
+    mutating func sortChanges() {
+        changes = changes.enumerated()
+            .sorted { ($0.element.change.at, $0.offset) < ($1.element.change.at, $1.offset) }
+            .map(\.element)
+    }
+
+    /// Writes states, deadlines, memberships and the stream.
+    func write() async throws {
+        guard !touched.isEmpty else { return }
+        let ids = touched.subtracting(erased).sorted()
+        var written: [(ProfileID, ProfileState?)] = []
+        var due: [(ProfileID, Instant?)] = []
+        for id in ids {
+            guard let stored = states[id] else { continue }
+            var deadline: Instant?
+            if case .state(let state) = stored {
+                written.append((id, state))
+                deadline = decider.nextDeadline(state)
+            } else {
+                written.append((id, nil))
+            }
+            if let before = deadlines[id], before == deadline { continue }
+            due.append((id, deadline))
+        }
+        var statements = StateStore.writes(written) + StateStore.writes(deadlines: due)
+        if !erased.isEmpty { statements += Erasure.statements(Array(erased)) }
+        statements += MembershipStore.writes(changes.map(\.change))
+        _ = try await transaction.pipeline(statements)
+        try await append()
+        if due.contains(where: { $0.1 != nil }) {
+            try await DeadlineSweeper.notify(schema: ServiceName.segmentation.schema, in: transaction)
+        }
+    }
+
+    private func append() async throws {
+        let records = changes.map { change, traceparent in
+            var change = change
+            // Of somebody who is being erased only the bare exit is told.
+            if erased.contains(change.profileID) { change.evidence = Erasure.evidence }
+            return NewRecord(
+                shard: Shard(change.profileID), key: change.profileID.description, body: change.json,
+                traceparent: traceparent)
+        }
+        try await StreamWriter(.memberships).append(records, at: now, in: transaction)
+    }
+
+    // MARK: States
+
+    /// The state of a profile, a new one if it was not known; nil if it was merged into another.
+    private func state(of profile: ProfileID) -> ProfileState? {
+        switch states[profile] {
+        case .state(let state): state
+        case .fresh, nil: decider.newState()
+        case .merged: nil
+        }
+    }
+
+    private mutating func keep(_ state: ProfileState, of profile: ProfileID) {
+        states[profile] = .state(state)
+        touched.insert(profile)
+        erased.remove(profile)
+    }
+
+    private mutating func note(_ new: [MembershipChange], _ traceparent: String?) {
+        for change in new { changes.append((change, traceparent)) }
+    }
+}

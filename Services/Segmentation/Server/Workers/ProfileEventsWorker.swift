@@ -1,0 +1,33 @@
+import Models
+import Postgres
+import ServiceKit
+import Streams
+
+/// Follows `profile-events`: folds each fact into its profile's state and publishes what changes.
+struct ProfileEventsWorker {
+    let registry: SegmentRegistry
+    let history: HistoryWatch
+
+    func consumer(in context: ServiceContext) -> StreamConsumer {
+        context.consumer(of: .profileEvents) { batch, transaction in
+            try await take(batch, in: transaction)
+        }
+    }
+
+    /// One batch: all profiles that it touches are locked in one order, so that batches do not deadlock.
+    func take(_ batch: StreamBatch, in transaction: PostgresTransaction) async throws {
+        let facts = try batch.records.map { try ProfileFact(json: $0.body) }
+        history.see(facts, recorded: batch.records)
+        var profiles: Set<ProfileID> = []
+        for fact in facts {
+            profiles.insert(fact.profileID)
+            if case .merge(_, let merged, _, _, _) = fact { profiles.insert(merged) }
+        }
+        let decider = try await registry.decider(in: transaction)
+        let states = try await StateStore(transaction: transaction).lock(profiles)
+        var work = MembershipWork(decider: decider, states: states, now: batch.now, in: transaction)
+        try await work.refresh()
+        for (record, fact) in zip(batch.records, facts) { try await work.take(fact, of: record) }
+        try await work.write()
+    }
+}
