@@ -1,0 +1,24 @@
+import Models
+import Postgres
+import ProfileStore
+package import ServiceKit
+
+@main enum RecommendationServer {
+    static func main() async { await ServiceProcess.main(recommendationService) }
+}
+
+/// The catalog, and what to recommend to whom.
+package let recommendationService = ServiceDefinition(
+    name: .recommendation,
+    migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
+    openAPI: PackageResources.openapi_yaml
+) { context in
+    let profiles = ProfileStore(key: IdentifierKey(secret: try context.settings.identifierSecret()))
+    return ServiceParts(
+        routes: { router in
+            CatalogRoutes(pool: context.pool, clock: context.clock).add(to: router)
+            RecommendationRoutes(pool: context.pool, clock: context.clock, profiles: profiles).add(to: router)
+        },
+        workers: [ShopEventsWorker(profiles: profiles).consumer(in: context)],
+        privacy: RecommendationPrivacy.handler)
+}

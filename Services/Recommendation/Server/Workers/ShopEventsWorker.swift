@@ -1,0 +1,100 @@
+import Models
+import Postgres
+import ProfileStore
+import RecommendationDomain
+import ServiceKit
+import Streams
+
+/// Takes orders, refunds, views and carts out of `profile-events`, follows merges, and forgets who is erased.
+struct ShopEventsWorker: Sendable {
+    let profiles: ProfileStore
+
+    func consumer(in context: ServiceContext) -> StreamConsumer {
+        context.consumer(of: .profileEvents) { batch, transaction in
+            try await take(batch, in: transaction)
+        }
+    }
+
+    /// What a batch says, gathered so that each table is written once.
+    private struct Gathered {
+        var orders: [OrderPlace: (customerID: ProfileID, changes: [(inout Order) -> Void])] = [:]
+        var interests: [ProfileID: [String: Interest]] = [:]
+        var merged: Set<ProfileID> = []
+        var erased: Set<ProfileID> = []
+    }
+
+    func take(_ batch: StreamBatch, in transaction: PostgresTransaction) async throws {
+        var gathered = Gathered()
+        for record in batch.records {
+            switch try ProfileFact(json: record.body) {
+            case .event(let profileID, let arrivedUnder, let event):
+                if let signal = ShopSignal(event) {
+                    Self.gather(signal, of: arrivedUnder, customerID: profileID, into: &gathered)
+                }
+            case .merge(let survivor, _, _, _, _): gathered.merged.insert(survivor)
+            case .mergedInto: break
+            case .erased(let profile, _): gathered.erased.insert(profile)
+            }
+        }
+        try await takeOrders(gathered, in: transaction)
+        try await InterestStore.absorb(
+            gathered.interests.flatMap { profile, interests in interests.values.map { (profile, $0) } },
+            in: transaction)
+        try await follow(gathered.merged, in: transaction)
+        if !gathered.erased.isEmpty {
+            _ = try await RecommendationPrivacy.forget(Array(gathered.erased), in: transaction)
+        }
+    }
+
+    private static func gather(
+        _ signal: ShopSignal, of profile: ProfileID, customerID: ProfileID, into gathered: inout Gathered
+    ) {
+        switch signal {
+        case .ordered(let key, let placement):
+            let place = OrderPlace(profileID: profile, key: key)
+            gathered.orders[place, default: (customerID, [])].changes.append { $0.apply(placement) }
+        case .refunded(let key, let messageID, let refund):
+            let place = OrderPlace(profileID: profile, key: key)
+            gathered.orders[place, default: (customerID, [])].changes.append {
+                $0.apply(refund, messageID: messageID)
+            }
+        case .interest(let interest):
+            if gathered.interests[profile]?[interest.sku]?.absorb(interest) == nil {
+                gathered.interests[profile, default: [:]][interest.sku] = interest
+            }
+        }
+    }
+
+    private func takeOrders(_ gathered: Gathered, in transaction: PostgresTransaction) async throws {
+        guard !gathered.orders.isEmpty else { return }
+        let there = try await OrderStore.lock(Array(gathered.orders.keys), in: transaction)
+        var new: [(place: OrderPlace, stored: StoredOrder)] = []
+        var changed: [(place: OrderPlace, stored: StoredOrder)] = []
+        var counts = CountChange()
+        for (place, (customerID, changes)) in gathered.orders {
+            let before = there[place]
+            var after = before ?? StoredOrder(customerID: customerID, order: Order(key: place.key))
+            for change in changes { change(&after.order) }
+            if before == nil { new.append((place, after)) } else { changed.append((place, after)) }
+            counts.replace(
+                Set(before.map { $0.order.kept.keys.map { $0 } } ?? []), by: Set(after.order.kept.keys),
+                on: Shard(place.profileID))
+        }
+        // Another instance may have inserted the same order since it was looked for, when the profile moved from
+        // one shard of the stream to another: then begin again and see it.
+        guard try await OrderStore.insert(new, in: transaction) == new.count else {
+            throw RetryLater("an order appeared meanwhile")
+        }
+        try await OrderStore.update(changed, in: transaction)
+        try await OrderStore.count(counts, in: transaction)
+    }
+
+    private func follow(_ merged: Set<ProfileID>, in transaction: PostgresTransaction) async throws {
+        guard !merged.isEmpty else { return }
+        var owners: [ProfileID: ProfileID] = [:]
+        for person in try await profiles.people(Array(merged), in: transaction).values {
+            for member in person.memberIDs { owners[member] = person.profileID }
+        }
+        try await OrderStore.assign(owners, in: transaction)
+    }
+}
