@@ -1,0 +1,31 @@
+import JourneysDomain
+import Models
+import Postgres
+import ProfileStore
+package import ServiceKit
+import Streams
+
+@main enum JourneysServer {
+    static func main() async { await ServiceProcess.main(journeysService) }
+}
+
+/// Journeys: definitions, who is where in them, and what should be sent.
+package let journeysService = ServiceDefinition(
+    name: .journeys,
+    migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
+    openAPI: PackageResources.openapi_yaml, published: [.intents]
+) { context in
+    let catalogs = CatalogStore(logger: context.logger)
+    let profiles = ProfileStore(key: IdentifierKey(secret: try context.settings.identifierSecret()))
+    let events = ProfileEventsWorker(catalogs: catalogs, profiles: profiles).consumer(in: context)
+    let memberships = MembershipsWorker(catalogs: catalogs, profiles: profiles, events: FactsFirst([events]))
+        .consumer(in: context)
+    let timers = TimersWorker(pool: context.pool, catalogs: catalogs, profiles: profiles)
+        .sweeper(in: context, after: [events, memberships])
+    return ServiceParts(
+        routes: { router in
+            JourneyRoutes(pool: context.pool, clock: context.clock, catalogs: catalogs).add(to: router)
+            InstanceRoutes(pool: context.pool).add(to: router)
+        },
+        workers: [events, memberships, timers], privacy: JourneysPrivacy.handler)
+}

@@ -1,0 +1,170 @@
+package import JourneysDomain
+package import Models
+package import Postgres
+package import ProfileStore
+import Streams
+
+/// The profiles that one transaction decides about: locked and loaded, decided in memory, written at the end.
+package struct ProfileDesk {
+    private struct Wanted {
+        var intent: SendIntent
+        var traceparent: String?
+    }
+
+    private let tables: ProfileTables
+    private let transaction: PostgresTransaction
+    private let profiles: ProfileStore
+    private let catalog: JourneyCatalog
+
+    private var open: [ProfileID: ProfileJourneys] = [:]
+    /// Who stands for whom.
+    private var survivors: [ProfileID: ProfileID] = [:]
+    private var moves: [(loser: ProfileID, survivor: ProfileID)] = []
+    private var erased: [ProfileID] = []
+    private var history: [HistoryEntry] = []
+    private var wanted: [Wanted] = []
+
+    package init(
+        _ ids: Set<ProfileID>, profiles: ProfileStore, catalog: JourneyCatalog,
+        in transaction: PostgresTransaction
+    ) async throws {
+        self.transaction = transaction
+        self.profiles = profiles
+        self.catalog = catalog
+        tables = ProfileTables(transaction: transaction)
+        var missing = ids
+        var memories: [ProfileID: ProfileMemory] = [:]
+        // A profile that was merged stands for its survivor, which has to be locked as well.
+        while !missing.isEmpty {
+            let locked = try await tables.lock(missing)
+            for (id, row) in locked {
+                if let survivor = row.survivor { survivors[id] = survivor } else { memories[id] = row.memory }
+            }
+            missing = Set(locked.values.compactMap(\.survivor)).filter {
+                memories[$0] == nil && survivors[$0] == nil
+            }
+        }
+        try await load(memories)
+    }
+
+    private mutating func load(_ memories: [ProfileID: ProfileMemory]) async throws {
+        let ids = memories.keys.sorted()
+        guard !ids.isEmpty else { return }
+        let running = try await tables.running(ids)
+        let past = try await tables.past(ids)
+        let traits = try await catalog.asksTraits ? traits(of: ids) : [:]
+        for id in ids {
+            open[id] = ProfileJourneys(
+                profileID: id, traits: traits[id] ?? [:], memory: memories[id] ?? ProfileMemory(),
+                running: running[id] ?? [], past: past[id] ?? [:])
+        }
+    }
+
+    private func traits(of ids: [ProfileID]) async throws -> [ProfileID: [String: JSON]] {
+        let people = try await profiles.people(ids, in: transaction)
+        let stored = try await profiles.storedTraits(
+            of: Array(Set(people.values.flatMap(\.memberIDs))).sorted(), in: transaction)
+        let byMember = Dictionary(grouping: stored, by: \.profileID)
+        return people.mapValues { person in
+            var traits = EffectiveTraits()
+            for trait in person.memberIDs.flatMap({ byMember[$0] ?? [] }) {
+                traits.apply(trait.entry, to: trait.name)
+            }
+            return traits.values
+        }
+    }
+
+    // MARK: Deciding
+
+    /// Whether a timer of the profile is due by the instant.
+    package func hasTimer(_ id: ProfileID, dueBy instant: Instant) -> Bool {
+        guard let due = open[standsFor(id)]?.nextDeadline(catalog) else { return false }
+        return due <= instant
+    }
+
+    /// Whether a merge that this service has seen put the profile into another.
+    package func isMerged(_ id: ProfileID) -> Bool { survivors[id] != nil }
+
+    package mutating func apply(_ fact: JourneyFact, to id: ProfileID, now: Instant, traceparent: String?) {
+        let id = standsFor(id)
+        guard var journeys = open[id] else { return }
+        take(journeys.apply(fact, now: now, catalog: catalog), traceparent)
+        open[id] = journeys
+    }
+
+    package mutating func fireTimers(of id: ProfileID, through instant: Instant) {
+        let id = standsFor(id)
+        guard var journeys = open[id] else { return }
+        take(journeys.fireTimers(through: instant, catalog: catalog), nil)
+        open[id] = journeys
+    }
+
+    package mutating func merge(
+        _ merged: ProfileID, into survivor: ProfileID, mergeID: MergeID, at: Instant,
+        position: StreamPosition,
+        now: Instant
+    ) {
+        let survivor = standsFor(survivor)
+        let loser = standsFor(merged)
+        guard survivor != loser, var journeys = open[survivor], let other = open[loser] else { return }
+        let decision = journeys.absorb(
+            other, mergeID: mergeID, at: at, position: position, now: now, catalog: catalog)
+        take(decision, nil)
+        open[survivor] = journeys
+        open[loser] = nil
+        survivors[loser] = survivor
+        moves.append((loser, survivor))
+        // What was recorded of the loser in this transaction has moved with it.
+        for index in history.indices where history[index].profileID == loser {
+            history[index].profileID = survivor
+        }
+        for index in wanted.indices where wanted[index].intent.profileID == loser {
+            wanted[index].intent.profileID = survivor
+        }
+    }
+
+    package mutating func erase(_ id: ProfileID) {
+        let id = standsFor(id)
+        erased.append(id)
+        history.removeAll { $0.profileID == id }
+        wanted.removeAll { $0.intent.profileID == id }
+        open[id] = nil
+    }
+
+    private mutating func take(_ decision: Decision, _ traceparent: String?) {
+        history += decision.history
+        wanted += decision.intents.map { Wanted(intent: $0, traceparent: traceparent) }
+    }
+
+    private func standsFor(_ id: ProfileID) -> ProfileID {
+        var id = id
+        while let survivor = survivors[id] { id = survivor }
+        return id
+    }
+
+    // MARK: Writing
+
+    /// Writes everything that was decided, in the same transaction as the checkpoint.
+    package func commit(at now: Instant) async throws {
+        for (loser, survivor) in moves { try await tables.move(loser, to: survivor) }
+        if !erased.isEmpty { _ = try await tables.erase(erased) }
+        let open = open.values
+        try await tables.write(
+            memories: Dictionary(
+                open.filter(\.memoryChanged).map { ($0.profileID, $0.memory) }, uniquingKeysWith: { $1 }))
+        let changed = open.flatMap(\.changed.values)
+        try await tables.write(instances: changed)
+        if try await tables.write(deadlinesOf: changed, paused: catalog.isPaused) {
+            try await DeadlineSweeper.notify(schema: ServiceName.journeys.schema, in: transaction)
+        }
+        try await tables.write(history: history)
+        let intents = wanted.sorted { $0.intent.at < $1.intent.at }
+        try await tables.write(intents: intents.map(\.intent))
+        try await StreamWriter(.intents).append(
+            intents.map { wanted in
+                NewRecord(
+                    shard: Shard(wanted.intent.profileID), key: wanted.intent.profileID.description,
+                    body: wanted.intent.json, traceparent: wanted.traceparent)
+            }, at: now, in: transaction)
+    }
+}

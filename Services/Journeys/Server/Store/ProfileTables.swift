@@ -1,0 +1,174 @@
+import JourneysDomain
+import Models
+import Postgres
+
+/// The statements about profiles and their instances; one method each.
+struct ProfileTables {
+    let transaction: PostgresTransaction
+
+    /// A profile's row as it was locked.
+    struct LockedProfile {
+        var memory: ProfileMemory
+        var survivor: ProfileID?
+    }
+
+    /// Makes the rows that are missing, and locks them all until the transaction ends, shard by shard and in
+    /// the order of ids, so that two transactions never wait for each other in a circle.
+    func lock(_ ids: Set<ProfileID>) async throws -> [ProfileID: LockedProfile] {
+        let byShard = Dictionary(grouping: ids.sorted(), by: { Shard($0) }).sorted { $0.key < $1.key }
+        let statements: [SQL] = byShard.flatMap { shard, ids -> [SQL] in
+            [
+                """
+                INSERT INTO journeys.profile (shard, profile_id)
+                SELECT \(shard)::smallint, id FROM unnest(\(ids)::uuid[]) AS w (id) ORDER BY id
+                ON CONFLICT DO NOTHING
+                """,
+                """
+                SELECT profile_id, memory, survivor_id FROM journeys.profile
+                WHERE shard = \(shard) AND profile_id = ANY(\(ids)::uuid[])
+                ORDER BY profile_id FOR UPDATE
+                """,
+            ]
+        }
+        var locked: [ProfileID: LockedProfile] = [:]
+        for row in try await transaction.pipeline(statements).joined() {
+            locked[try row.get("profile_id")] = LockedProfile(
+                memory: try ProfileMemory(json: try row.get("memory")), survivor: try row.get("survivor_id"))
+        }
+        return locked
+    }
+
+    /// The running instances of the profiles, whole.
+    func running(_ ids: [ProfileID]) async throws -> [ProfileID: [InstanceState]] {
+        let rows = try await transaction.query(
+            """
+            SELECT i.profile_id, i.due_at, i.state
+            FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, profile_id)
+            JOIN journeys.instance i ON i.shard = w.shard AND i.profile_id = w.profile_id AND i.ended_at IS NULL
+            ORDER BY i.instance_id
+            """)
+        var running: [ProfileID: [InstanceState]] = [:]
+        for row in rows { running[try row.get("profile_id"), default: []].append(try Self.state(row)) }
+        return running
+    }
+
+    /// What has been, of all instances of the profiles.
+    func past(_ ids: [ProfileID]) async throws -> [ProfileID: [String: JourneyPast]] {
+        let rows = try await transaction.query(
+            """
+            SELECT i.profile_id, i.journey_id, i.entered_at, i.ended_at, i.trigger_key
+            FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, profile_id)
+            JOIN journeys.instance i ON i.shard = w.shard AND i.profile_id = w.profile_id
+            """)
+        var past: [ProfileID: [String: JourneyPast]] = [:]
+        for row in rows {
+            let id: ProfileID = try row.get("profile_id")
+            let journey: String = try row.get("journey_id")
+            past[id, default: [:]][journey, default: JourneyPast()].note(
+                enteredAt: try row.get("entered_at"), endedAt: try row.get("ended_at", as: Instant?.self),
+                triggerKey: try row.get("trigger_key"))
+        }
+        return past
+    }
+
+    /// An instance from its row. A paused journey's timers are moved in the column alone.
+    static func state(_ row: PostgresRow) throws -> InstanceState {
+        var state = try InstanceState(json: try row.get("state"))
+        state.dueAt = try row.get("due_at", as: Instant?.self)
+        return state
+    }
+
+    func write(memories: [ProfileID: ProfileMemory]) async throws {
+        guard !memories.isEmpty else { return }
+        let memories = memories.sorted { $0.key < $1.key }
+        try await transaction.execute(
+            """
+            UPDATE journeys.profile p SET memory = w.memory::jsonb
+            FROM unnest(\(memories.map { Shard($0.key) })::smallint[], \(memories.map(\.key))::uuid[],
+                        \(memories.map(\.value.json.compact))::text[]) AS w (shard, profile_id, memory)
+            WHERE p.shard = w.shard AND p.profile_id = w.profile_id
+            """)
+    }
+
+    /// Writes instances, those that ended first: a profile may have left a journey and entered it again.
+    func write(instances: [InstanceState]) async throws {
+        guard !instances.isEmpty else { return }
+        let instances = instances.sorted { ($0.isRunning ? 1 : 0, $0.id) < ($1.isRunning ? 1 : 0, $1.id) }
+        try await transaction.execute(
+            """
+            INSERT INTO journeys.instance
+                (shard, instance_id, profile_id, journey_id, version, entered_at, trigger_key, step, due_at,
+                 ended_at, end_reason, state)
+            SELECT w.shard, w.instance_id, w.profile_id, w.journey_id, w.version, w.entered_at, w.trigger_key,
+                   w.step, w.due_at, w.ended_at, w.end_reason, w.state::jsonb
+            FROM unnest(\(instances.map { Shard($0.profileID) })::smallint[], \(instances.map(\.id))::uuid[],
+                        \(instances.map(\.profileID))::uuid[], \(instances.map(\.journey))::text[],
+                        \(instances.map(\.version))::integer[], \(instances.map(\.enteredAt))::timestamptz[],
+                        \(instances.map(\.triggerKey))::text[], \(instances.map(\.step))::text[],
+                        \(instances.map(\.dueAt))::timestamptz[], \(instances.map(\.endedAt))::timestamptz[],
+                        \(instances.map(\.endReason))::text[], \(instances.map(\.json.compact))::text[])
+                 AS w (shard, instance_id, profile_id, journey_id, version, entered_at, trigger_key, step,
+                       due_at, ended_at, end_reason, state)
+            ON CONFLICT (shard, instance_id) DO UPDATE
+            SET profile_id = excluded.profile_id, step = excluded.step, due_at = excluded.due_at,
+                ended_at = excluded.ended_at, end_reason = excluded.end_reason, state = excluded.state
+            """)
+    }
+
+    /// Sets the timers of instances: those that stand get theirs, the others lose it. Returns whether one was set.
+    func write(deadlinesOf instances: [InstanceState], paused: (String) -> Bool) async throws -> Bool {
+        guard !instances.isEmpty else { return false }
+        try await transaction.execute(
+            """
+            DELETE FROM journeys.deadline d
+            USING unnest(\(instances.map { Shard($0.profileID) })::smallint[], \(instances.map(\.id))::uuid[])
+                  AS w (shard, instance_id)
+            WHERE d.shard = w.shard AND d.instance_id = w.instance_id
+            """)
+        let standing = instances.filter { InstanceDecider.nextDeadline($0) != nil && !paused($0.journey) }
+        guard !standing.isEmpty else { return false }
+        try await transaction.execute(
+            """
+            INSERT INTO journeys.deadline (shard, instance_id, profile_id, due_at)
+            SELECT * FROM unnest(\(standing.map { Shard($0.profileID) })::smallint[],
+                                 \(standing.map(\.id))::uuid[], \(standing.map(\.profileID))::uuid[],
+                                 \(standing.map(\.dueAt))::timestamptz[])
+            """)
+        return true
+    }
+
+    func write(history: [HistoryEntry]) async throws {
+        guard !history.isEmpty else { return }
+        try await transaction.execute(
+            """
+            INSERT INTO journeys.instance_history
+                (shard, history_id, profile_id, instance_id, journey_id, version, ordinal, kind, step, at,
+                 cause, detail)
+            SELECT w.shard, w.history_id, w.profile_id, w.instance_id, w.journey_id, w.version, w.ordinal,
+                   w.kind, w.step, w.at, w.cause::jsonb, w.detail::jsonb
+            FROM unnest(\(history.map { Shard($0.profileID) })::smallint[], \(history.map(\.id))::uuid[],
+                        \(history.map(\.profileID))::uuid[], \(history.map(\.instanceID))::uuid[],
+                        \(history.map(\.journey))::text[], \(history.map(\.version))::integer[],
+                        \(history.map(\.ordinal))::integer[], \(history.map(\.kind.rawValue))::text[],
+                        \(history.map(\.step))::text[], \(history.map(\.at))::timestamptz[],
+                        \(history.map(\.cause.compact))::text[], \(history.map(\.detail.compact))::text[])
+                 AS w (shard, history_id, profile_id, instance_id, journey_id, version, ordinal, kind, step, at,
+                       cause, detail)
+            ON CONFLICT DO NOTHING
+            """)
+    }
+
+    /// Takes the keys of intents. One that is taken already fails the transaction: it would be sent twice.
+    func write(intents: [SendIntent]) async throws {
+        guard !intents.isEmpty else { return }
+        let visits = intents.map { Int($0.variables["journey"]?["visit"]?.integer ?? 1) }
+        try await transaction.execute(
+            """
+            INSERT INTO journeys.intent (shard, intent_id, profile_id, instance_id, step, visit, at)
+            SELECT * FROM unnest(\(intents.map { Shard($0.profileID) })::smallint[],
+                                 \(intents.map(\.intentID))::uuid[], \(intents.map(\.profileID))::uuid[],
+                                 \(intents.map(\.instanceID))::uuid[], \(intents.map(\.step))::text[],
+                                 \(visits)::integer[], \(intents.map(\.at))::timestamptz[])
+            """)
+    }
+}

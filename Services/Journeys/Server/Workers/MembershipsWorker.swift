@@ -1,0 +1,60 @@
+import JourneysDomain
+import Models
+import Postgres
+package import ProfileStore
+package import ServiceKit
+package import Streams
+
+/// Reads who enters and leaves segments and decides about their journeys.
+package struct MembershipsWorker: Sendable {
+    private let catalogs: CatalogStore
+    private let profiles: ProfileStore
+    private let triggers = TriggerEvents()
+    /// What happened to profiles so far, which is to be taken in first.
+    private let events: FactsFirst
+
+    package init(catalogs: CatalogStore, profiles: ProfileStore, events: FactsFirst) {
+        self.catalogs = catalogs
+        self.profiles = profiles
+        self.events = events
+    }
+
+    package func consumer(in context: ServiceContext) -> StreamConsumer {
+        context.consumer(of: .memberships) { batch, transaction in try await process(batch, in: transaction) }
+    }
+
+    private func process(_ batch: StreamBatch, in transaction: PostgresTransaction) async throws {
+        let catalog = try await catalogs.current(in: transaction)
+        // An erased profile leaves its segments too; nothing may be remembered of that.
+        let changes = try batch.records.map { ($0, try MembershipChange(json: $0.body)) }
+            .filter { $0.1.reason != .erasure }
+        guard !changes.isEmpty else { return }
+        var desk = try await ProfileDesk(
+            Set(changes.map(\.1.profileID)), profiles: profiles, catalog: catalog, in: transaction)
+        // A change fires the timers that were due before it. They may not overtake a purchase that this service
+        // has still to read, so the changes wait for it.
+        let firesTimers = changes.contains { desk.hasTimer($0.1.profileID, dueBy: min($0.1.at, batch.now)) }
+        if firesTimers, try await !events.haveBeenProcessed() {
+            throw RetryLater("events are still being read")
+        }
+        for (record, change) in changes {
+            let fact = JourneyFact(
+                .segment(try await triggers.completed(change, catalog, now: batch.now, in: transaction)),
+                position: StreamPosition(
+                    stream: StreamDefinition.memberships.name, shard: record.shard, offset: record.offset),
+                isOfMergedProfile: try await isOfMergedProfile(change, desk, in: transaction))
+            desk.apply(fact, to: change.profileID, now: batch.now, traceparent: record.traceparent)
+        }
+        try await desk.commit(at: batch.now)
+    }
+
+    /// Whether the change only says that the profile is no more: this service may read of the merge later.
+    private func isOfMergedProfile(
+        _ change: MembershipChange, _ desk: ProfileDesk, in transaction: PostgresTransaction
+    ) async throws -> Bool {
+        guard change.reason == .merge, change.change == .exited else { return false }
+        if desk.isMerged(change.profileID) { return true }
+        let canonical = try await profiles.canonicalID(of: change.profileID, in: transaction)
+        return canonical.map { $0 != change.profileID } ?? false
+    }
+}
