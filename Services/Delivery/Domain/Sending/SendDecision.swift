@@ -1,0 +1,100 @@
+package import Models
+
+/// Why a message isn't sent.
+package enum NonSendReason: String, Hashable, Sendable, CaseIterable {
+    /// The channel has no sender here.
+    case unknownChannel
+    case unknownPurpose
+    case unknownTemplate
+    /// The template can't be rendered with this profile.
+    case templateFailed
+    /// The person asked to be forgotten.
+    case erased
+    case noAddress
+    case invalidAddress
+    /// The purpose needs consent, and it was never given.
+    case noConsent
+    case consentWithdrawn
+    /// The person objected to a legitimate interest.
+    case objected
+    /// The address is suppressed.
+    case suppressed
+    /// The moment has passed: the message would come days after what it speaks of.
+    case expired
+    /// The last attempt of the schedule failed.
+    case attemptsExhausted
+}
+
+/// What becomes of a message now.
+package enum SendDecision: Hashable, Sendable {
+    /// To the contact with this key; `consent` is the entry that allows it, where one is needed.
+    case send(contact: String, consent: ConsentFact?)
+    case doNotSend(NonSendReason)
+    case retry(at: Instant)
+
+    /// A message older than this is no longer sent.
+    package static let longestDelay = Duration.days(3)
+
+    /// Decides, by the facts alone.
+    package static func decide(_ facts: SendFacts) -> SendDecision {
+        if facts.isErased { return .doNotSend(.erased) }
+        if facts.channel != "email" { return .doNotSend(.unknownChannel) }
+        guard let basis = facts.legalBasis else { return .doNotSend(.unknownPurpose) }
+        guard facts.templateVersion != nil else { return .doNotSend(.unknownTemplate) }
+
+        let consent = latest(facts.consents)
+        switch (basis, consent?.state) {
+        case (.contract, _), (.consent, .granted), (.legitimateInterest, nil),
+            (.legitimateInterest, .granted):
+            break
+        case (.consent, nil): return .doNotSend(.noConsent)
+        case (.consent, .withdrawn): return .doNotSend(.consentWithdrawn)
+        case (.legitimateInterest, .withdrawn): return .doNotSend(.objected)
+        }
+
+        if facts.contacts.isEmpty { return .doNotSend(.noAddress) }
+        guard let contact = bestContact(facts.contacts) else { return .doNotSend(.invalidAddress) }
+        let isSuppressed = contact.suppressions.contains { $0.purpose == nil || $0.purpose == facts.purpose }
+        if isSuppressed { return .doNotSend(.suppressed) }
+
+        if facts.renderingError != nil { return .doNotSend(.templateFailed) }
+        if facts.now - facts.wantedAt > longestDelay { return .doNotSend(.expired) }
+        if let last = facts.attempts.map(\.at).max() {
+            guard let next = RetrySchedule.next(after: facts.attempts.count, last: last, of: facts.messageID)
+            else { return .doNotSend(.attemptsExhausted) }
+            if facts.now < next { return .retry(at: next) }
+        }
+        return .send(contact: contact.key, consent: basis == .contract ? nil : consent)
+    }
+
+    /// The newest word of the whole merge component counts; of two at the same instant, the withdrawal.
+    private static func latest(_ consents: [ConsentFact]) -> ConsentFact? {
+        consents.max { left, right in
+            if left.at != right.at { return left.at < right.at }
+            if left.state != right.state { return right.state == .withdrawn }
+            return left.profileID < right.profileID
+        }
+    }
+
+    /// The valid address seen last. A suppressed one isn't passed over: who unsubscribed doesn't expect the
+    /// next mail at another of their addresses.
+    private static func bestContact(_ contacts: [Contact]) -> Contact? {
+        contacts.filter(\.isValid).max { ($0.lastSeen, $1.key) < ($1.lastSeen, $0.key) }
+    }
+}
+
+/// When a message that met a passing obstacle is tried again.
+package enum RetrySchedule {
+    /// Attempts in all, with the first.
+    package static let attempts = 7
+
+    /// After 1, 4, 16, 64, 256 and 1024 minutes, each a fifth longer or shorter so that a server that comes
+    /// back isn't met by everybody at once; which it is depends on the message and the attempt alone.
+    package static func next(after failed: Int, last: Instant, of message: MessageID) -> Instant? {
+        guard failed >= 1 else { return last }
+        guard failed < attempts else { return nil }
+        let base = Int64(60_000) << Int64(2 * (failed - 1))
+        let spread = Int64(StableHash.hash64("retry", message.description, "\(failed)") % 401) - 200
+        return last + .milliseconds(base + base * spread / 1000)
+    }
+}

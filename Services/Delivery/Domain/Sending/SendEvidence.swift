@@ -1,0 +1,91 @@
+package import Models
+
+/// The facts as they are kept beside the message, and read back: the same decision follows from them again.
+extension SendFacts {
+    package var json: JSON {
+        [
+            "messageId": .string(messageID.description), "wantedAt": .string(wantedAt.rfc3339),
+            "channel": .string(channel), "purpose": .string(purpose),
+            "legalBasis": legalBasis.map { .string($0.rawValue) } ?? .null, "isErased": .bool(isErased),
+            "contacts": .array(contacts.map(\.json)), "consents": .array(consents.map(\.json)),
+            "templateVersion": templateVersion.map { .integer(Int64($0)) } ?? .null,
+            "renderingError": renderingError.map(JSON.string) ?? .null,
+            "attempts": .array(
+                attempts.map { ["at": .string($0.at.rfc3339), "detail": .string($0.detail)] }),
+            "now": .string(now.rfc3339),
+        ]
+    }
+
+    package init(json: JSON) throws(DecodingProblem) {
+        let fields = try JSONFields(json)
+        let contacts = try fields.array("contacts")
+        let consents = try fields.array("consents")
+        let attempts = try fields.array("attempts")
+        self.init(
+            messageID: try fields.id("messageId"), wantedAt: try fields.instant("wantedAt"),
+            channel: try fields.string("channel"), purpose: try fields.string("purpose"),
+            legalBasis: json["legalBasis"]?.string.flatMap(LegalBasis.init),
+            isErased: json["isErased"]?.bool ?? false,
+            contacts: [], consents: [], templateVersion: json["templateVersion"]?.integer.map { Int($0) },
+            renderingError: json["renderingError"]?.string, attempts: [], now: try fields.instant("now"))
+        for contact in contacts { self.contacts.append(try Contact(json: contact)) }
+        for consent in consents { self.consents.append(try ConsentFact(json: consent)) }
+        for attempt in attempts {
+            let fields = try JSONFields(attempt)
+            self.attempts.append(
+                EarlierAttempt(at: try fields.instant("at"), detail: try fields.string("detail")))
+        }
+    }
+}
+
+extension ConsentFact {
+    package var json: JSON {
+        [
+            "profileId": .string(profileID.description), "state": .string(state.rawValue),
+            "at": .string(at.rfc3339), "ledgerEntry": ledgerEntry.map(JSON.string) ?? .null,
+        ]
+    }
+
+    init(json: JSON) throws(DecodingProblem) {
+        let fields = try JSONFields(json)
+        self.init(
+            profileID: try fields.id("profileId"),
+            state: json["state"]?.string == "granted" ? .granted : .withdrawn,
+            at: try fields.instant("at"), ledgerEntry: json["ledgerEntry"]?.string)
+    }
+}
+
+extension Contact {
+    package var json: JSON {
+        [
+            "key": .string(key), "isValid": .bool(isValid), "lastSeen": .string(lastSeen.rfc3339),
+            "suppressions": .array(suppressions.map(\.json)),
+        ]
+    }
+
+    init(json: JSON) throws(DecodingProblem) {
+        let fields = try JSONFields(json)
+        self.init(
+            key: try fields.string("key"), isValid: json["isValid"]?.bool ?? false,
+            lastSeen: try fields.instant("lastSeen"), suppressions: [])
+        for suppression in try fields.array("suppressions") {
+            suppressions.append(try Suppression(json: suppression))
+        }
+    }
+}
+
+extension Suppression {
+    package var json: JSON {
+        [
+            "purpose": purpose.map(JSON.string) ?? .null, "reason": .string(reason.rawValue),
+            "at": .string(at.rfc3339),
+        ]
+    }
+
+    init(json: JSON) throws(DecodingProblem) {
+        let fields = try JSONFields(json)
+        self.init(
+            purpose: json["purpose"]?.string, reason: json["reason"]?.string.flatMap(Reason.init) ?? .manual,
+            at: try fields.instant("at"))
+    }
+}

@@ -1,0 +1,106 @@
+package import Models
+
+/// Why a purpose may be pursued (GDPR, article 6).
+package enum LegalBasis: String, Hashable, Sendable, CaseIterable {
+    /// Only with a grant that holds.
+    case consent
+    /// Always; there is nothing to withdraw.
+    case contract
+    /// Until the person objects.
+    case legitimateInterest
+}
+
+/// The state of one profile's consent to the purpose, as read and locked at the decision.
+package struct ConsentFact: Hashable, Sendable {
+    package enum State: String, Hashable, Sendable {
+        case granted
+        case withdrawn
+    }
+
+    package var profileID: ProfileID
+    package var state: State
+    package var at: Instant
+    /// The entry of the consent ledger that made it so.
+    package var ledgerEntry: String?
+
+    package init(profileID: ProfileID, state: State, at: Instant, ledgerEntry: String?) {
+        (self.profileID, self.state, self.at, self.ledgerEntry) = (profileID, state, at, ledgerEntry)
+    }
+}
+
+/// An address that gets no mail, for one purpose or for all.
+package struct Suppression: Hashable, Sendable {
+    package enum Reason: String, Hashable, Sendable, CaseIterable {
+        case unsubscribed
+        case bounced
+        case complained
+        case manual
+    }
+
+    /// Nil suppresses every purpose.
+    package var purpose: String?
+    package var reason: Reason
+    package var at: Instant
+
+    package init(purpose: String?, reason: Reason, at: Instant) {
+        (self.purpose, self.reason, self.at) = (purpose, reason, at)
+    }
+}
+
+/// One way to reach the person.
+package struct Contact: Hashable, Sendable {
+    /// A keyed hash of the address: evidence outlives the address itself.
+    package var key: String
+    /// SMTP can carry the address.
+    package var isValid: Bool
+    package var lastSeen: Instant
+    package var suppressions: [Suppression]
+
+    package init(key: String, isValid: Bool, lastSeen: Instant, suppressions: [Suppression]) {
+        (self.key, self.isValid) = (key, isValid)
+        (self.lastSeen, self.suppressions) = (lastSeen, suppressions)
+    }
+}
+
+/// An attempt that didn't settle the message, because those that do leave nothing to decide.
+package struct EarlierAttempt: Hashable, Sendable {
+    package var at: Instant
+    package var detail: String
+
+    package init(at: Instant, detail: String) {
+        (self.at, self.detail) = (at, detail)
+    }
+}
+
+/// Everything a send is decided by.
+package struct SendFacts: Hashable, Sendable {
+    package var messageID: MessageID
+    /// When the journey wanted it sent.
+    package var wantedAt: Instant
+    package var channel: String
+    package var purpose: String
+    /// Nil when nobody defined the purpose.
+    package var legalBasis: LegalBasis?
+    package var isErased: Bool
+    package var contacts: [Contact]
+    /// One for each profile of the merge component that has a state.
+    package var consents: [ConsentFact]
+    /// Nil when there is no such template.
+    package var templateVersion: Int?
+    /// Why the template couldn't be rendered, if it couldn't.
+    package var renderingError: String?
+    package var attempts: [EarlierAttempt]
+    package var now: Instant
+
+    package init(
+        messageID: MessageID, wantedAt: Instant, channel: String, purpose: String, legalBasis: LegalBasis?,
+        isErased: Bool, contacts: [Contact], consents: [ConsentFact], templateVersion: Int?,
+        renderingError: String?, attempts: [EarlierAttempt], now: Instant
+    ) {
+        (self.messageID, self.wantedAt, self.channel) = (messageID, wantedAt, channel)
+        (self.purpose, self.legalBasis, self.isErased) = (purpose, legalBasis, isErased)
+        (self.contacts, self.consents) = (contacts, consents)
+        (self.templateVersion, self.renderingError) = (templateVersion, renderingError)
+        (self.attempts, self.now) = (attempts, now)
+    }
+}

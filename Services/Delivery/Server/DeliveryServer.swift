@@ -1,0 +1,46 @@
+import DeliveryDomain
+import Logging
+import Models
+import Postgres
+import ProfileStore
+package import ServiceKit
+
+@main enum DeliveryServer {
+    static func main() async { await ServiceProcess.main(deliveryService) }
+}
+
+/// Templates, messages and their outcomes.
+package let deliveryService = ServiceDefinition(
+    name: .delivery,
+    migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
+    openAPI: PackageResources.openapi_yaml, channels: [QueueStore.channel]
+) { context in
+    let settings = try DeliverySettings(context.settings, logger: context.logger)
+    let profiles = ProfileStore(key: IdentifierKey(secret: try context.settings.identifierSecret()))
+    let links = Links(publicURL: settings.publicURL, tokens: context.tokens)
+    let events = OutcomeEvents(outbox: context.outbox)
+    let (queue, templates, suppressions) = (QueueStore(), TemplateStore(), SuppressionStore())
+    let batch = SendBatch(
+        pool: context.pool, clock: context.clock, queue: queue, decisions: DecisionStore(profiles: profiles),
+        templates: templates, suppressions: suppressions,
+        recommendations: RecommendationReader(http: context.http),
+        rendering: MailRendering(links: links), events: events, from: settings.from, lease: settings.lease)
+    let outcomes = OutcomeWriter(
+        pool: context.pool, queue: queue, suppressions: suppressions, events: events, logger: context.logger)
+    let intents = IntentWorker.consumer(in: context, store: queue)
+    let sender = Sender(batch: batch, transport: settings.transport(), outcomes: outcomes, context: context)
+    let retries = RetryWorker(context: context, store: queue)
+    return ServiceParts(
+        routes: { router in
+            TemplateRoutes(pool: context.pool, clock: context.clock, store: templates).add(to: router)
+            MessageRoutes(pool: context.pool, profiles: profiles).add(to: router)
+            SuppressionRoutes(pool: context.pool, clock: context.clock, key: profiles.key).add(to: router)
+            TrackingRoutes(pool: context.pool, clock: context.clock, links: links, outbox: context.outbox)
+                .add(to: router)
+        },
+        // The sender is last, so that on shutdown it stops first, while all that it needs still runs.
+        workers: [intents, retries, sender],
+        privacy: PrivacyHandler(
+            access: { try await ErasureStore().access($0.profileIDs, in: $1) },
+            erase: { try await ErasureStore().erase($0.profileIDs, in: $1) }))
+}

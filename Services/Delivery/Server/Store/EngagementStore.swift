@@ -1,0 +1,54 @@
+import DeliveryDomain
+import Models
+import Postgres
+
+/// What people did with their mails.
+struct EngagementStore: Sendable {
+    enum Kind: String, Sendable {
+        case open
+        case click
+        case unsubscribe
+    }
+
+    /// The message behind a link, as far as tracking needs it.
+    struct Target: Sendable {
+        var message: QueuedMessage
+        var subject: String?
+        var addressHash: [UInt8]?
+        /// What the link stands for.
+        var url: String?
+    }
+
+    /// Nil when the message is gone: the person was forgotten.
+    func target(
+        _ shard: Shard, _ id: MessageID, link: LinkKey? = nil, in session: some PostgresSession
+    ) async throws -> Target? {
+        try await session.query(
+            """
+            SELECT \(QueuedMessage.columns), m.subject, m.address_hash, m.links ->> \(link?.description ?? "") AS url
+            FROM delivery.message m WHERE m.shard = \(shard) AND m.message_id = \(id)
+            """
+        ).first.map { row in
+            Target(
+                message: try QueuedMessage(row), subject: try row.get("subject"),
+                addressHash: try row.get("address_hash", as: [UInt8]?.self), url: try row.get("url"))
+        }
+    }
+
+    /// Counts, and says whether it is the first time.
+    func count(
+        _ kind: Kind, _ shard: Shard, _ id: MessageID, link: LinkKey? = nil, at now: Instant,
+        in transaction: PostgresTransaction
+    ) async throws -> Bool {
+        let count = try await transaction.query(
+            """
+            INSERT INTO delivery.engagement AS e (shard, message_id, kind, link_key, first_at, last_at)
+            VALUES (\(shard), \(id), \(kind.rawValue), \(link?.description ?? ""), \(now), \(now))
+            ON CONFLICT (shard, message_id, kind, link_key)
+            DO UPDATE SET count = e.count + 1, last_at = excluded.last_at
+            RETURNING count
+            """
+        ).first?.get("count", as: Int.self)
+        return count == 1
+    }
+}

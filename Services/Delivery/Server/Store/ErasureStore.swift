@@ -1,0 +1,63 @@
+import Models
+import Postgres
+import ServiceKit
+
+/// What delivery holds about a person, and its erasure.
+struct ErasureStore: Sendable {
+    func access(_ profiles: [ProfileID], in transaction: PostgresTransaction) async throws -> JSON {
+        let rows = try await transaction.query(
+            """
+            SELECT m.message_id, m.journey, m.step, m.channel, m.template, m.purpose, m.state, m.reason, m.subject,
+                   m.variables, m.wanted_at, m.updated_at,
+                   (SELECT coalesce(sum(e.count), 0)::bigint FROM delivery.engagement e
+                    WHERE e.shard = m.shard AND e.message_id = m.message_id AND e.kind = 'open') AS opens,
+                   (SELECT coalesce(sum(e.count), 0)::bigint FROM delivery.engagement e
+                    WHERE e.shard = m.shard AND e.message_id = m.message_id AND e.kind = 'click') AS clicks
+            FROM delivery.message m WHERE m.profile_id = ANY(\(profiles)::uuid[]) ORDER BY m.message_id
+            """)
+        return [
+            "messages": .array(
+                try rows.map { row in
+                    [
+                        "messageId": .string(try row.get("message_id", as: MessageID.self).description),
+                        "journey": .string(try row.get("journey")), "step": .string(try row.get("step")),
+                        "channel": .string(try row.get("channel")),
+                        "template": .string(try row.get("template")),
+                        "purpose": .string(try row.get("purpose")), "status": .string(try row.get("state")),
+                        "reason": try row.get("reason", as: String?.self).map(JSON.string) ?? .null,
+                        "subject": try row.get("subject", as: String?.self).map(JSON.string) ?? .null,
+                        "variables": try row.get("variables", as: JSON.self),
+                        "wantedAt": .string(try row.get("wanted_at", as: Instant.self).rfc3339),
+                        "updatedAt": .string(try row.get("updated_at", as: Instant.self).rfc3339),
+                        "opens": .integer(try row.get("opens")), "clicks": .integer(try row.get("clicks")),
+                    ]
+                })
+        ]
+    }
+
+    /// Deletes the messages and all that hangs on them. The suppression list stays: it holds no address, only a
+    /// keyed hash, and it is what keeps the person from being written to again.
+    func erase(_ profiles: [ProfileID], in transaction: PostgresTransaction) async throws -> JSON {
+        var counts: [String: JSON] = [:]
+        for table in ["engagement", "attempt", "deadline"] {
+            counts[table] = .integer(
+                Int64(
+                    try await transaction.execute(
+                        """
+                        DELETE FROM delivery.\(unsafe: table) x USING delivery.message m
+                        WHERE m.profile_id = ANY(\(profiles)::uuid[])
+                          AND x.shard = m.shard AND x.message_id = m.message_id
+                        """)))
+        }
+        counts["message"] = .integer(
+            Int64(
+                try await transaction.execute(
+                    "DELETE FROM delivery.message WHERE profile_id = ANY(\(profiles)::uuid[])")))
+        counts["quarantine"] = .integer(
+            Int64(
+                try await transaction.execute(
+                    "DELETE FROM delivery.stream_quarantine WHERE key = ANY(\(profiles.map(\.description))::text[])"
+                )))
+        return .object(counts)
+    }
+}

@@ -1,0 +1,93 @@
+import DeliveryDomain
+import Models
+import Postgres
+import ProfileStore
+
+/// Messages as the API shows them.
+struct MessageStore: Sendable {
+    private static let columns: SQL = """
+        m.shard, m.message_id, m.intent_id, m.profile_id, m.journey, m.journey_version, m.instance_id, m.step,
+        m.channel, m.template, m.purpose, m.state, m.reason, m.attempts, m.wanted_at, m.updated_at, m.subject
+        """
+
+    /// Newest first.
+    func page(
+        profiles: [ProfileID]?, state: MessageState?, before: MessageID?, limit: Int,
+        in session: some PostgresSession
+    ) async throws -> [(id: MessageID, json: JSON)] {
+        var conditions: [SQL] = ["true"]
+        if let profiles { conditions.append("m.profile_id = ANY(\(profiles)::uuid[])") }
+        if let state { conditions.append("m.state = \(state.rawValue)") }
+        if let before { conditions.append("m.message_id < \(before)") }
+        return try await session.query(
+            """
+            SELECT \(Self.columns) FROM delivery.message m WHERE \(SQL.joined(conditions, separator: " AND "))
+            ORDER BY m.message_id DESC LIMIT \(limit)
+            """
+        ).map { (try $0.get("message_id"), .object(try Self.summary($0))) }
+    }
+
+    func detail(_ id: MessageID, in session: some PostgresSession) async throws -> JSON? {
+        guard
+            let row = try await session.query(
+                """
+                SELECT \(Self.columns), m.variables, m.evidence, m.links FROM delivery.message m
+                WHERE m.message_id = \(id)
+                """
+            ).first
+        else { return nil }
+        var detail = try Self.summary(row)
+        let shard: Shard = try row.get("shard")
+        let links: JSON = try row.get("links")
+        detail["variables"] = try row.get("variables", as: JSON.self)
+        detail["evidence"] = try row.get("evidence", as: JSON?.self) ?? .null
+        detail["attemptList"] = .array(
+            try await session.query(
+                """
+                SELECT attempt, finished_at, outcome, detail FROM delivery.attempt
+                WHERE shard = \(shard) AND message_id = \(id) ORDER BY attempt
+                """
+            ).map { row in
+                [
+                    "attempt": .integer(try row.get("attempt")),
+                    "finishedAt": .string(try row.get("finished_at", as: Instant.self).rfc3339),
+                    "outcome": .string(try row.get("outcome")), "detail": .string(try row.get("detail")),
+                ]
+            })
+        detail["engagement"] = .array(
+            try await session.query(
+                """
+                SELECT kind, link_key, first_at, last_at, count FROM delivery.engagement
+                WHERE shard = \(shard) AND message_id = \(id) ORDER BY first_at, kind, link_key
+                """
+            ).map { row in
+                [
+                    "kind": .string(try row.get("kind")),
+                    "url": links[try row.get("link_key", as: String.self)] ?? .null,
+                    "firstAt": .string(try row.get("first_at", as: Instant.self).rfc3339),
+                    "lastAt": .string(try row.get("last_at", as: Instant.self).rfc3339),
+                    "count": .integer(try row.get("count")),
+                ]
+            })
+        return .object(detail)
+    }
+
+    private static func summary(_ row: PostgresRow) throws -> [String: JSON] {
+        [
+            "messageId": .string(try row.get("message_id", as: MessageID.self).description),
+            "intentId": .string(try row.get("intent_id", as: IntentID.self).description),
+            "profileId": .string(try row.get("profile_id", as: ProfileID.self).description),
+            "journey": .string(try row.get("journey")),
+            "journeyVersion": .integer(try row.get("journey_version")),
+            "instanceId": .string(try row.get("instance_id", as: InstanceID.self).description),
+            "step": .string(try row.get("step")), "channel": .string(try row.get("channel")),
+            "template": .string(try row.get("template")), "purpose": .string(try row.get("purpose")),
+            "status": .string(try row.get("state")),
+            "reason": try row.get("reason", as: String?.self).map(JSON.string) ?? .null,
+            "attempts": .integer(try row.get("attempts")),
+            "wantedAt": .string(try row.get("wanted_at", as: Instant.self).rfc3339),
+            "updatedAt": .string(try row.get("updated_at", as: Instant.self).rfc3339),
+            "subject": try row.get("subject", as: String?.self).map(JSON.string) ?? .null,
+        ]
+    }
+}
