@@ -1,0 +1,244 @@
+import DeliveryDomain
+import Models
+import Testing
+
+/// Random histories against an oracle that reads them from the start each time.
+@Suite struct SendDecisionTests {
+    /// Something that happened, in the order of its time.
+    private enum Event {
+        case consent(profile: Int, granted: Bool)
+        case suppressed(contact: Int, purpose: String?)
+        case unsuppressed(contact: Int)
+        case contactSeen(Int)
+        case erased
+        case attemptFailed
+    }
+
+    private static let profiles = (0..<3).compactMap { ProfileID("01931f2a-0000-7000-8000-00000000000\($0)") }
+    private static let start = Instant(milliseconds: 1_795_000_000_000)
+    /// The third address can't be used.
+    private static let isValid = [true, true, false]
+
+    private struct History {
+        var events: [(at: Instant, event: Event)] = []
+        var basis: LegalBasis?
+        var hasTemplate = true
+        var channel = "email"
+        var renders = true
+        var id: MessageID
+    }
+
+    private func history(_ generator: inout SeededGenerator) throws -> History {
+        let id = MessageID(UUIDv7.make(at: Self.start, random: (generator.next(), generator.next())))
+        var history = History(id: id)
+        history.basis =
+            [.consent, .consent, .contract, .legitimateInterest, nil].randomElement(using: &generator) ?? nil
+        history.hasTemplate = Int.random(in: 0..<10, using: &generator) > 0
+        history.channel = Int.random(in: 0..<12, using: &generator) == 0 ? "pigeon" : "email"
+        history.renders = Int.random(in: 0..<10, using: &generator) > 0
+        var at = Self.start
+        var attempts = 0
+        for _ in 0..<Int.random(in: 0...14, using: &generator) {
+            at = at + .minutes(Int.random(in: 0...180, using: &generator))
+            let event: Event
+            switch Int.random(in: 0..<20, using: &generator) {
+            case 0..<8:
+                event = .consent(
+                    profile: Int.random(in: 0..<3, using: &generator),
+                    granted: Int.random(in: 0..<3, using: &generator) > 0)
+            case 8..<13: event = .contactSeen(Int.random(in: 0..<3, using: &generator))
+            case 13:
+                event = .suppressed(
+                    contact: Int.random(in: 0..<3, using: &generator),
+                    purpose: [nil, "marketing", "other"].randomElement(using: &generator) ?? nil)
+            case 14: event = .unsuppressed(contact: Int.random(in: 0..<3, using: &generator))
+            case 15 where Int.random(in: 0..<4, using: &generator) == 0: event = .erased
+            default:
+                attempts += 1
+                event = attempts <= 8 ? .attemptFailed : .contactSeen(0)
+            }
+            history.events.append((at, event))
+        }
+        return history
+    }
+
+    /// The facts as the store would give them at `now`.
+    private func facts(_ history: History, at now: Instant) -> SendFacts {
+        var consents: [ProfileID: ConsentFact] = [:]
+        var seen: [Int: Instant] = [:]
+        var suppressions: [Int: [Suppression]] = [:]
+        var attempts: [EarlierAttempt] = []
+        var isErased = false
+        for (at, event) in history.events where at <= now {
+            switch event {
+            case .consent(let index, let granted):
+                let id = Self.profiles[index]
+                let fact = ConsentFact(
+                    profileID: id, state: granted ? .granted : .withdrawn, at: at, ledgerEntry: nil)
+                // As the ledger folds: the later wins, at the same instant the withdrawal.
+                if let held = consents[id], held.at == at, held.state == .withdrawn { continue }
+                consents[id] = fact
+            case .suppressed(let contact, let purpose):
+                suppressions[contact, default: []].append(
+                    Suppression(purpose: purpose, reason: .manual, at: at))
+            case .unsuppressed(let contact): suppressions[contact] = nil
+            case .contactSeen(let contact): seen[contact] = at
+            case .erased: isErased = true
+            case .attemptFailed: attempts.append(EarlierAttempt(at: at, detail: "451"))
+            }
+        }
+        let contacts = seen.map { contact, at in
+            Contact(
+                key: "\(contact)", isValid: Self.isValid[contact], lastSeen: at,
+                suppressions: suppressions[contact] ?? [])
+        }
+        return SendFacts(
+            messageID: history.id, wantedAt: Self.start, channel: history.channel, purpose: "marketing",
+            legalBasis: history.basis, isErased: isErased, contacts: contacts,
+            consents: Array(consents.values),
+            templateVersion: history.hasTemplate ? 1 : nil,
+            renderingError: history.renders ? nil : "html:1:1: x",
+            attempts: attempts, now: now)
+    }
+
+    /// The same question asked of the events themselves, one condition at a time.
+    private func oracle(_ history: History, at now: Instant) -> Set<String> {
+        let past = history.events.filter { $0.at <= now }
+        var wrong: Set<String> = []
+        if past.contains(where: { if case .erased = $0.event { true } else { false } }) {
+            wrong.insert("erased")
+        }
+        if history.channel != "email" { wrong.insert("unknownChannel") }
+        if history.basis == nil { wrong.insert("unknownPurpose") }
+        if !history.hasTemplate { wrong.insert("unknownTemplate") }
+        let words: [(at: Instant, granted: Bool)] = past.compactMap {
+            if case .consent(_, let granted) = $0.event { ($0.at, granted) } else { nil }
+        }
+        let last = words.map(\.at).max()
+        let isGranted = !words.isEmpty && words.filter { $0.at == last }.allSatisfy(\.granted)
+        switch history.basis {
+        case .consent:
+            if words.isEmpty {
+                wrong.insert("noConsent")
+            } else if !isGranted {
+                wrong.insert("consentWithdrawn")
+            }
+        case .legitimateInterest: if !words.isEmpty, !isGranted { wrong.insert("objected") }
+        case .contract, nil: break
+        }
+        var seen: [Int: Instant] = [:]
+        var blocks: [Int: [String?]] = [:]
+        var failures = 0
+        var lastFailure: Instant?
+        for (at, event) in past {
+            switch event {
+            case .contactSeen(let contact): seen[contact] = at
+            case .suppressed(let contact, let purpose): blocks[contact, default: []].append(purpose)
+            case .unsuppressed(let contact): blocks[contact] = nil
+            case .attemptFailed: (failures, lastFailure) = (failures + 1, at)
+            default: break
+            }
+        }
+        let usable = seen.filter { Self.isValid[$0.key] }
+        if seen.isEmpty {
+            wrong.insert("noAddress")
+        } else if usable.isEmpty {
+            wrong.insert("invalidAddress")
+        }
+        let newest = usable.values.max()
+        let best = usable.filter { $0.value == newest }.keys.min()
+        if let best, (blocks[best] ?? []).contains(where: { $0 == nil || $0 == "marketing" }) {
+            wrong.insert("suppressed")
+        }
+        if !history.renders { wrong.insert("templateFailed") }
+        if now.milliseconds - Self.start.milliseconds > 3 * 86_400_000 { wrong.insert("expired") }
+        if failures >= 7 { wrong.insert("attemptsExhausted") }
+        if wrong.isEmpty, let lastFailure {
+            let earliest = lastFailure.milliseconds + (60_000 << (2 * (failures - 1))) * 4 / 5
+            let latest = lastFailure.milliseconds + (60_000 << (2 * (failures - 1))) * 6 / 5
+            if now.milliseconds < earliest { wrong.insert("retry") }
+            if now.milliseconds >= earliest, now.milliseconds < latest { wrong.insert("retry or send") }
+        }
+        return wrong
+    }
+
+    @Test("the decision agrees with the oracle on random histories, and repeats from its evidence")
+    func random() throws {
+        var generator = seededGenerator("send decisions")
+        var sent = 0
+        for _ in 0..<4_000 {
+            let history = try history(&generator)
+            let now = Self.start + .minutes(Int.random(in: 0...5_000, using: &generator))
+            let facts = facts(history, at: now)
+            let decision = SendDecision.decide(facts)
+            let wrong = oracle(history, at: now)
+            switch decision {
+            case .send(let contact, _):
+                #expect(wrong.isSubset(of: ["retry or send"]), "\(wrong)")
+                #expect(Self.isValid[Int(contact) ?? 2])
+                sent += 1
+            case .retry(let at):
+                #expect(wrong.isSubset(of: ["retry", "retry or send"]) && !wrong.isEmpty, "\(wrong)")
+                #expect(at > now)
+            case .doNotSend(let reason): #expect(wrong.contains(reason.rawValue), "\(reason), but \(wrong)")
+            }
+            let again = try SendFacts(json: try JSONParser.parse(facts.json.compact))
+            #expect(SendDecision.decide(again) == decision)
+        }
+        #expect(sent > 100)
+    }
+
+    @Test("of a grant and a withdrawal at the same instant the withdrawal counts")
+    func tie() throws {
+        var history = History(id: MessageID(UUIDv7.make(at: Self.start)))
+        history.basis = .consent
+        history.events = [
+            (Self.start, .contactSeen(0)), (Self.start, .consent(profile: 0, granted: true)),
+            (Self.start, .consent(profile: 1, granted: false)),
+        ]
+        #expect(SendDecision.decide(facts(history, at: Self.start)) == .doNotSend(.consentWithdrawn))
+    }
+
+    @Test("retries come later and later, spread by the message, and end")
+    func schedule() throws {
+        let ids = (0..<50).map { _ in MessageID(UUIDv7.make(at: Self.start)) }
+        for failed in 1...6 {
+            let delays = ids.compactMap { RetrySchedule.next(after: failed, last: Self.start, of: $0) }.map {
+                $0 - Self.start
+            }
+            let base = Duration.minutes(1 << (2 * (failed - 1)))
+            #expect(delays.count == 50)
+            #expect(delays.allSatisfy { $0 >= base * 4 / 5 && $0 <= base * 6 / 5 })
+            #expect(Set(delays).count > 10)
+        }
+        #expect(RetrySchedule.next(after: 7, last: Self.start, of: ids[0]) == nil)
+    }
+
+    @Test("a server's no to the recipient is final, to us or for now it isn't")
+    func verdicts() {
+        let id = MessageID(UUIDv7.make(at: Self.start))
+        func verdict(_ outcome: SMTPOutcome, attempt: Int = 1) -> AttemptVerdict {
+            AttemptVerdict.of(outcome, attempt: attempt, message: id, now: Self.start)
+        }
+        #expect(verdict(.accepted(reply: "2.0.0 queued")) == .delivered)
+        #expect(
+            verdict(.refused(.recipient, code: 550, reply: "5.1.1 no such user"))
+                == .bounced(isAddressDead: true))
+        #expect(
+            verdict(.refused(.recipient, code: 550, reply: "5.7.1 blocked")) == .bounced(isAddressDead: false)
+        )
+        #expect(verdict(.refused(.recipient, code: 550, reply: "unknown")) == .bounced(isAddressDead: true))
+        #expect(verdict(.refused(.data, code: 554, reply: "spam")) == .bounced(isAddressDead: false))
+        for outcome in [
+            SMTPOutcome.refused(.recipient, code: 451, reply: "greylisted"),
+            .refused(.sender, code: 550, reply: "who?"),
+            .refused(.connection, code: 535, reply: "login"), .unreachable("timeout"),
+        ] {
+            guard case .retry = verdict(outcome) else {
+                Issue.record("\(outcome)")
+                continue
+            }
+            #expect(verdict(outcome, attempt: 7) == .failed)
+        }
+    }
+}

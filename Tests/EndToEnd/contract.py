@@ -1,0 +1,104 @@
+"""The OpenAPI files, and one shopper who has been through everything, so that every path has something to show."""
+
+import functools
+import re
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+import load
+from installation import REPOSITORY, SERVICES, wait_for
+
+METHODS = ["get", "put", "post", "delete", "patch"]
+
+
+def contract_file(service):
+    return REPOSITORY / "openapi" / f"{service}.yaml"
+
+
+@functools.cache
+def contract(service):
+    return yaml.safe_load(Path(contract_file(service)).read_text())
+
+
+@dataclass
+class Operation:
+    """One method of one path."""
+
+    service: str
+    method: str
+    path: str
+    definition: dict
+
+    @property
+    def takes_body(self):
+        return "requestBody" in self.definition
+
+    @property
+    def media_types(self):
+        return list(self.definition.get("requestBody", {}).get("content", {}))
+
+    @property
+    def is_open(self):
+        """Whether anybody may call it."""
+        return self.definition.get("security") == [] or {} in self.definition.get("security", [])
+
+    @property
+    def takes_write_key(self):
+        return self.service == "ingestion" and bool(
+            re.fullmatch(r"/v1/(identify|track|page|screen|group|alias|batch|import)", self.path))
+
+    def __str__(self):
+        return f"{self.method.upper()} {self.service}{self.path}"
+
+
+def operations(service=None):
+    """Every operation of the contracts."""
+    found = []
+    for name in [service] if service else SERVICES:
+        for path, item in contract(name)["paths"].items():
+            for method in METHODS:
+                if method in item:
+                    found.append(Operation(name, method, path, item[method]))
+    return found
+
+
+def put_somebody_through(martlet, mailbox):
+    """One shopper who orders and gets a mail; returns what may stand in the braces of a path."""
+    load.define(martlet)
+    shopper = uuid.uuid4().hex[:12]
+    martlet.collect("identify", {
+        "userId": f"load-{shopper}", "traits": {"email": load.address(shopper), "firstName": "Ada"}})
+    martlet.collect("track", {
+        "userId": f"load-{shopper}", "event": "Order Completed",
+        "properties": {"order_id": shopper, "total": "12.50", "currency": "EUR",
+                       "products": [{"sku": "A-1", "name": "A", "quantity": 1, "price": "12.50"}]}})
+    martlet.call("PUT", "recommendation", "/v1/catalog/items", expect=200, json={"items": [
+        {"sku": "A-1", "name": "A", "price": "12.50", "currency": "EUR"},
+        {"sku": "B-2", "name": "B", "price": "2.50", "currency": "EUR"}]})
+    martlet.drain()
+    mail = wait_for(lambda: mailbox.to(load.address(shopper)), "the mail of the shopper")[0]
+    profile = martlet.call(
+        "POST", "identity", "/v1/profiles/lookup", json={"type": "email", "value": load.address(shopper)},
+        expect=200)["profileId"]
+    request = martlet.call(
+        "POST", "consent", "/v1/privacy-requests", json={"type": "access", "subject": {"profileId": profile}},
+        expect=(200, 201, 202))
+    instance = martlet.items("journeys", "/v1/journeys/load-thanks/instances")[0]
+    return {
+        "/v1/profiles/{": profile,
+        "/v1/messages/{": mail.id,
+        "/v1/instances/{": instance["id"],
+        "/v1/segments/{": "load-buyers",
+        "/v1/journeys/{": "load-thanks",
+        "/v1/templates/{": "load-thanks",
+        "/v1/purposes/{": "transactional",
+        "/v1/catalog/items/{": "A-1",
+        "/v1/privacy-requests/{": request["id"],
+        "/v1/sources/{": martlet.items("ingestion", "/v1/sources")[0]["sourceId"],
+        "/v1/streams/{": {
+            "ingestion": "events", "identity": "profile-events", "consent": "consents",
+            "segmentation": "memberships", "journeys": "intents"},
+    }

@@ -1,0 +1,92 @@
+import Foundation
+import Logging
+import Models
+import Postgres
+import ProfileStore
+import ServiceKit
+import Streams
+import TestSupport
+
+@testable import IdentityServer
+
+/// A database with identity's schema and a stream of events to follow.
+struct IdentityDatabase {
+    let database: TestDatabase
+    /// With the rights of identity.
+    let pool: PostgresPool
+    let owner: PostgresPool
+    let resolution = Resolution(key: key)
+
+    static let key = IdentifierKey(secret: ServiceHarness.secret)
+
+    /// Runs `body` with a fresh database.
+    static func with<T>(_ body: (IdentityDatabase) async throws -> T) async throws -> T {
+        let database = try await TestDatabase.make([
+            Migrator(schema: "platform", migrations: Schema.platformMigrations),
+            Migrator(service: .ingestion, migrations: [events]),
+            Migrator(service: .identity, migrations: identityService.migrations),
+        ])
+        let here = IdentityDatabase(
+            database: database, pool: database.pool(as: .identity, maxConnections: 8), owner: database.pool())
+        do {
+            let value = try await body(here)
+            await here.close()
+            return value
+        } catch {
+            await here.close()
+            throw error
+        }
+    }
+
+    private func close() async {
+        await pool.close()
+        await owner.close()
+    }
+
+    private static let events = Migration(
+        version: 1, name: "events",
+        sql: """
+            CREATE TABLE ingestion.stream_events (
+                shard smallint NOT NULL, "offset" bigint NOT NULL, key text NOT NULL,
+                recorded_at timestamptz NOT NULL, traceparent text, body text NOT NULL,
+                PRIMARY KEY (shard, "offset"))
+            """)
+
+    /// Appends the events as ingestion does, by the strongest identifier.
+    func publish(_ events: [TrackingEvent]) async throws {
+        let records = events.map { event in
+            let key = event.userID ?? event.anonymousID ?? event.messageID
+            return NewRecord(shard: Shard(hashing: key), key: key, body: event.json)
+        }
+        try await owner.transaction { transaction in
+            _ = try await StreamWriter(.events).append(records, at: start, in: transaction)
+        }
+    }
+
+    /// The consumer of events, to be drained by hand.
+    func consumer(batch: Int = 7) -> StreamConsumer {
+        StreamConsumer(
+            name: "identity", stream: .events, reader: DatabaseStreamReader(pool: owner), pool: pool,
+            schema: "identity", batch: batch, now: { start + .hours(1) }, logger: Logger(label: "test")
+        ) { [resolution] batch, transaction in
+            try await EventResolution(resolution: resolution).resolve(batch, in: transaction)
+        }
+    }
+
+    /// Every record of `profile-events`, shard by shard.
+    func timeline() async throws -> [StreamRecord] {
+        let everything = Dictionary(uniqueKeysWithValues: Shard.all.map { ($0, Int64(0)) })
+        return try await DatabaseStreamReader(pool: owner)
+            .read(.profileEvents, after: everything, limit: 640_000, wait: .zero)
+    }
+
+    /// The canonical profile of each identifier.
+    func people(_ identifiers: some Sequence<Identifier>) async throws -> [Identifier: ProfileID] {
+        let store = ProfileStore(key: Self.key)
+        var people: [Identifier: ProfileID] = [:]
+        for identifier in identifiers {
+            people[identifier] = try await store.canonicalID(of: identifier, in: pool)
+        }
+        return people
+    }
+}

@@ -1,0 +1,218 @@
+import HTTPTypes
+import Models
+import Postgres
+import ServiceKit
+import Streams
+import TestSupport
+import Testing
+
+@testable import IngestionServer
+
+@Suite(
+    "Sources and the account",
+    .enabled(if: TestDatabase.isAvailable, Comment(rawValue: TestDatabase.howToEnable)))
+struct ManagementTests {
+    @Test("sources are listed page by page, with their keys' hints and never the keys")
+    func list() async throws {
+        try await Collecting.with { collecting in
+            for name in ["app", "shop"] {
+                #expect(
+                    try await collecting.service.request("POST", "/v1/sources", json: ["name": .string(name)])
+                        .status == 201)
+            }
+            var names: [String] = []
+            var path = "/v1/sources?limit=2"
+            while true {
+                let page = try await collecting.service.request("GET", path)
+                #expect(page.status == 200)
+                #expect(!page.text.contains(collecting.key))
+                names += (page.json["items"]?.array ?? []).compactMap { $0["name"]?.string }
+                guard let cursor = page.json["nextCursor"]?.string else { break }
+                path = "/v1/sources?limit=2&cursor=\(cursor)"
+            }
+            #expect(names.sorted() == ["app", "martlet", "shop", "web"])
+        }
+    }
+
+    @Test(
+        "mistakes are problems",
+        arguments: [
+            ("POST", "/v1/sources", "{}", 400), ("POST", "/v1/sources", #"{"name":""}"#, 400),
+            ("POST", "/v1/sources", #"{"name":5}"#, 400), ("POST", "/v1/sources", #"{"name":"x",}"#, 400),
+            ("GET", "/v1/sources?limit=0", nil, 400), ("GET", "/v1/sources?cursor=x", nil, 400),
+            ("GET", "/v1/sources/x", nil, 400),
+            ("GET", "/v1/sources/018bcfe5-6800-732e-8bd2-68de555c384f", nil, 404),
+            ("POST", "/v1/sources/018bcfe5-6800-732e-8bd2-68de555c384f/write-keys", nil, 404),
+            (
+                "DELETE",
+                "/v1/sources/018bcfe5-6800-732e-8bd2-68de555c384f/write-keys/018bcfe5-6800-732e-8bd2-68de555c384f",
+                nil, 404
+            ),
+            ("GET", "/v1/reconciliation?from=yesterday", nil, 400),
+            ("GET", "/v1/reconciliation?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", nil, 400),
+            ("GET", "/v1/reconciliation?source=018bcfe5-6800-732e-8bd2-68de555c384f", nil, 404),
+            ("PUT", "/v1/sources", nil, 405), ("GET", "/v1/track", nil, 405),
+        ] as [(String, String, String?, Int)])
+    func mistakes(method: String, path: String, body: String?, status: Int) async throws {
+        try await Collecting.with { collecting in
+            let answer = try await collecting.service.request(method, path, body: body.map { Array($0.utf8) })
+            #expect(answer.status == status, "\(answer.text)")
+            #expect(answer.headers["content-type"] == "application/problem+json")
+        }
+    }
+
+    @Test("the account is kept by source and hour")
+    func account() async throws {
+        try await Collecting.with { collecting in
+            let event: JSON = ["event": "x", "userId": "u", "messageId": "1"]
+            _ = try await collecting.send("track", event)
+            collecting.clock.advance(by: .hours(2))
+            _ = try await collecting.send("track", event)
+            _ = try await collecting.send("track", ["event": "x"])
+            let all = try await collecting.reconciliation()
+            #expect(all[path: "items.0.received"] == 3)
+            #expect(all[path: "items.0.stored"] == 1)
+            let later = try await collecting.service.request(
+                "GET", "/v1/reconciliation?from=2026-11-21T14:00:00Z")
+            #expect(later.json[path: "items.0.duplicate"] == 1)
+            #expect(later.json[path: "items.0.refused"] == 1)
+            #expect(later.json[path: "items.0.accepted"] == 0)
+            #expect(later.json["balanced"] == true)
+        }
+    }
+
+    @Test("a scope is needed, and a write key is none")
+    func scopes() async throws {
+        try await Collecting.with { collecting in
+            for credential in [.none, .basic(user: collecting.key)] as [ServiceHarness.Credential] {
+                for path in ["/v1/sources", "/v1/reconciliation", "/v1/streams/events"] {
+                    let answer = try await collecting.service.request("GET", path, as: credential)
+                    #expect(answer.status == 401)
+                }
+            }
+        }
+    }
+
+    @Test("the OpenAPI file names every route of the service, and no other")
+    func contract() async throws {
+        try await Collecting.with { collecting in
+            let served = Set(collecting.service.routes.map { "\($0.method.rawValue) \($0.path)" })
+            let contract = try await collecting.service.request("GET", "/openapi.yaml", as: .none)
+            var written: Set<String> = []
+            var path = ""
+            for line in contract.text.split(separator: "\n").drop(while: { $0 != "paths:" }).dropFirst() {
+                if !line.hasPrefix(" ") { break }
+                if line.hasPrefix("  /"), line.hasSuffix(":") { path = String(line.dropFirst(2).dropLast()) }
+                for method in ["get", "put", "post", "delete", "options"] where line == "    \(method):" {
+                    written.insert("\(method.uppercased()) \(path)")
+                }
+            }
+            #expect(written == served)
+        }
+    }
+}
+
+@Suite(
+    "Privacy at ingestion",
+    .enabled(if: TestDatabase.isAvailable, Comment(rawValue: TestDatabase.howToEnable)))
+struct IngestionPrivacyTests {
+    private static let profiles = Migration(
+        version: 1, name: "profiles",
+        sql: """
+            CREATE SCHEMA IF NOT EXISTS profiles;
+            CREATE TABLE profiles.profile (shard smallint, profile_id uuid, erased_at timestamptz);
+            CREATE TABLE profiles.identifier (type text, value text, profile_id uuid);
+            GRANT USAGE ON SCHEMA profiles TO martlet_readers;
+            GRANT SELECT ON ALL TABLES IN SCHEMA profiles TO martlet_readers;
+            """)
+
+    private func with(_ body: (Collecting, PostgresPool, PrivacyRequest, ProfileID) async throws -> Void)
+        async throws
+    {
+        try await Collecting.with { collecting in
+            let owner = collecting.database.pool(maxConnections: 2)
+            _ = try await Migrator(schema: "test", migrations: [Self.profiles]).migrate(owner)
+            let person = ProfileID(UUIDv7.derived(at: noon, from: "p"))
+            try await owner.execute("INSERT INTO profiles.profile VALUES (\(Shard(person)), \(person), NULL)")
+            try await owner.execute(
+                "INSERT INTO profiles.identifier VALUES ('anonymousId', 'device-one', \(person)), ('userId', 'user-one', \(person))"
+            )
+            for (index, event) in [
+                ["event": "x", "anonymousId": "device-one"], ["event": "x", "userId": "user-one"],
+                ["event": "x", "anonymousId": "device-one", "userId": "user-one"],
+                ["event": "x", "anonymousId": "device-two"],
+            ].enumerated() as EnumeratedSequence<[[String: JSON]]> {
+                let answer = try await collecting.send(
+                    "track", .object(event.merging(["messageId": .string("m\(index)")]) { $1 }))
+                #expect(answer.status == 200)
+            }
+            let request = PrivacyRequest(
+                id: PrivacyRequestID(UUIDv7.derived(at: noon, from: "r")), type: .erasure, profileID: person,
+                profileIDs: [person], requestedAt: noon)
+            try await body(collecting, owner, request, person)
+            await owner.close()
+        }
+    }
+
+    private func handler(_ collecting: Collecting) -> PrivacyHandler {
+        IngestionPrivacy(store: RawEventStore(), clock: collecting.clock.serviceClock).handler
+    }
+
+    @Test("access gives the raw events of the person, and of nobody else")
+    func access() async throws {
+        try await with { collecting, _, request, _ in
+            let pool = collecting.database.pool(as: .ingestion, maxConnections: 1)
+            let held = try await pool.transaction { try await handler(collecting).access(request, $0) }
+            #expect(held["total"] == 3)
+            #expect(held["rawEvents"]?.array?.count == 3)
+            #expect(!held.compact.contains("device-two"))
+            await pool.close()
+        }
+    }
+
+    @Test("erasure leaves tombstones and gapless offsets, and the erased cannot be sent in again")
+    func erasure() async throws {
+        try await with { collecting, owner, request, _ in
+            let pool = collecting.database.pool(as: .ingestion, maxConnections: 1)
+            let result = try await pool.transaction { try await handler(collecting).erase(request, $0) }
+            #expect(result["rawEvents"] == 3)
+            let bodies = try await owner.query("SELECT body, key FROM ingestion.stream_events")
+            #expect(bodies.count == 4)
+            for row in bodies {
+                let text = try row.get("body", as: String.self) + row.get("key", as: String.self)
+                #expect(!text.contains("device-one") && !text.contains("user-one"))
+            }
+            let again = try await collecting.send(
+                "track", ["event": "x", "anonymousId": "device-one", "messageId": "m0"])
+            #expect(again.json["duplicate"] == 1)
+            #expect(try await collecting.reconciliation()["balanced"] == true)
+            await pool.close()
+        }
+    }
+
+    @Test("when identity has forgotten the person first, the names that it told are waited for and used")
+    func handOver() async throws {
+        try await with { collecting, owner, request, person in
+            let pool = collecting.database.pool(as: .ingestion, maxConnections: 1)
+            try await owner.execute("DELETE FROM profiles.identifier")
+            try await owner.execute("UPDATE profiles.profile SET erased_at = \(noon)")
+            await #expect(throws: RetryLater.self) {
+                try await pool.transaction { try await handler(collecting).erase(request, $0) }
+            }
+            let path = "/v1/erasures/\(request.id)"
+            let told: JSON = ["subjects": ["device-one", "user-one"]]
+            #expect(
+                try await collecting.service.request(
+                    "PUT", path, json: told, as: .basic(user: collecting.key)
+                ).status == 401)
+            #expect(
+                try await collecting.service.request("PUT", path, json: told, as: .service(.identity)).status
+                    == 204)
+            let result = try await pool.transaction { try await handler(collecting).erase(request, $0) }
+            #expect(result["rawEvents"] == 3)
+            let kept = try await owner.query("SELECT subjects FROM ingestion.erasure_subject")
+            #expect(try kept.map { try $0.get("subjects", as: [String].self) } == [[]])
+            await pool.close()
+        }
+    }
+}

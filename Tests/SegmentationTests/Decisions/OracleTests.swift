@@ -1,0 +1,238 @@
+import Foundation
+import Models
+import SegmentationDomain
+import Testing
+
+@Suite("The engine and the plain oracle agree")
+struct OracleTests {
+    @Test("for random rules, histories and instants, with late events, duplicates and restarts")
+    func randomHistories() async throws {
+        try await Self.eachCase(600) { random in
+            var run = try Run(random: random)
+            for _ in 0..<(4 + run.random.below(24)) {
+                run.takeNext()
+                if run.random.chance(30) { try run.restart() }
+                if run.random.chance(25) { run.letTimePass() }
+                try run.compare()
+            }
+            try run.compareFuture(samples: 30)
+        }
+    }
+
+    @Test("when rules are written and changed in between")
+    func definitions() async throws {
+        try await Self.eachCase(200) { random in
+            var run = try Run(random: random)
+            for step in 0..<(6 + run.random.below(16)) {
+                run.takeNext()
+                if step > 2, run.random.chance(30) { try run.changeDefinitions() }
+                try run.compare()
+            }
+            try run.compareFuture(samples: 30)
+        }
+    }
+
+    @Test("when profiles are merged")
+    func merges() async throws {
+        try await Self.eachCase(200) { random in
+            var run = try Run(random: random)
+            var other = try Run(
+                random: random, seedOffset: 77, definitions: run.definitions, revision: run.revision)
+            for _ in 0..<(2 + run.random.below(10)) { run.takeNext() }
+            for _ in 0..<(run.random.below(10)) { other.takeNext() }
+            run.merge(other)
+            try run.compare()
+            for _ in 0..<(2 + run.random.below(8)) {
+                run.takeNext()
+                if run.random.chance(30) { try run.restart() }
+                try run.compare()
+            }
+            try run.compareFuture(samples: 30)
+        }
+    }
+
+    /// Runs cases under consecutive seeds from one that is printed; `MARTLET_SEED` repeats a run, `MARTLET_CASES`
+    /// runs that many times as many.
+    private static func eachCase(_ count: Int, _ body: (SeededGenerator) throws -> Void) async throws {
+        let environment = ProcessInfo.processInfo.environment
+        let given = environment["MARTLET_SEED"].flatMap { UInt64($0) }
+        let seed = given ?? UInt64.random(in: 0...UInt64(UInt32.max))
+        print("seed \(seed)")
+        let times = environment["MARTLET_CASES"].flatMap { Int($0) } ?? 1
+        for number in 0..<UInt64(count * times) {
+            // Others wait for the same two threads.
+            await Task.yield()
+            do { try body(SeededGenerator(seed: seed &+ number)) } catch {
+                Issue.record("\(error); repeat with MARTLET_SEED=\(seed &+ number)")
+                return
+            }
+        }
+    }
+}
+
+/// A disagreement, with what is needed to understand it.
+private struct Disagreement: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// One profile under some random segments, followed by engine and oracle.
+private struct Run {
+    var random: SeededGenerator
+    var definitions: [(id: String, version: Int, rule: JSON)]
+    var revision: Int64
+    private var decider: SegmentDecider
+    private var state: ProfileState
+    private var history: RandomHistory
+    private var facts: [TrackingEvent] = []
+    private var members: Set<String> = []
+    private var latestChange: [String: Instant] = [:]
+    private var broken: String?
+    private let profile = ProfileID(UUIDv7.derived(at: Instant(milliseconds: 0), from: "profile"))
+
+    init(
+        random: SeededGenerator, seedOffset: UInt64 = 0,
+        definitions: [(id: String, version: Int, rule: JSON)]? = nil,
+        revision: Int64 = 1
+    ) throws {
+        var random = random
+        let seed = random.next() &+ seedOffset
+        history = RandomHistory(generator: SeededGenerator(seed: seed), name: "m\(seedOffset)")
+        var rules = RandomRules(generator: SeededGenerator(seed: seed ^ 0xABCD))
+        self.definitions = definitions ?? (0..<3).map { ("s\($0)", 1, rules.rule()) }
+        self.random = random
+        self.revision = revision
+        decider = SegmentDecider(SegmentSet(revision: revision, segments: []))
+        state = decider.newState()
+        decider = try makeDecider()
+        state = decider.newState()
+    }
+
+    private func makeDecider() throws -> SegmentDecider {
+        SegmentDecider(
+            SegmentSet(
+                revision: revision,
+                segments: try definitions.map {
+                    SegmentDefinition(id: $0.id, version: $0.version, condition: try RuleReader.read($0.rule))
+                }))
+    }
+
+    mutating func takeNext() {
+        let event = history.next(after: facts)
+        facts.append(event)
+        note(decider.apply(event, to: &state, of: profile))
+    }
+
+    mutating func letTimePass() {
+        let target = state.decidedAt + .milliseconds(random.below(400))
+        note(decider.advance(&state, to: target, of: profile))
+    }
+
+    mutating func restart() throws {
+        let stored = state.json.compact
+        let read = try ProfileState(json: try JSONParser.parse(stored))
+        guard read == state else {
+            throw Disagreement(description: "a stored state reads differently: \(stored)")
+        }
+        state = read
+    }
+
+    mutating func changeDefinitions() throws {
+        var rules = RandomRules(generator: SeededGenerator(seed: random.next()))
+        revision += 1
+        switch random.below(3) {
+        case 0 where definitions.count > 1: definitions.removeLast()
+        case 1: definitions.append(("t\(revision)", 1, rules.rule()))
+        default:
+            let index = random.below(definitions.count)
+            definitions[index] = (definitions[index].id, definitions[index].version + 1, rules.rule())
+        }
+        decider = try makeDecider()
+        let now = state.decidedAt + .milliseconds(random.below(50) - 20)
+        note(decider.refresh(&state, with: facts.shuffled(using: &random), now: now, of: profile))
+    }
+
+    mutating func merge(_ other: Run) {
+        let at = (facts + other.facts).map { SegmentDecider.instant(of: $0) }.max() ?? .distantPast
+        let instant = max(at, max(state.decidedAt, other.state.decidedAt))
+        note(decider.advance(&state, to: instant, of: profile))
+        facts += other.facts
+        let cause = Cause.merge(merged: other.profile, mergeID: MergeID(profile.uuid))
+        note(
+            decider.merge(
+                &state, with: facts.shuffled(using: &random), loser: other.state, cause: cause, of: profile))
+    }
+
+    /// Follows the changes as a reader of the stream would: entries and exits alternate, and time never goes back.
+    private mutating func note(_ changes: [MembershipChange]) {
+        for change in changes {
+            let entered = change.change == .entered
+            if members.contains(change.segment) == entered {
+                broken = "\(change.segment) \(change.change) twice"
+            }
+            if let latest = latestChange[change.segment], change.at < latest {
+                broken = "time went back: \(change.json)"
+            }
+            latestChange[change.segment] = change.at
+            if entered { members.insert(change.segment) } else { members.remove(change.segment) }
+            guard change.reason == .time,
+                let rule = definitions.first(where: { $0.id == change.segment })?.rule
+            else { continue }
+            let before = PlainOracle(rule: rule).holds(facts, at: change.at - .milliseconds(1))
+            if before == entered { broken = "\(change.json) is not at its exact instant" }
+        }
+    }
+
+    func compare() throws {
+        if let broken { throw Disagreement(description: broken) }
+        try compare(state, members, at: state.decidedAt)
+        var copy = self
+        try copy.compareFuture(samples: 2)
+    }
+
+    private func compare(_ state: ProfileState, _ members: Set<String>, at instant: Instant) throws {
+        for (id, _, rule) in definitions {
+            let at = max(instant, state.segments[id]?.decidesFrom ?? instant)
+            let wanted = PlainOracle(rule: rule).holds(facts, at: at)
+            guard members.contains(id) == wanted, state.segments[id]?.isMember == wanted else {
+                throw Disagreement(
+                    description: "\(id) at \(at.milliseconds): oracle says \(wanted), stream "
+                        + "\(members.contains(id)), state \(state.segments[id]?.isMember ?? false)\n\(rule.compact)\n"
+                        + facts.map { "\(SegmentDecider.instant(of: $0).milliseconds) \($0.json.compact)" }
+                        .joined(separator: "\n"))
+            }
+        }
+    }
+
+    /// Lets time go on with no further facts, and compares around every instant at which something could happen.
+    mutating func compareFuture(samples: Int) throws {
+        let latest = definitions.compactMap { state.segments[$0.id]?.decidesFrom }.max() ?? .distantPast
+        let from = max(state.decidedAt, latest)
+        var instants = Set<Int64>()
+        let windows = definitions.flatMap { Self.durations(in: $0.rule) }
+        for fact in facts {
+            for window in windows {
+                let boundary = SegmentDecider.instant(of: fact).milliseconds + window
+                instants.formUnion([boundary - 1, boundary, boundary + 1])
+            }
+        }
+        var wanted = instants.filter { $0 >= from.milliseconds }.sorted()
+        if samples < wanted.count { wanted = Array(wanted.shuffled(using: &random).prefix(samples)).sorted() }
+        for instant in wanted.map({ Instant(milliseconds: $0) }) {
+            note(decider.advance(&state, to: instant, of: profile))
+            if let broken { throw Disagreement(description: broken) }
+            try compare(state, members, at: instant)
+        }
+    }
+
+    private static func durations(in rule: JSON) -> [Int64] {
+        switch rule {
+        case .object(let members):
+            members.flatMap { key, value in
+                let own = key == "within" || key == "for" ? value.string.flatMap { Duration(text: $0) } : nil
+                return durations(in: value) + (own.map { [$0.milliseconds] } ?? [])
+            }
+        case .array(let elements): elements.flatMap { durations(in: $0) }
+        default: []
+        }
+    }
+}

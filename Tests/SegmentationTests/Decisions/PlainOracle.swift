@@ -1,0 +1,105 @@
+import Models
+
+/// Membership worked out the plain way: from the rule's JSON and every fact, at one instant, with no state.
+/// It shares no code with the engine, on purpose.
+struct PlainOracle {
+    let rule: JSON
+
+    func holds(_ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        var seen = Set<String>()
+        let unique = facts.filter { seen.insert($0.messageID).inserted }
+        return holds(rule, unique, at: instant)
+    }
+
+    private func holds(_ rule: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        if let parts = rule["all"]?.array { return parts.allSatisfy { holds($0, facts, at: instant) } }
+        if let parts = rule["any"]?.array { return parts.contains { holds($0, facts, at: instant) } }
+        if let part = rule["not"] { return !holds(part, facts, at: instant) }
+        if let count = rule["count"] { return self.count(count, facts, at: instant) }
+        if let absent = rule["absent"] { return events(absent, facts, at: instant).isEmpty }
+        if let sum = rule["sum"] { return self.sum(sum, facts, at: instant) }
+        if let unanswered = rule["unanswered"] { return self.unanswered(unanswered, facts, at: instant) }
+        if let trait = rule["trait"] { return self.trait(trait, facts, at: instant) }
+        return false
+    }
+
+    private func count(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        let events = events(payload, facts, at: instant)
+        if let property = payload["sameValueOf"]?.string {
+            let values = events.compactMap { $0.properties[property]?.string }
+            let least = payload["atLeast"]?.integer ?? 1
+            return Set(values).contains { value in values.filter { $0 == value }.count >= least }
+        }
+        if let times = payload["atMost"]?.integer { return events.count <= times }
+        if let times = payload["exactly"]?.integer { return events.count == times }
+        if let bounds = payload["between"]?.array, let low = bounds[0].integer, let high = bounds[1].integer {
+            return events.count >= low && events.count <= high
+        }
+        return events.count >= payload["atLeast"]?.integer ?? 1
+    }
+
+    private func sum(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        // The histories hold whole numbers and halves only, which Double adds exactly.
+        let total = events(payload, facts, at: instant).reduce(0.0) { sum, event in
+            let value = event.properties[payload["property"]?.string ?? ""]
+            return sum + (value?.number ?? value?.string.flatMap { Double($0) } ?? 0)
+        }
+        if let bound = payload["atLeast"]?.number { return total >= bound }
+        if let bound = payload["atMost"]?.number { return total <= bound }
+        if let bound = payload["greaterThan"]?.number { return total > bound }
+        return total < payload["lessThan"]?.number ?? 0
+    }
+
+    private func unanswered(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        let answers = facts.filter { matches(payload["by"] ?? .null, $0) && time($0) <= instant }
+        let delay = payload["for"]?.string.flatMap { Duration(text: $0) } ?? .zero
+        return events(payload, facts, at: instant).contains { begun in
+            time(begun) + delay <= instant && !answers.contains { time($0) >= time(begun) }
+        }
+    }
+
+    private func trait(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        let name = payload["name"]?.string ?? ""
+        let latest = facts.filter { $0.kind == .identify && time($0) <= instant && $0.traits[name] != nil }
+            .max { (time($0), $0.messageID) < (time($1), $1.messageID) }
+        let value = latest?.traits[name].flatMap { $0.isNull ? nil : $0 }
+        if let wanted = payload["equals"] { return value == wanted }
+        if let wanted = payload["exists"]?.bool { return (value != nil) == wanted }
+        if let wanted = payload["in"]?.array { return value.map { wanted.contains($0) } ?? false }
+        if let bound = payload["greaterThan"]?.number { return value?.number.map { $0 > bound } ?? false }
+        return false
+    }
+
+    /// The events a payload is about that are in its window: T − W < t ≤ T.
+    private func events(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> [TrackingEvent] {
+        let window = payload["within"]?.string.flatMap { Duration(text: $0) }
+        return facts.filter { fact in
+            guard time(fact) <= instant else { return false }
+            if let window, time(fact).milliseconds <= instant.milliseconds - window.milliseconds {
+                return false
+            }
+            return matches(payload, fact)
+        }
+    }
+
+    private func matches(_ selector: JSON, _ event: TrackingEvent) -> Bool {
+        guard event.kind == .track else { return false }
+        if let name = selector["event"]?.string, name != "*", name != event.name { return false }
+        if let names = selector["event"]?.array, !names.contains(.string(event.name ?? "")) { return false }
+        return (selector["where"]?.array ?? []).allSatisfy { filter in
+            let values = values(of: filter["property"]?.string ?? "", in: event.properties)
+            if let wanted = filter["equals"] { return values.contains(wanted) }
+            if let bound = filter["atLeast"]?.number {
+                return values.contains { $0.number.map { $0 >= bound } ?? false }
+            }
+            return filter["exists"]?.bool == !values.isEmpty
+        }
+    }
+
+    private func values(of path: String, in properties: [String: JSON]) -> [JSON] {
+        if path == "products[].sku" { return (properties["products"]?.array ?? []).compactMap { $0["sku"] } }
+        return JSON.object(properties)[path: path].map { [$0] } ?? []
+    }
+
+    private func time(_ event: TrackingEvent) -> Instant { min(event.timestamp, event.receivedAt) }
+}

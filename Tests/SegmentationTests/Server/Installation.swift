@@ -1,0 +1,167 @@
+import Foundation
+import Logging
+import Models
+import Postgres
+import SegmentationDomain
+import SegmentationServer
+import ServiceKit
+import Streams
+import TestSupport
+import Testing
+
+/// Segmentation on a database of its own, its consumer, deadlines and backfill stepped by hand; and a hand that
+/// writes the timeline as identity does.
+struct Installation {
+    let harness: ServiceHarness
+    let clock: SimulatedClock
+    let owner: PostgresPool
+
+    static let start = Instant(milliseconds: 1_790_000_000_000)
+    static let source = SourceID(UUIDv7.derived(at: Instant(milliseconds: 0), from: "source"))
+    static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent()
+
+    static func with(_ body: (Installation) async throws -> Void) async throws {
+        // Identity owns the timeline that segmentation reads; its schema is taken from its own migration.
+        let identity = try Data(
+            contentsOf: root.appending(path: "Services/Identity/Server/Migrations/V0001_initial.sql"))
+        let database = try await TestDatabase.make([
+            Migrator(schema: "platform", migrations: Schema.platformMigrations),
+            Migrator(
+                service: .identity,
+                migrations: [Migration(resource: "V0001_initial", bytes: Array(identity))]),
+            Migrator(service: .segmentation, migrations: segmentationService.migrations),
+        ])
+        let clock = SimulatedClock(start)
+        let owner = database.pool()
+        try await ServiceHarness.with(
+            segmentationService, database: database, clock: clock, workers: false,
+            settings: ["MARTLET_SEGMENTATION_SETTLE": "0s"]
+        ) { harness in
+            try await body(Installation(harness: harness, clock: clock, owner: owner))
+        }
+        await owner.close()
+    }
+
+    // MARK: Stepping
+
+    func worker<Worker>(_ type: Worker.Type) throws -> Worker {
+        try #require(harness.running.parts.workers.compactMap { $0 as? Worker }.first)
+    }
+
+    /// Lets every fact there is take effect.
+    @discardableResult
+    func drain() async throws -> Int { try await worker(StreamConsumer.self).drain() }
+
+    /// Fires what is due.
+    @discardableResult
+    func sweep() async throws -> Int { try await worker(DeadlineSweeper.self).sweep() }
+
+    func backfill() async throws { try await worker(BackfillWorker.self).drain() }
+
+    // MARK: Definitions
+
+    @discardableResult
+    func put(_ id: String, _ rule: JSON) async throws -> ServiceHarness.Answer {
+        let answer = try await harness.request("PUT", "/v1/segments/\(id)", json: ["rule": rule])
+        #expect((200...201).contains(answer.status), "\(answer.text)")
+        return answer
+    }
+
+    // MARK: Facts
+
+    static func profile(_ name: String) -> ProfileID {
+        ProfileID(UUIDv7.derived(at: Instant(milliseconds: 0), from: "profile", name))
+    }
+
+    static func track(
+        _ name: String, at instant: Instant, id: String? = nil, properties: [String: JSON] = [:]
+    ) -> TrackingEvent {
+        TrackingEvent(
+            messageID: id ?? "\(name)@\(instant.milliseconds)", kind: .track, name: name, timestamp: instant,
+            receivedAt: max(instant, start), sourceID: source, properties: properties)
+    }
+
+    /// Makes profiles known, as identity does before it writes facts of them.
+    func know(_ profiles: [ProfileID]) async throws {
+        try await owner.execute(
+            """
+            INSERT INTO profiles.profile (shard, profile_id, canonical_id, created_at, updated_at)
+            SELECT w.shard, w.id, w.id, \(clock.now), \(clock.now)
+            FROM unnest(\(profiles.map { Shard($0) })::smallint[], \(profiles)::uuid[]) AS w (shard, id)
+            ON CONFLICT DO NOTHING
+            """)
+    }
+
+    /// Appends events to the timeline of a profile.
+    func append(_ events: [TrackingEvent], to profile: ProfileID, under: ProfileID? = nil) async throws {
+        try await know([profile, under ?? profile])
+        try await append(
+            events.map { .event(profileID: profile, arrivedUnder: under ?? profile, event: $0) })
+    }
+
+    func append(_ facts: [ProfileFact]) async throws {
+        let now = clock.now
+        try await owner.transaction { transaction in
+            let shards = facts.map { Shard($0.profileID) }
+            var next = try await StreamWriter(.profileEvents).reserve(
+                Dictionary(shards.map { ($0, 1) }, uniquingKeysWith: +), in: transaction)
+            for (shard, fact) in zip(shards, facts) {
+                let offset = next[shard] ?? 1
+                next[shard] = offset + 1
+                var arrived = fact.profileID
+                var type = fact.kind.rawValue
+                if case .event(_, let under, let event) = fact {
+                    (arrived, type) = (under, event.kind.rawValue)
+                }
+                try await transaction.execute(
+                    """
+                    INSERT INTO profiles.timeline
+                        (shard, "offset", key, recorded_at, body, profile_id, occurred_at, type)
+                    VALUES (\(shard), \(offset), \(fact.profileID.description), \(now), \(fact.json.compact),
+                            \(arrived), \(fact.at), \(type))
+                    """)
+            }
+        }
+    }
+
+    /// Merges one profile into another, as identity does.
+    func merge(_ loser: ProfileID, into survivor: ProfileID) async throws {
+        let mergeID = MergeID(UUIDv7.derived(at: clock.now, from: "merge", loser.description))
+        try await know([loser, survivor])
+        try await owner.execute(
+            """
+            INSERT INTO profiles.merge (shard, merge_id, survivor_id, merged_id, at, cause)
+            VALUES (\(Shard(survivor)), \(mergeID), \(survivor), \(loser), \(clock.now), '{}')
+            """)
+        try await owner.execute(
+            "UPDATE profiles.profile SET canonical_id = \(survivor) WHERE canonical_id = \(loser)")
+        try await append([
+            .merge(profileID: survivor, merged: loser, mergeID: mergeID, at: clock.now, cause: [:]),
+            .mergedInto(profileID: loser, survivor: survivor, mergeID: mergeID, at: clock.now),
+        ])
+    }
+
+    // MARK: Looking
+
+    /// The ids of a segment's members.
+    func members(_ segment: String) async throws -> Set<ProfileID> {
+        let rows = try await owner.query(
+            "SELECT profile_id FROM profiles.membership WHERE segment = \(segment)")
+        return Set(try rows.map { try $0.get("profile_id") })
+    }
+
+    /// The changes on the stream, in the order of their appending within each shard.
+    func changes(of segment: String? = nil) async throws -> [MembershipChange] {
+        let rows = try await owner.query(
+            #"SELECT body FROM segmentation.stream_memberships ORDER BY shard, "offset""#)
+        return try rows.map { try MembershipChange(json: try $0.get("body")) }
+            .filter { segment == nil || $0.segment == segment }
+    }
+
+    /// The changes in short: `entered event 1790000000000`.
+    func story(of segment: String, _ profile: ProfileID? = nil) async throws -> [String] {
+        try await changes(of: segment).filter { profile == nil || $0.profileID == profile }
+            .map { "\($0.change) \($0.reason) \($0.at.milliseconds - Self.start.milliseconds)" }
+    }
+}

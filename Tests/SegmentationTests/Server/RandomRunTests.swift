@@ -1,0 +1,146 @@
+import Foundation
+import Models
+import Postgres
+import SegmentationDomain
+import TestSupport
+import Testing
+
+@Suite(
+    "What is stored is what the plain oracle says",
+    .enabled(if: TestDatabase.isAvailable, Comment(rawValue: TestDatabase.howToEnable)))
+struct RandomRunTests {
+    @Test("over random facts, sweeps, merges and changes of rules")
+    func randomRuns() async throws {
+        let given = ProcessInfo.processInfo.environment["MARTLET_SEED"].flatMap { UInt64($0) }
+        let seed = given ?? UInt64.random(in: 0...UInt64(UInt32.max))
+        print("seed \(seed)")
+        for number in 0..<UInt64(3) {
+            try await Installation.with { installation in
+                var run = StoredRun(installation, random: SeededGenerator(seed: seed &+ number))
+                try await run.go()
+            }
+        }
+    }
+}
+
+/// A population whose facts are known, so that every membership can be worked out again.
+private struct StoredRun {
+    private let installation: Installation
+    private var random: SeededGenerator
+    private var rules: RandomRules
+    private var definitions: [String: JSON] = [:]
+    private var people: [ProfileID]
+    private var histories: [ProfileID: RandomHistory] = [:]
+    private var facts: [ProfileID: [TrackingEvent]] = [:]
+    private var merged: [ProfileID: ProfileID] = [:]
+
+    init(_ installation: Installation, random: SeededGenerator) {
+        self.installation = installation
+        self.random = random
+        rules = RandomRules(generator: SeededGenerator(seed: self.random.next()))
+        people = (0..<8).map { Installation.profile("person \($0)") }
+        for (index, person) in people.enumerated() {
+            histories[person] = RandomHistory(
+                generator: SeededGenerator(seed: self.random.next()), name: "p\(index)")
+        }
+    }
+
+    mutating func go() async throws {
+        for _ in 0..<2 { try await define() }
+        for _ in 0..<40 {
+            switch random.below(10) {
+            case 0: try await define()
+            case 1: try await installation.backfill()
+            case 2, 3: try await merge()
+            case 4: try await pass()
+            default: try await happen()
+            }
+            if random.chance(60) { try await installation.drain() }
+        }
+        try await installation.drain()
+        try await installation.backfill()
+        try await compare()
+        // Far enough that every window has run out.
+        installation.clock.set(Instant(milliseconds: 10_000_000))
+        try await installation.sweep()
+        try await compare()
+    }
+
+    private mutating func define() async throws {
+        let id = "s\(random.below(4))"
+        if definitions[id] != nil, random.chance(20) {
+            definitions[id] = nil
+            _ = try await installation.harness.request("DELETE", "/v1/segments/\(id)")
+            return
+        }
+        let rule = rules.rule()
+        definitions[id] = rule
+        try await installation.put(id, rule)
+    }
+
+    private mutating func happen() async throws {
+        let person = random.pick(people)
+        var events: [TrackingEvent] = []
+        for _ in 0..<(1 + random.below(5)) {
+            guard let event = histories[person]?.next(after: facts[person] ?? []) else { continue }
+            facts[person, default: []].append(event)
+            events.append(event)
+        }
+        // Events of the merged arrive under their old profile.
+        let own = merged.filter { $0.value == person }.keys.sorted()
+        try await installation.append(events, to: person, under: random.chance(50) ? own.first : nil)
+        installation.clock.set(max(installation.clock.now, events.map(\.timestamp).max() ?? .distantPast))
+    }
+
+    private mutating func merge() async throws {
+        guard people.count > 3 else { return }
+        let loser = people.remove(at: random.below(people.count))
+        let survivor = random.pick(people)
+        try await installation.merge(loser, into: survivor)
+        facts[survivor, default: []] += facts.removeValue(forKey: loser) ?? []
+        merged[loser] = survivor
+        for (old, into) in merged where into == loser { merged[old] = survivor }
+    }
+
+    private mutating func pass() async throws {
+        try await installation.drain()
+        try await installation.sweep()
+    }
+
+    /// The memberships are those of each profile's own instant: its latest fact or deadline.
+    private func compare() async throws {
+        var streamed: [String: Set<ProfileID>] = [:]
+        for change in try await installation.changes() {
+            if change.change == .entered {
+                #expect(streamed[change.segment, default: []].insert(change.profileID).inserted)
+            } else {
+                #expect(streamed[change.segment]?.remove(change.profileID) != nil)
+            }
+        }
+        for (id, members) in streamed where definitions[id] == nil { #expect(members.isEmpty) }
+        for (id, rule) in definitions {
+            let members = try await installation.members(id)
+            #expect(members == streamed[id] ?? [])
+            for person in people {
+                guard let instant = try await decided(person, id) else { continue }
+                let wanted = PlainOracle(rule: rule).holds(facts[person] ?? [], at: instant)
+                #expect(
+                    members.contains(person) == wanted, "\(id) \(rule.compact) at \(instant.milliseconds)")
+            }
+            for loser in merged.keys { #expect(!members.contains(loser)) }
+        }
+    }
+
+    private func decided(_ person: ProfileID, _ segment: String) async throws -> Instant? {
+        let row = try await installation.owner.query(
+            "SELECT state FROM segmentation.profile_state WHERE profile_id = \(person)"
+        ).first
+        guard let json: JSON = try row?.get("state"), json != [:] else { return nil }
+        let state = try ProfileState(json: json)
+        guard
+            state.decidedAt > .distantPast
+                || state.segments[segment]?.decidesFrom ?? .distantPast > .distantPast
+        else { return nil }
+        return max(state.decidedAt, state.segments[segment]?.decidesFrom ?? state.decidedAt)
+    }
+}

@@ -1,0 +1,57 @@
+import Foundation
+import HTTPTypes
+import Models
+import Postgres
+import ServiceKit
+import Streams
+
+/// A small service that shows what ServiceKit gives every service.
+enum ProbeService {
+    static let definition = ServiceDefinition(
+        name: .identity,
+        migrations: [
+            Migration(
+                version: 1, name: "V0001_probe",
+                sql: """
+                    CREATE TABLE profiles.timeline (
+                        shard smallint NOT NULL, "offset" bigint NOT NULL, key text NOT NULL,
+                        recorded_at timestamptz NOT NULL, traceparent text, body text NOT NULL,
+                        PRIMARY KEY (shard, "offset"));
+                    GRANT ALL ON profiles.timeline TO martlet_identity;
+                    """)
+        ],
+        openAPI: Array("openapi: 3.1.0\n".utf8), published: [.profileEvents]
+    ) { context in
+        ServiceParts(routes: { router in
+            router.get("/v1/open", access: .open) { _ in .json(["ok": true]) }
+            router.get("/v1/items/{id}", scope: .profilesRead) { request in
+                .json(["id": .string(try request.path("id"))])
+            }
+            router.post("/v1/items", scope: .profilesWrite) { request in
+                .json(try await request.json(maxBytes: 1_000), status: .created)
+            }
+            router.get("/v1/list", scope: .profilesRead) { request in
+                let limit = try request.query("limit", in: 1...10, default: 5)
+                let cursor = try Cursor.decode(try request.query("cursor"), count: 1)
+                return .page([.integer(Int64(limit))], nextCursor: Cursor.encode([cursor?.first ?? "a"]))
+            }
+            router.get("/v1/broken", access: .open) { _ in
+                throw SecretBearingError(text: "secret@example.com")
+            }
+            router.get("/v1/away", access: .open) { _ in throw PostgresError.connectionLost("gone") }
+            router.get("/v1/services-only", access: .service) { _ in .empty() }
+            router.post("/v1/call", access: .open) { _ in
+                try await context.pool.transaction { transaction in
+                    try await context.outbox.enqueue(
+                        target: .ingestion, path: "/v1/batch", body: ["n": 1], in: transaction,
+                        at: try await context.clock.now())
+                }
+                return .empty(.accepted)
+            }
+        })
+    }
+
+    struct SecretBearingError: Error {
+        let text: String
+    }
+}
