@@ -24,6 +24,7 @@ let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummi
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
@@ -114,7 +115,7 @@ let commandLine = Target.executableTarget(
     name: "CommandLine",
     dependencies: [
         "Models", "Postgres", "Streams", "ServiceKit", "Clients", argumentParser, yams, logging, crypto,
-        asyncHTTPClient, nioCore, nioHTTP1,
+        asyncHTTPClient, nioCore, nioHTTP1, nioPosix,
     ],
     path: "CommandLine", swiftSettings: house)
 

@@ -24,6 +24,9 @@ package struct StreamBatch: Sendable {
 package final class StreamConsumer: Service {
     /// Does a batch's effects in the transaction. It may run again for the same batch after a rollback.
     package typealias Process = @Sendable (StreamBatch, PostgresTransaction) async throws -> Void
+    /// Does what follows from giving a record up, in the transaction that puts it into quarantine.
+    package typealias GiveUp =
+        @Sendable (StreamRecord, any Error, Instant, PostgresTransaction) async throws -> Void
 
     package let name: String
     package let stream: StreamDefinition
@@ -34,6 +37,7 @@ package final class StreamConsumer: Service {
     private let now: @Sendable () async throws -> Instant
     private let logger: Logger
     private let process: Process
+    private let giveUp: GiveUp?
     private let leases: ShardLeases
     private let wait: Duration
     private let recordsCounter: Counter
@@ -43,7 +47,7 @@ package final class StreamConsumer: Service {
     package init(
         name: String, stream: StreamDefinition, reader: any StreamReader, pool: PostgresPool, schema: String,
         batch: Int = 500, wait: Duration = .seconds(5), now: @escaping @Sendable () async throws -> Instant,
-        logger: Logger, process: @escaping Process
+        logger: Logger, process: @escaping Process, giveUp: GiveUp? = nil
     ) {
         self.name = name
         self.stream = stream
@@ -58,6 +62,7 @@ package final class StreamConsumer: Service {
         logger[metadataKey: "stream"] = "\(stream.name)"
         self.logger = logger
         self.process = process
+        self.giveUp = giveUp
         leases = ShardLeases(consumer: name, stream: stream.name, pool: pool, logger: logger)
         let dimensions = [("consumer", name), ("stream", stream.name)]
         recordsCounter = Counter(label: "martlet_stream_records_total", dimensions: dimensions)
@@ -180,9 +185,13 @@ package final class StreamConsumer: Service {
         let before = positions
         let batch = StreamBatch(records: records, now: try await now())
         let touched = Set(records.map(\.shard)).sorted()
-        try await pool.transaction { transaction in
-            try await self.moveCheckpoints(touched, from: before, to: after, in: transaction)
-            try await effects(batch, transaction)
+        // A batch of several traces belongs to none: what must keep its own carries `traceparent` by record.
+        let traces = Set(records.map(\.traceparent))
+        try await TraceContext.$traceparent.withValue(traces.count == 1 ? records[0].traceparent : nil) {
+            try await pool.transaction { transaction in
+                try await self.moveCheckpoints(touched, from: before, to: after, in: transaction)
+                try await effects(batch, transaction)
+            }
         }
         positions = after
     }
@@ -223,6 +232,7 @@ package final class StreamConsumer: Service {
                         \(record.key), \(record.recordedAt), \(record.body.compact), \(reason), \(batch.now))
                 ON CONFLICT DO NOTHING
                 """)
+            try await self.giveUp?(record, error, batch.now, transaction)
         }
         quarantineCounter.increment()
         logger.error(

@@ -46,6 +46,9 @@ package struct ServiceHTTPClient: Sendable {
             request.headers.add(name: "Content-Type", value: "application/json")
             request.body = .bytes(body)
         }
+        if let traceparent = TraceContext.traceparent {
+            request.headers.add(name: "traceparent", value: traceparent)
+        }
         for (name, value) in headers { request.headers.add(name: name, value: value) }
         let answer: Answer
         do {

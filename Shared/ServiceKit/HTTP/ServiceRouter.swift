@@ -4,6 +4,7 @@ import Logging
 import Metrics
 import Models
 import NIOCore
+import Streams
 
 /// Declares a service's routes with what each asks of its caller.
 ///
@@ -59,35 +60,19 @@ package final class ServiceRouter {
     func build(control: AccessControl, limiter: RateLimiter, logger: Logger) -> Router<ServiceRequestContext>
     {
         let router = Router(context: ServiceRequestContext.self)
-        router.add(middleware: EdgeMiddleware(logger: logger))
+        router.add(middleware: EdgeMiddleware(routes: RouteTable(routes), logger: logger))
         for (route, handler) in handlers {
             router.on(RouterPath(route.path), method: route.method) { request, context in
                 let caller = try await control.caller(authorization: request.headers[.authorization])
                 try Self.check(route.access, caller: caller)
                 try limiter.check(caller: caller, address: context.remoteAddress)
-                return try await handler(ServiceRequest(request: request, context: context, caller: caller))
-                    .hummingbird
+                let serviceRequest = ServiceRequest(request: request, context: context, caller: caller)
+                return try await TraceContext.$traceparent.withValue(serviceRequest.traceparent) {
+                    try await handler(serviceRequest).hummingbird
+                }
             }
-        }
-        for (path, known) in Dictionary(grouping: routes, by: \.path).mapValues({ $0.map(\.method) }) {
-            addMethodNotAllowed(to: router, path: path, known: known)
         }
         return router
-    }
-
-    private func addMethodNotAllowed(
-        to router: Router<ServiceRequestContext>, path: String, known: [HTTPRequest.Method]
-    ) {
-        let allow = known.map(\.rawValue).sorted().joined(separator: ", ")
-        let all: [HTTPRequest.Method] = [.get, .head, .put, .post, .delete, .patch, .options, .trace]
-        for method in all where !known.contains(method) {
-            router.on(RouterPath(path), method: method) { _, _ -> Response in
-                throw Problem(
-                    status: .methodNotAllowed, type: "method-not-allowed",
-                    title: "This method is not known here",
-                    detail: "use one of: \(allow)", headers: [.allow: allow])
-            }
-        }
     }
 
     private static func check(_ access: Access, caller: Caller) throws(Problem) {
@@ -118,6 +103,7 @@ package struct ServiceRequestContext: RequestContext {
 struct EdgeMiddleware: RouterMiddleware {
     typealias Context = ServiceRequestContext
 
+    let routes: RouteTable
     let logger: Logger
 
     @concurrent
@@ -138,7 +124,7 @@ struct EdgeMiddleware: RouterMiddleware {
     private func answer(_ error: any Error, request: Request, context: Context) -> Response {
         if let problem = Problem.from(error) { return ServiceResponse.problem(problem).hummingbird }
         if let error = error as? HTTPError {
-            return ServiceResponse.problem(Self.problem(of: error)).hummingbird
+            return ServiceResponse.problem(problem(of: error, request)).hummingbird
         }
         if error is CancellationError {
             return ServiceResponse.problem(.unavailable("the service is stopping; try again")).hummingbird
@@ -157,9 +143,11 @@ struct EdgeMiddleware: RouterMiddleware {
         ).hummingbird
     }
 
-    private static func problem(of error: HTTPError) -> Problem {
+    private func problem(of error: HTTPError, _ request: Request) -> Problem {
         switch error.status {
-        case .notFound: .notFound("no such path; /openapi.yaml lists what there is")
+        case .notFound:
+            routes.methodNotAllowed(at: request.uri.path)
+                ?? .notFound("no such path; /openapi.yaml lists what there is")
         case .contentTooLarge:
             Problem(status: .contentTooLarge, type: "too-large", title: "The request is too large")
         default:

@@ -36,8 +36,8 @@ package struct Outbox: Sendable {
         try await transaction.execute(
             """
             INSERT INTO \(unsafe: schema).outbox
-                (outbox_id, target, method, path, body, attempts, next_attempt_at, created_at)
-            SELECT id, target, method, path, body, 0, now(), \(now)::timestamptz
+                (outbox_id, target, method, path, body, traceparent, attempts, next_attempt_at, created_at)
+            SELECT id, target, method, path, body, \(TraceContext.traceparent)::text, 0, now(), \(now)::timestamptz
             FROM unnest(\(calls.map { _ in UUIDv7.make(at: now) })::uuid[], \(calls.map(\.target.rawValue))::text[],
                         \(calls.map(\.method))::text[], \(calls.map(\.path))::text[],
                         \(calls.map(\.body.compact))::text[]) AS c(id, target, method, path, body)
@@ -54,6 +54,7 @@ package final class OutboxWorker: Service {
         let method: String
         let path: String
         let body: String
+        let traceparent: String?
         let attempts: Int
     }
 
@@ -118,7 +119,7 @@ package final class OutboxWorker: Service {
                 SELECT outbox_id FROM \(unsafe: schema).outbox WHERE next_attempt_at <= now()
                 ORDER BY next_attempt_at, outbox_id LIMIT \(Int64(Self.parallel * 4)) FOR UPDATE SKIP LOCKED
             )
-            RETURNING outbox_id, target, method, path, body, attempts
+            RETURNING outbox_id, target, method, path, body, traceparent, attempts
             """
         ).compactMap { row in
             guard let target = ServiceName(rawValue: try row.get("target", as: String.self)) else {
@@ -128,6 +129,7 @@ package final class OutboxWorker: Service {
                 id: try row.get("outbox_id", as: UUID.self), target: target,
                 method: try row.get("method", as: String.self), path: try row.get("path", as: String.self),
                 body: try row.get("body", as: String.self),
+                traceparent: try row.get("traceparent", as: String?.self),
                 attempts: Int(try row.get("attempts", as: Int64.self)))
         }
     }
@@ -157,9 +159,11 @@ package final class OutboxWorker: Service {
 
     private func make(_ call: Call) async {
         do {
-            let response = try await http.send(
-                to: call.target, method: call.method, path: call.path, body: Array(call.body.utf8),
-                headers: ["Idempotency-Key": call.id.uuidString.lowercased()])
+            let response = try await TraceContext.$traceparent.withValue(call.traceparent) {
+                try await http.send(
+                    to: call.target, method: call.method, path: call.path, body: Array(call.body.utf8),
+                    headers: ["Idempotency-Key": call.id.uuidString.lowercased()])
+            }
             if (200..<300).contains(response.status) {
                 try await pool.execute("DELETE FROM \(unsafe: schema).outbox WHERE outbox_id = \(call.id)")
             } else {

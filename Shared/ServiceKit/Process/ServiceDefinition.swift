@@ -78,12 +78,13 @@ package struct ServiceContext: Sendable {
     /// A consumer of a stream under a name of this service's own.
     package func consumer(
         name consumer: String? = nil, of stream: StreamDefinition, batch: Int = 500,
-        process: @escaping StreamConsumer.Process
+        process: @escaping StreamConsumer.Process, giveUp: StreamConsumer.GiveUp? = nil
     ) -> StreamConsumer {
         let clock = clock
         return StreamConsumer(
             name: consumer ?? name.rawValue, stream: stream, reader: reader, pool: pool, schema: name.schema,
-            batch: batch, now: { try await clock.now() }, logger: logger, process: process)
+            batch: batch, now: { try await clock.now() }, logger: logger, process: process,
+            giveUp: giveUp)
     }
 
     /// A sweeper of the service's `deadline` table, which lets the facts of the consumers go first.

@@ -53,11 +53,6 @@ struct ErasureStore: Sendable {
             Int64(
                 try await transaction.execute(
                     "DELETE FROM delivery.message WHERE profile_id = ANY(\(profiles)::uuid[])")))
-        counts["quarantine"] = .integer(
-            Int64(
-                try await transaction.execute(
-                    "DELETE FROM delivery.stream_quarantine WHERE key = ANY(\(profiles.map(\.description))::text[])"
-                )))
         return .object(counts)
     }
 }

@@ -98,6 +98,32 @@ package struct InstanceDecider {
         return decision
     }
 
+    /// Tells a running instance what another profile of the same person did since it entered: the person turns
+    /// out to have bought on another device before the two were known to be one.
+    package func learn(
+        _ memory: ProfileMemory, to state: inout InstanceState, at instant: Instant, cause: Cause
+    )
+        -> Decision
+    {
+        var decision = Decision()
+        guard state.isRunning else { return decision }
+        for pattern in definition.rememberedEvents {
+            guard let mark = memory.events[pattern.key], mark.at > state.enteredAt,
+                mark.messageID != state.triggerKey
+            else { continue }
+            if state.seen[pattern.key] == nil { state.seen[pattern.key] = mark }
+        }
+        let hasExited = definition.exits.contains { rule in
+            guard let pattern = rule.event, let mark = memory.events[pattern.key] else { return false }
+            return mark.at > state.enteredAt && mark.messageID != state.triggerKey
+        }
+        if hasExited {
+            state.time = max(state.time, instant)
+            end("event", at: state.time, cause, &state, &decision)
+        }
+        return decision
+    }
+
     // MARK: Exits
 
     private func exits(on fact: JourneyFact, _ state: InstanceState) -> Bool {

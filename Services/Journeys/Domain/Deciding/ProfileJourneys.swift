@@ -61,7 +61,8 @@ package struct ProfileJourneys: Sendable {
     }
 
     /// Takes over the journeys of a profile that was merged into this one. Where both are in the same
-    /// journey, the survivor's own passage goes on and the other ends.
+    /// journey, the survivor's own passage goes on and the other ends. What either did since the other's
+    /// journeys began counts for them from now on; the purchase on one device stops the reminders of the other.
     package mutating func absorb(
         _ merged: ProfileJourneys, mergeID: MergeID, at: Instant, position: StreamPosition?, now: Instant,
         catalog: JourneyCatalog
@@ -76,6 +77,15 @@ package struct ProfileJourneys: Sendable {
             changed[state.id] = state
         }
         for (journey, other) in merged.past { past[journey, default: JourneyPast()].absorb(other) }
+        for state in running {
+            guard let definition = catalog.definition(of: state.journey, version: state.version) else {
+                continue
+            }
+            var next = state
+            decision.append(InstanceDecider(definition).learn(merged.memory, to: &next, at: at, cause: cause))
+            if next != state { keep(next) }
+        }
+        let own = memory
         memory.absorb(merged.memory)
         memoryChanged = true
         for var state in merged.running.sorted(by: { ($0.enteredAt, $0.id) < ($1.enteredAt, $1.id) }) {
@@ -86,6 +96,8 @@ package struct ProfileJourneys: Sendable {
             decision.append(decider.move(&state, to: profileID, at: at, cause: cause))
             if running.contains(where: { $0.journey == state.journey }) {
                 decision.append(decider.end(&state, reason: "merged", at: at, cause: cause))
+            } else {
+                decision.append(decider.learn(own, to: &state, at: at, cause: cause))
             }
             keep(state)
         }
