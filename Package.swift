@@ -42,7 +42,7 @@ func shared(_ name: String, _ dependencies: [Target.Dependency], resources: [Res
 
 /// What every service's Server target stands on.
 let server: [Target.Dependency] = [
-    "Models", "Postgres", "Streams", "ServiceKit", "ProfileStore", "Clients",
+    "Contracts", "Models", "Postgres", "Streams", "ServiceKit", "ProfileStore", "Clients",
     logging, metrics, hummingbird, httpTypes, nioCore, lifecycle,
 ]
 
@@ -78,6 +78,11 @@ let sharedTargets: [Target] = [
     .systemLibrary(
         name: "CCurl", path: "Shared/CCurl", pkgConfig: "libcurl",
         providers: [.apt(["libcurl4-openssl-dev"])]),
+    .target(
+        name: "Contracts", path: "openapi",
+        resources: [
+            "ingestion", "identity", "consent", "segmentation", "recommendation", "journeys", "delivery",
+        ].map { .embedInCode("\($0).yaml") }, swiftSettings: house),
     shared("Models", []),
     shared("Postgres", ["CPostgres", "Models", logging]),
     shared(

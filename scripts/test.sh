@@ -10,7 +10,12 @@ started=$(date +%s)
 
 scripts/prerequisites.sh
 scripts/venv.sh
-stop() { scripts/postgres.sh stop .martlet/test/postgres > /dev/null || true; }
+testing=""
+stop() {
+    # `timeout` has a process group of its own, which Ctrl-C does not reach.
+    if [ -n "$testing" ]; then kill -TERM "$testing" 2>/dev/null || true; fi
+    scripts/postgres.sh stop .martlet/test/postgres > /dev/null || true
+}
 trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -30,7 +35,11 @@ export MARTLET_BIN_DIRECTORY=$(swift build --show-bin-path)
 step "Swift tests"
 # A few at a time: each brings up services and databases of its own, and all at once would time each other out.
 export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${MARTLET_TEST_WIDTH:-4}
-swift test --skip-build --disable-xctest "$@" || failed+=("Swift tests")
+# A test that waits for what never comes must not hold everything up for ever.
+timeout --kill-after=30 1500 swift test --skip-build --disable-xctest "$@" &
+testing=$!
+wait "$testing" || failed+=("Swift tests")
+testing=""
 
 if [ -z "${MARTLET_SKIP_PYTHON:-}" ]; then
     suites=()

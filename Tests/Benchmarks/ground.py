@@ -2,8 +2,13 @@
 
 import os
 import re
+import statistics
 import sys
+import threading
+import time
 from pathlib import Path
+
+import psycopg
 
 sys.dont_write_bytecode = True
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -24,11 +29,89 @@ def machine():
     return f"{os.cpu_count()} cores ({name}), {int(memory.group(1)) / 2**20:.0f} GB, {build} build"
 
 
-def memory_table(installation):
-    """What each service holds now and at most held, from /proc."""
-    rows = []
+REPEATS = int(os.environ.get("MARTLET_BENCH_REPEATS", "5"))
+
+
+def memory(installation):
+    """What each service holds now and at most held, in MB, from /proc."""
+    held = {}
     for service in SERVICES:
         status = Path(f"/proc/{installation.pid(service)}/status").read_text()
-        now, most = (int(re.search(rf"{name}:\s*(\d+)", status).group(1)) / 1024 for name in ("VmRSS", "VmHWM"))
-        rows.append(f"| {service} | {now:.0f} MB | {most:.0f} MB |")
+        held[service] = [
+            int(re.search(rf"{name}:\s*(\d+)", status).group(1)) / 1024 for name in ("VmRSS", "VmHWM")]
+    return held
+
+
+def memory_table(runs):
+    """The largest of several runs."""
+    rows = [
+        f"| {service} | {max(run[service][0] for run in runs):.0f} MB | {max(run[service][1] for run in runs):.0f} MB |"
+        for service in SERVICES]
     return "\n".join(["| service | memory afterwards | at most |", "|---|---|---|", *rows])
+
+
+def middle(values, form="{:,.0f}"):
+    """The median of the runs, with the least and the most."""
+    middle = form.format(statistics.median(values))
+    return middle if len(values) == 1 else f"{middle} ({form.format(min(values))}–{form.format(max(values))})"
+
+
+CEILING_TABLES = """
+CREATE TABLE log (shard smallint, "offset" bigint, key text, body text, PRIMARY KEY (shard, "offset"));
+CREATE TABLE seen (shard smallint, message_id text, PRIMARY KEY (shard, message_id));
+CREATE TABLE timeline (shard smallint, "offset" bigint, key text, body text, PRIMARY KEY (shard, "offset"));
+CREATE INDEX ON timeline (shard, key);
+CREATE TABLE state (shard smallint, key text, count bigint, PRIMARY KEY (shard, key));
+"""
+
+
+def ceiling(installation, batch=500):
+    """What this PostgreSQL does with the same events and nobody between, in events/s.
+
+    Deduplication, the raw log, the timeline with its index and one state per person, in durable transactions of
+    `batch` events over two connections: the least that any such platform on one PostgreSQL has to do.
+    """
+    rows = installation.sql("SELECT shard, \"offset\", key, body FROM ingestion.stream_events ORDER BY 1, 2")
+    installation.sql("CREATE DATABASE ceiling", url=installation.postgres.url())
+    installation.sql(CEILING_TABLES, database="ceiling")
+    batches = [rows[first:first + batch] for first in range(0, len(rows), batch)]
+    # Whole shards to one side, so that the two never wait for each other's rows.
+    sides = [[r for r in batches if r[0][0] % 2 == side] for side in (0, 1)]
+
+    def write(side):
+        with psycopg.connect(installation.postgres.url("ceiling")) as connection:
+            connection.execute("CREATE TEMP TABLE b (shard smallint, o bigint, key text, body text)")
+            connection.commit()
+            for rows in side:
+                with connection.cursor() as cursor:
+                    cursor.execute("TRUNCATE b")
+                    with cursor.copy("COPY b FROM STDIN") as copy:
+                        for row in rows:
+                            copy.write_row(row)
+                    cursor.execute("INSERT INTO seen SELECT shard, key || o FROM b ON CONFLICT DO NOTHING")
+                    cursor.execute("INSERT INTO log SELECT * FROM b")
+                    cursor.execute("INSERT INTO timeline SELECT * FROM b")
+                    cursor.execute(
+                        """INSERT INTO state SELECT shard, key, count(*) FROM b GROUP BY 1, 2
+                           ON CONFLICT (shard, key) DO UPDATE SET count = state.count + excluded.count""")
+                connection.commit()
+
+    threads = [threading.Thread(target=write, args=(side,)) for side in sides]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(rows) / (time.monotonic() - started)
+
+
+def durable_commits(installation, count=200):
+    """How long a commit of one small row takes here, in milliseconds, sorted."""
+    installation.sql("CREATE TABLE IF NOT EXISTS public.bench_commit (n int)")
+    taken = []
+    with psycopg.connect(installation.postgres.url("martlet"), autocommit=True) as connection:
+        for number in range(count):
+            started = time.monotonic()
+            connection.execute("INSERT INTO public.bench_commit VALUES (%s)", (number,))
+            taken.append((time.monotonic() - started) * 1000)
+    return sorted(taken)

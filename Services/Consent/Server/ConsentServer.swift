@@ -1,4 +1,5 @@
 import Clients
+import Contracts
 import Models
 import Postgres
 import ProfileStore
@@ -13,7 +14,7 @@ import Streams
 package let consentService = ServiceDefinition(
     name: .consent,
     migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
-    openAPI: PackageResources.openapi_yaml, published: [.consents, .privacyRequests]
+    openAPI: Contracts.consent, published: [.consents, .privacyRequests]
 ) { context in
     let profiles = ProfileStore(key: IdentifierKey(secret: try context.settings.identifierSecret()))
     let recorder = ConsentRecorder(profiles: profiles)

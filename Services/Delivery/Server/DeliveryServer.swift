@@ -1,3 +1,4 @@
+import Contracts
 import DeliveryDomain
 import Logging
 import Models
@@ -13,7 +14,7 @@ package import ServiceKit
 package let deliveryService = ServiceDefinition(
     name: .delivery,
     migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
-    openAPI: PackageResources.openapi_yaml, channels: [QueueStore.channel]
+    openAPI: Contracts.delivery, channels: [QueueStore.channel]
 ) { context in
     let settings = try DeliverySettings(context.settings, logger: context.logger)
     let profiles = ProfileStore(key: IdentifierKey(secret: try context.settings.identifierSecret()))

@@ -1,3 +1,4 @@
+import Contracts
 import Models
 import Postgres
 import ProfileStore
@@ -12,7 +13,7 @@ import Streams
 package let identityService = ServiceDefinition(
     name: .identity,
     migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
-    openAPI: PackageResources.openapi_yaml, published: [.profileEvents]
+    openAPI: Contracts.identity, published: [.profileEvents]
 ) { context in
     let key = IdentifierKey(secret: try context.settings.identifierSecret())
     let resolution = Resolution(key: key)

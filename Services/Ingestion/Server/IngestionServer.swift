@@ -1,3 +1,4 @@
+import Contracts
 import IngestionDomain
 import Models
 import Postgres
@@ -12,7 +13,7 @@ import Streams
 package let ingestionService = ServiceDefinition(
     name: .ingestion,
     migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
-    openAPI: PackageResources.openapi_yaml, published: [.events]
+    openAPI: Contracts.ingestion, published: [.events]
 ) { context in
     let limits = try IngestionLimits(settings: context.settings)
     let writer = EventWriter(

@@ -1,3 +1,4 @@
+import Contracts
 import JourneysDomain
 import Models
 import Postgres
@@ -13,7 +14,7 @@ import Streams
 package let journeysService = ServiceDefinition(
     name: .journeys,
     migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
-    openAPI: PackageResources.openapi_yaml, published: [.intents]
+    openAPI: Contracts.journeys, published: [.intents]
 ) { context in
     let catalogs = CatalogStore(logger: context.logger)
     let profiles = ProfileStore(key: IdentifierKey(secret: try context.settings.identifierSecret()))

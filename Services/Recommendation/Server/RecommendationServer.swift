@@ -1,3 +1,4 @@
+import Contracts
 import Models
 import Postgres
 import ProfileStore
@@ -11,7 +12,7 @@ package import ServiceKit
 package let recommendationService = ServiceDefinition(
     name: .recommendation,
     migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
-    openAPI: PackageResources.openapi_yaml
+    openAPI: Contracts.recommendation
 ) { context in
     let profiles = ProfileStore(key: IdentifierKey(secret: try context.settings.identifierSecret()))
     return ServiceParts(

@@ -1,3 +1,4 @@
+import Contracts
 import Models
 import Postgres
 import ProfileStore
@@ -12,7 +13,7 @@ import Streams
 package let segmentationService = ServiceDefinition(
     name: .segmentation,
     migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
-    openAPI: PackageResources.openapi_yaml, published: [.memberships], channels: [SegmentStore.channel]
+    openAPI: Contracts.segmentation, published: [.memberships], channels: [SegmentStore.channel]
 ) { context in
     let registry = SegmentRegistry()
     let profiles = ProfileStore(key: IdentifierKey(secret: try context.settings.identifierSecret()))
