@@ -4,7 +4,7 @@ import Glibc
 import Synchronization
 
 /// A small SMTP server of a test's own. What it says to a recipient depends on the address: `dead…` gets 550,
-/// `later…` gets 451 the first time, everybody else gets mail.
+/// `later…` gets 451 the first time, everybody else gets mail; after one to `bye…` the connection says no more.
 final class SMTPReceiver: Sendable {
     struct Mail: Sendable {
         var sender: String
@@ -76,6 +76,7 @@ final class SMTPReceiver: Sendable {
         defer { close(connection) }
         say("220 test ESMTP")
         while let command = line() {
+            if recipient.hasPrefix("bye"), command.hasPrefix("MAIL") { return }
             switch command.prefix(4).uppercased() {
             case "EHLO":
                 say("250-test")

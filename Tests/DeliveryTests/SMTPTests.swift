@@ -68,6 +68,20 @@ struct SMTPTests {
         }
     }
 
+    @Test("a connection that the server has closed meanwhile costs no attempt")
+    func closedConnection() async throws {
+        try await with { fixture, receiver in
+            for number in 1...3 {
+                let jo = try await fixture.makeProfile(email: "bye\(number)@example.org")
+                let message = try await fixture.message(
+                    try await fixture.want(jo), in: "delivered", "waiting")
+                #expect(message["status"] == "delivered")
+                #expect(message["attempts"]?.integer == 1)
+            }
+            #expect(receiver.connections == 3)
+        }
+    }
+
     @Test("a server that isn't there is an obstacle that passes")
     func unreachable() async throws {
         try await DeliveryFixture.with(["MARTLET_SMTP_URL": "smtp://127.0.0.1:9"]) { fixture in

@@ -16,17 +16,26 @@ actor SMTPConnection {
 
     /// Blocks the actor's own thread until the server has answered or the time is over.
     func send(_ mail: OutgoingMail) -> SMTPOutcome {
+        let isReused = handle != nil
+        let source = SMTPSource(mail.mime.bytes)
+        let outcome = attempt(mail, from: source)
+        guard case .unreachable = outcome, isReused, !source.hasStarted else { return outcome }
+        // The server had closed the connection since the last mail: no attempt was made at this one yet.
+        return attempt(mail, from: SMTPSource(mail.mime.bytes))
+    }
+
+    private func attempt(_ mail: OutgoingMail, from source: SMTPSource) -> SMTPOutcome {
         guard let handle = handle ?? OpaqueHandle() else { return .unreachable("libcurl has no memory") }
         self.handle = handle
-        let outcome = perform(mail, on: handle.raw)
+        let outcome = perform(mail, from: source, on: handle.raw)
         // What a broken conversation leaves behind must not reach the next mail.
         if case .unreachable = outcome { self.handle = nil }
         return outcome
     }
 
-    private func perform(_ mail: OutgoingMail, on handle: UnsafeMutableRawPointer) -> SMTPOutcome {
-        let body = mail.mime.bytes
-        let source = SMTPSource(body)
+    private func perform(
+        _ mail: OutgoingMail, from source: SMTPSource, on handle: UnsafeMutableRawPointer
+    ) -> SMTPOutcome {
         let replies = SMTPReplies()
         var recipients = curl_slist_append(nil, "<\(mail.mime.to)>")
         defer {
@@ -46,7 +55,7 @@ actor SMTPConnection {
         martlet_curl_set_long(handle, CURLOPT_TIMEOUT_MS, settings.timeoutMilliseconds)
         // Servers close idle connections; one that may be closed already isn't worth the try.
         martlet_curl_set_long(handle, CURLOPT_MAXAGE_CONN, 20)
-        martlet_curl_set_offset(handle, CURLOPT_INFILESIZE_LARGE, curl_off_t(body.count))
+        martlet_curl_set_offset(handle, CURLOPT_INFILESIZE_LARGE, curl_off_t(source.count))
         martlet_curl_set_transfer(handle, CURLOPT_READFUNCTION, SMTPSource.read)
         martlet_curl_set_pointer(handle, CURLOPT_READDATA, Unmanaged.passUnretained(source).toOpaque())
         martlet_curl_set_transfer(handle, CURLOPT_HEADERFUNCTION, SMTPReplies.take)
@@ -97,6 +106,8 @@ private final class SMTPSource {
     private(set) var hasStarted = false
 
     init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    var count: Int { bytes.count }
 
     static let read: martlet_curl_transfer = { data, size, count, context in
         guard let data, let context else { return 0 }
