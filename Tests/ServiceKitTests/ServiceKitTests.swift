@@ -61,6 +61,9 @@ struct ServiceOverHTTPTests {
             let cases: [(String, String, [UInt8]?, [String: String], Int)] = [
                 ("GET", "/v1/nothing", nil, [:], 404),
                 ("DELETE", "/v1/open", nil, [:], 405),
+                ("QUERY", "/v1/open", nil, [:], 405),
+                ("BREW", "/v1/items/coffee", nil, [:], 405),
+                ("BREW", "/v1/items/coffee/black", nil, [:], 404),
                 ("POST", "/v1/items", Array("{\"a\":1,}".utf8), [:], 400),
                 ("POST", "/v1/items", Array("{\"a\":\"\\u0000\"}".utf8), [:], 400),
                 ("POST", "/v1/items", [UInt8](repeating: 0x5B, count: 900), [:], 400),
@@ -175,14 +178,19 @@ struct ServiceOverHTTPTests {
     func outbox() async throws {
         // The receiver is the probe itself, so that a refusal (404) is retried and stays.
         try await withProbe(settings: ["MARTLET_INGESTION_URL": "http://127.0.0.1:9"]) { service, database in
-            #expect(try await service.request("POST", "/v1/call", as: .none).status == 202)
+            let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+            let called = try await service.request(
+                "POST", "/v1/call", headers: ["traceparent": trace], as: .none)
+            #expect(called.status == 202)
             let worker = OutboxWorker(
                 schema: "identity", pool: service.context.pool, hub: service.context.hub,
                 http: service.context.http, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
             #expect(try await worker.flush() == 1)
             let owner = database.pool()
             let row = try #require(
-                try await owner.query("SELECT attempts, last_error FROM identity.outbox").first)
+                try await owner.query("SELECT attempts, last_error, traceparent FROM identity.outbox")
+                    .first)
+            #expect(try row.get("traceparent", as: String.self) == trace)
             #expect(try row.get("attempts", as: Int64.self) == 1)
             #expect(try row.get("last_error", as: String.self) == "RetryLater")
             await owner.close()
