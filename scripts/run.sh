@@ -7,6 +7,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+mkdir -p .martlet/run
+exec 9> .martlet/run/make.lock
+if ! flock -n 9; then
+    echo "make run: it runs here already; stop it with Ctrl-C where it was started" >&2
+    exit 1
+fi
+
 scripts/prerequisites.sh
 swift build --configuration release
 bin=$(swift build --configuration release --show-bin-path)
@@ -27,9 +34,10 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap stop EXIT
 
-scripts/postgres.sh start .martlet/postgres
+# What is started here must not hold the lock when this script is gone.
+scripts/postgres.sh start .martlet/postgres 9>&-
 rm -f .martlet/run/ready
-"$martlet" up --rehearsal --examples --directory .martlet &
+"$martlet" up --rehearsal --examples --directory .martlet 9>&- &
 up=$!
 until [ -e .martlet/run/ready ]; do
     kill -0 "$up" 2>/dev/null || exit 1
@@ -38,7 +46,7 @@ done
 
 if [ ! -e .martlet/simulated ]; then
     "$martlet" simulate --directory .martlet --seed "${MARTLET_SEED:-1}" \
-        --shoppers "${MARTLET_SHOPPERS:-24}" --days "${MARTLET_DAYS:-7}" --truth .martlet/truth.json &
+        --shoppers "${MARTLET_SHOPPERS:-24}" --days "${MARTLET_DAYS:-7}" --truth .martlet/truth.json 9>&- &
     simulation=$!
     wait "$simulation"
     simulation=""
