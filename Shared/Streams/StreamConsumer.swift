@@ -28,6 +28,10 @@ package final class StreamConsumer: Service {
     package typealias GiveUp =
         @Sendable (StreamRecord, any Error, Instant, PostgresTransaction) async throws -> Void
 
+    /// Small batches come no closer than this: a lone record is taken at once, but a steady trickle is gathered, or
+    /// each record would cost a round of requests and a transaction in every service that follows.
+    private static let pace = Duration.milliseconds(10)
+
     package let name: String
     package let stream: StreamDefinition
     private let reader: any StreamReader
@@ -114,8 +118,10 @@ package final class StreamConsumer: Service {
                     continue
                 }
                 let records = try await reader.read(stream, after: positions, limit: batch, wait: wait)
+                let came = ContinuousClock.now
                 try await take(records, from: &positions)
                 backoff.reset()
+                if records.count < batch / 4 { try await Task.sleep(until: came + Self.pace) }
             } catch {
                 if Task.isCancelled { return }
                 // Whatever was in memory may be wrong now: start again from what is committed.
