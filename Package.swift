@@ -83,6 +83,8 @@ let sharedTargets: [Target] = [
         resources: [
             "ingestion", "identity", "consent", "segmentation", "recommendation", "journeys", "delivery",
         ].map { .embedInCode("\($0).yaml") }, swiftSettings: house),
+    .systemLibrary(
+        name: "CZlib", path: "Shared/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     shared("Models", []),
     shared("Postgres", ["CPostgres", "Models", logging]),
     shared(
@@ -90,7 +92,8 @@ let sharedTargets: [Target] = [
     shared(
         "ServiceKit",
         [
-            "Models", "Postgres", "Streams", logging, metrics, hummingbird, httpTypes, nioCore, nioHTTP1,
+            "CZlib", "Models", "Postgres", "Streams", logging, metrics, hummingbird, httpTypes, nioCore,
+            nioHTTP1,
             systemPackage, .product(name: "CoreMetrics", package: "swift-metrics"), asyncHTTPClient,
             lifecycle, unixSignals, configuration, crypto,
         ],

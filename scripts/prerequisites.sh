@@ -30,9 +30,11 @@ command -v setpriv >/dev/null || need util-linux
 if command -v pkg-config >/dev/null; then
     pkg-config --exists libpq || need libpq-dev
     pkg-config --exists libcurl || need libcurl4-openssl-dev
+    pkg-config --exists zlib || need zlib1g-dev
 else
     need libpq-dev
     need libcurl4-openssl-dev
+    need zlib1g-dev
 fi
 # `python3 -m venv` works only where ensurepip is installed, which Debian packages apart.
 if ! python3 -Sc 'import importlib.util as u, sys; sys.exit(not (u.find_spec("ensurepip") and u.find_spec("venv")))' \

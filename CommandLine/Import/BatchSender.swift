@@ -13,7 +13,7 @@ struct BatchSender: Sendable {
         var counts = ImportCounts()
         guard !events.isEmpty else { return counts }
         let answer = try await api.sendUntilAnswered(
-            "POST", url + "/v1/batch", as: .writeKey(writeKey), body: EncodedEvent.body(events),
+            "POST", url + "/v1/import", as: .writeKey(writeKey), body: EncodedEvent.body(events),
             waiting: waiting)
         if answer.status == 200, let json = answer.json {
             let items = json["items"]?.array ?? []

@@ -123,7 +123,7 @@ struct SimulationRun {
         var batch: [String: JSON] = ["batch": .array(session.calls)]
         if let sentAt = try await reach(session.end) { batch["sentAt"] = .string(sentAt.rfc3339) }
         let answer = try await api.sendUntilAnswered(
-            "POST", ingestion + "/v1/batch", as: .writeKey(writeKey),
+            "POST", ingestion + "/v1/import", as: .writeKey(writeKey),
             body: Array(JSON.object(batch).compact.utf8),
             waiting: { StandardError.write("waiting: \($0)\n") })
         guard answer.status == 200, let items = answer.json?["items"]?.array else {

@@ -118,3 +118,13 @@ package struct JSONFields: Sendable {
         return try JSONFields(value, at: path(of: key))
     }
 }
+
+extension JSONFields {
+    /// Refuses members that mean nothing here, so that a misspelt one does not go unnoticed.
+    package func allow(_ known: Set<String>) throws(DecodingProblem) {
+        guard let unknown = members.keys.filter({ !known.contains($0) }).min() else { return }
+        throw DecodingProblem(
+            path: path(of: unknown), expected: "one of \(known.sorted().joined(separator: ", "))",
+            message: "\(path(of: unknown)) is not known here")
+    }
+}

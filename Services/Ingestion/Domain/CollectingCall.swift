@@ -6,10 +6,14 @@ package enum CollectingCall: Hashable, Sendable {
     case single(TrackingEvent.Kind)
     /// Items of any kind under `batch`.
     case batch
+    /// The same, of history: larger pieces.
+    case importing
 
-    /// Every call with the last part of its path.
+    /// Every call with the last part of its path. Browsers send to the one-letter forms.
     package static let all: [(name: String, call: CollectingCall)] =
-        TrackingEvent.Kind.allCases.map { ($0.rawValue, .single($0)) } + [("batch", .batch)]
+        TrackingEvent.Kind.allCases.map { ($0.rawValue, .single($0)) }
+        + TrackingEvent.Kind.allCases.map { (String($0.rawValue.prefix(1)), .single($0)) }
+        + [("batch", .batch), ("b", .batch), ("import", .importing)]
 }
 
 /// The body of a call, taken apart as far as it concerns all items together.
@@ -52,7 +56,7 @@ package struct Submission: Sendable {
             self.kind = kind
             context = [:]
             items = [body]
-        case .batch:
+        case .batch, .importing:
             context = value("context")?.object ?? [:]
             guard let batch = members["batch"], batch.first == UInt8(ascii: "[") else { throw .noBatch }
             items = try Self.syntax { () throws(JSONError) in try JSONParser.elements(of: batch) }

@@ -29,13 +29,17 @@ package struct EventParser: Sendable {
     }
 
     private let limits: IngestionLimits
+    private let mendsTime: Bool
     private let freshID: @Sendable (Instant) -> UUID
 
-    /// `freshID` makes an id that nothing else has, of the given time.
+    /// With `mendsTime`, an event happened when it came where what it says can't be. `freshID` makes an id that nothing
+    /// else has, of the given time.
     package init(
-        limits: IngestionLimits, freshID: @escaping @Sendable (Instant) -> UUID = { UUIDv7.make(at: $0) }
+        limits: IngestionLimits, mendsTime: Bool = false,
+        freshID: @escaping @Sendable (Instant) -> UUID = { UUIDv7.make(at: $0) }
     ) {
         self.limits = limits
+        self.mendsTime = mendsTime
         self.freshID = freshID
     }
 
@@ -58,6 +62,7 @@ package struct EventParser: Sendable {
         guard
             let timestamp = EventTime.corrected(
                 original: original, sentAt: sentAt, receivedAt: envelope.receivedAt)
+                ?? (mendsTime ? envelope.receivedAt : nil)
         else { throw Refusal(.absurdTime, "the time of the event lies before 1970") }
 
         var event = TrackingEvent(
@@ -82,14 +87,23 @@ package struct EventParser: Sendable {
         return event
     }
 
-    /// The messageId that a refused item has, as far as it can be read, for its verdict.
-    package func messageID(ofRefused item: ArraySlice<UInt8>) -> String? {
-        guard let members = try? JSONParser.members(of: item),
-            let text = members.last(where: { $0.key == "messageId" })?.value,
-            text.count <= limits.identifierBytes * 6 + 2, let id = try? JSONParser.parse(text).string,
-            !id.isEmpty, id.utf8.count <= limits.identifierBytes
-        else { return nil }
-        return id
+    /// What can be read of an item that can't be accepted, for its verdict and for finding it again.
+    package func hints(of item: ArraySlice<UInt8>) -> ItemHints {
+        guard let members = try? JSONParser.members(of: item) else { return ItemHints() }
+        func text(_ name: String) -> String? {
+            guard let text = members.last(where: { $0.key == name })?.value,
+                text.count <= limits.nameBytes * 6 + 2, let value = try? JSONParser.parse(text).string,
+                !value.isEmpty, value.utf8.count <= limits.nameBytes
+            else { return nil }
+            return value
+        }
+        func identifier(_ name: String) -> String? {
+            text(name).flatMap { $0.utf8.count <= limits.identifierBytes ? $0 : nil }
+        }
+        return ItemHints(
+            messageID: identifier("messageId"),
+            subjects: ["anonymousId", "userId", "previousId"].compactMap(identifier),
+            event: text("event") ?? text("name"))
     }
 
     private func messageID(
@@ -103,6 +117,21 @@ package struct EventParser: Sendable {
                 freshID(envelope.receivedAt)
             }
         return id.hyphenated
+    }
+}
+
+/// What can be read of an item that can't be accepted.
+package struct ItemHints: Hashable, Sendable {
+    package var messageID: String?
+    /// The names that it gives somebody.
+    package var subjects: [String] = []
+    /// The name of the event, page or screen.
+    package var event: String?
+
+    package init(messageID: String? = nil, subjects: [String] = [], event: String? = nil) {
+        self.messageID = messageID
+        self.subjects = subjects
+        self.event = event
     }
 }
 
@@ -173,6 +202,7 @@ extension EventParser {
             throw Refusal(.invalid, "\(key) must be an RFC 3339 time, found \(value.kind)")
         }
         guard let time = Instant(rfc3339: text) else {
+            if mendsTime { return nil }
             throw Refusal(.invalid, "\(key) must be an RFC 3339 time such as 2026-11-21T02:33:00.000Z")
         }
         return time

@@ -1,9 +1,9 @@
-/// How much is taken at once.
+/// How much is taken at once. The defaults are those of Segment's HTTP API.
 package struct IngestionLimits: Hashable, Sendable {
-    /// Bytes of a request's body.
-    package var bodyBytes = 4 << 20
+    /// Bytes of a request's body, after its content coding is taken off.
+    package var bodyBytes = 500 << 10
     /// Bytes of one item.
-    package var itemBytes = 512 << 10
+    package var itemBytes = 32 << 10
     /// Items of a batch.
     package var batchItems = 2500
     /// How deep the values of an item may nest.
@@ -14,4 +14,12 @@ package struct IngestionLimits: Hashable, Sendable {
     package var nameBytes = 1024
 
     package init() {}
+
+    /// What `/v1/import` takes: history comes in bigger pieces, an order with hundreds of lines for one.
+    package static let importing: IngestionLimits = {
+        var limits = IngestionLimits()
+        limits.bodyBytes = 4 << 20
+        limits.itemBytes = 512 << 10
+        return limits
+    }()
 }

@@ -1,4 +1,4 @@
-/// Why one item was not accepted, with what the sender can do about it.
+/// Why one item is not accepted, with what the sender can do about it.
 package struct Refusal: Error, Hashable, Sendable {
     /// The kinds are stable: senders and reports may count by them.
     package enum Reason: String, CaseIterable, Sendable {
@@ -15,6 +15,17 @@ package struct Refusal: Error, Hashable, Sendable {
         case invalid
         /// A time that no event of a person can have.
         case absurdTime = "absurd-time"
+        /// It breaks the tracking plan of its source.
+        case schema
+
+        /// Whether what was sent is kept in quarantine, so that it can be taken in after a fix. What is too large to
+        /// keep, or no call at all, is refused.
+        package var isKept: Bool {
+            switch self {
+            case .tooDeep, .unstorable, .missing, .invalid, .absurdTime, .schema: true
+            case .malformed, .tooLarge: false
+            }
+        }
     }
 
     package var reason: Reason
@@ -32,5 +43,8 @@ package enum Verdict: Hashable, Sendable {
     case accepted
     /// The source has sent an item with this messageId before.
     case duplicate
+    /// It can't be accepted as it is, and is kept until somebody mends what is wrong.
+    case quarantined(Refusal)
+    /// It is not kept.
     case refused(Refusal)
 }

@@ -12,26 +12,42 @@ import Streams
 /// Collecting: sources and write keys, and the raw event log.
 package let ingestionService = ServiceDefinition(
     name: .ingestion,
-    migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
+    migrations: [
+        Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql),
+        Migration(resource: "V0002_quarantine", bytes: PackageResources.V0002_quarantine_sql),
+    ],
     openAPI: Contracts.ingestion, published: [.events]
 ) { context in
-    let limits = try IngestionLimits(settings: context.settings)
+    let (settings, pool, clock) = (context.settings, context.pool, context.clock)
+    let limits = try IngestionLimits(settings: settings)
+    let importing = try IngestionLimits(importing: settings)
+    let window = try settings.duration("INGESTION_WINDOW", default: .days(30))
+    let log = EventLog(pool: pool, clock: clock, window: window)
     let writer = EventWriter(
-        log: EventLog(pool: context.pool, clock: context.clock),
-        capacity: try context.settings.int("INGESTION_QUEUE_ITEMS", in: 1...1_000_000, default: 20_000))
-    let sources = SourceStore(pool: context.pool)
+        log: log, capacity: try settings.int("INGESTION_QUEUE_ITEMS", in: 1...1_000_000, default: 20_000))
+    let sources = SourceStore(pool: pool)
+    let directory = WriteKeyDirectory(store: sources)
+    let collector = Collector(
+        directory: directory, writer: writer, clock: clock,
+        rates: SourceRates(
+            perSecond: try settings.int(
+                "INGESTION_SOURCE_ITEMS_PER_SECOND", in: 1...10_000_000, default: 50_000)))
+    let replay = QuarantineReplay(pool: pool, clock: clock, log: log, limits: importing)
     return ServiceParts(
         routes: { router in
-            CollectRoutes(
-                limits: limits, directory: WriteKeyDirectory(store: sources), writer: writer,
-                clock: context.clock
+            CollectRoutes(collector: collector, limits: limits, importing: importing).add(to: router)
+            PixelRoutes(collector: collector, limits: limits).add(to: router)
+            SettingsRoutes(directory: directory, publicURL: settings.string("INGESTION_PUBLIC_URL"))
+                .add(to: router)
+            SourceRoutes(store: sources, clock: clock).add(to: router)
+            QuarantineRoutes(pool: pool, replay: replay).add(to: router)
+            ReconciliationRoutes(
+                store: ReconciliationStore(pool: pool), sources: sources, clock: clock, window: window
             ).add(to: router)
-            SourceRoutes(store: sources, clock: context.clock).add(to: router)
-            ReconciliationRoutes(store: ReconciliationStore(pool: context.pool), sources: sources).add(
-                to: router)
-            ErasureRoutes(store: RawEventStore(), pool: context.pool, clock: context.clock).add(to: router)
+            ErasureRoutes(store: RawEventStore(), pool: pool, clock: clock).add(to: router)
         },
-        privacy: IngestionPrivacy(store: RawEventStore(), clock: context.clock).handler)
+        workers: [KeyPruner(pool: pool, clock: clock, window: window, logger: context.logger)],
+        privacy: IngestionPrivacy(store: RawEventStore(), clock: clock).handler)
 }
 
 extension IngestionLimits {
@@ -40,6 +56,16 @@ extension IngestionLimits {
         self.init()
         bodyBytes = try settings.int("INGESTION_BODY_BYTES", in: 1024...(64 << 20), default: bodyBytes)
         itemBytes = try settings.int("INGESTION_ITEM_BYTES", in: 256...(16 << 20), default: itemBytes)
+        batchItems = try settings.int("INGESTION_BATCH_ITEMS", in: 1...100_000, default: batchItems)
+    }
+
+    /// The same for what is imported.
+    init(importing settings: ServiceSettings) throws {
+        self = .importing
+        bodyBytes = try settings.int(
+            "INGESTION_IMPORT_BODY_BYTES", in: 1024...(64 << 20), default: bodyBytes)
+        itemBytes = try settings.int(
+            "INGESTION_IMPORT_ITEM_BYTES", in: 256...(16 << 20), default: itemBytes)
         batchItems = try settings.int("INGESTION_BATCH_ITEMS", in: 1...100_000, default: batchItems)
     }
 }

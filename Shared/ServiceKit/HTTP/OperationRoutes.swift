@@ -77,7 +77,7 @@ enum OperationRoutes {
 
     /// `after=0:17,5:0`: the position of each shard that is wanted; all from the start when absent.
     private static func positions(_ request: ServiceRequest) throws -> [Shard: Int64] {
-        guard let text = try request.longQuery("after") else {
+        guard let text = try request.query("after", maxBytes: 4_096) else {
             return Dictionary(uniqueKeysWithValues: Shard.all.map { ($0, 0) })
         }
         let problem = Problem.badRequest(

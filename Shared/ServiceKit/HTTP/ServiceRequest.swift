@@ -54,12 +54,22 @@ package struct ServiceRequest: Sendable {
         return try Self.checked(String(value), name: name)
     }
 
-    /// A query parameter that may be long (positions of many shards): up to 4 KB.
-    func longQuery(_ name: String) throws(Problem) -> String? {
+    /// A query parameter that may be long, or nil when it is absent.
+    package func query(_ name: String, maxBytes: Int) throws(Problem) -> String? {
         guard let value = request.uri.queryParameters[Substring(name)] else { return nil }
-        guard value.utf8.count <= 4_096 else { throw .badRequest("`\(name)` must have at most 4096 bytes") }
+        guard value.utf8.count <= maxBytes else {
+            throw .badRequest("`\(name)` must have at most \(maxBytes) bytes")
+        }
         return String(value)
     }
+
+    /// All query parameters, decoded, in their order.
+    package var queryParameters: [(name: String, value: String)] {
+        request.uri.queryParameters.map { (String($0.key), String($0.value)) }
+    }
+
+    /// The host and port that the caller asked for.
+    package var authority: String? { request.head.authority }
 
     /// A whole-number query parameter within bounds; 400 where it is not.
     package func query(_ name: String, in range: ClosedRange<Int>, default fallback: Int) throws(Problem)
@@ -112,6 +122,26 @@ package struct ServiceRequest: Sendable {
             throw Problem.tooLarge(limit: maxBytes)
         } catch let error as HTTPError where error.status == .contentTooLarge {
             throw Problem.tooLarge(limit: maxBytes)
+        }
+    }
+
+    /// The whole body with its content coding taken off; 413 beyond the limit, 415 for a coding that is not read, 400
+    /// where the body is not what the coding says.
+    package func decodedBody(maxBytes: Int) async throws -> [UInt8] {
+        let coding = (request.headers[.contentEncoding] ?? "identity").lowercased()
+        let bytes = try await body(maxBytes: maxBytes)
+        if coding == "identity" || coding.isEmpty { return bytes }
+        guard Inflating.codings.contains(coding) else {
+            throw Problem.unsupportedMediaType("the body as it is, or with Content-Encoding gzip or deflate")
+        }
+        do {
+            return try Inflating.inflate(bytes, coding: coding, limit: maxBytes)
+        } catch {
+            switch error {
+            case .tooLarge: throw Problem.tooLarge(limit: maxBytes)
+            case .notCompressed:
+                throw Problem.badRequest("the body is not \(coding), as Content-Encoding says it is")
+            }
         }
     }
 

@@ -2,14 +2,6 @@ import Models
 import ServiceKit
 
 extension JSONFields {
-    /// Refuses members that mean nothing here, so that a misspelt one does not go unnoticed.
-    func allow(_ known: Set<String>) throws(DecodingProblem) {
-        guard let unknown = members.keys.filter({ !known.contains($0) }).min() else { return }
-        throw DecodingProblem(
-            path: path(of: unknown), expected: "one of \(known.sorted().joined(separator: ", "))",
-            message: "\(path(of: unknown)) is not known here")
-    }
-
     /// A string of a bounded number of characters.
     func text(_ key: String, limit: Int) throws(DecodingProblem) -> String {
         guard let text = self[key]?.string, (1...limit).contains(text.unicodeScalars.count) else {

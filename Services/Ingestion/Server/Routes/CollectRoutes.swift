@@ -6,18 +6,21 @@ import ServiceKit
 
 /// The tracking API: what SDKs send events to.
 struct CollectRoutes: Sendable {
+    let collector: Collector
     let limits: IngestionLimits
-    let directory: WriteKeyDirectory
-    let writer: EventWriter
-    let clock: ServiceClock
+    let importing: IngestionLimits
 
     func add(to router: ServiceRouter) {
-        for (name, call) in CollectingCall.all {
-            router.post("/v1/\(name)", access: .open) { request in
-                try await CrossOrigin.answer { try await collect(call, request) }
-            }
-            router.on(.options, "/v1/\(name)", .open) { _ in CrossOrigin.preflight }
+        for (name, call) in CollectingCall.all { add("/v1/\(name)", call, to: router) }
+        // Where RudderStack's SDK sends what is left when a page is closed.
+        add("/beacon/v1/batch", .batch, to: router)
+    }
+
+    private func add(_ path: String, _ call: CollectingCall, to router: ServiceRouter) {
+        router.post(path, access: .open) { request in
+            try await CrossOrigin.answer { try await collect(call, request) }
         }
+        router.on(.options, path, .open) { _ in CrossOrigin.preflight }
     }
 
     private func collect(_ call: CollectingCall, _ request: ServiceRequest) async throws -> ServiceResponse {
@@ -25,113 +28,41 @@ struct CollectRoutes: Sendable {
         guard ["application/json", "text/plain", ""].contains(request.mediaType) else {
             throw Problem.unsupportedMediaType("application/json or text/plain")
         }
-        if let encoding = request.header(.contentEncoding), encoding.lowercased() != "identity" {
-            throw Problem.unsupportedMediaType("the body without a Content-Encoding")
+        let isStrict = try request.flag("strict")
+        let limits = call == .importing ? importing : limits
+        let body = try await request.decodedBody(maxBytes: limits.bodyBytes)
+        let outcome = try await collector.collect(
+            body, call: call, limits: limits, request: request, keyInQuery: try request.query("writeKey"))
+        if isStrict, outcome.verdicts.contains(where: \.isBad) {
+            throw Problem(
+                status: .badRequest, type: "bad-items", title: "Some items could not be accepted",
+                detail: "`items` says what became of each; those that were accepted stay accepted",
+                extensions: outcome.json.object ?? [:])
         }
-        let body = try await request.body(maxBytes: limits.bodyBytes)
-        let submission = try Self.submission(body, call, limits)
-        let source = try await source(of: submission, request)
-        let receivedAt = try await clock.now()
-
-        let envelope = EventParser.Envelope(
-            sourceID: source, receivedAt: receivedAt, sentAt: submission.sentAt, context: submission.context,
-            kind: submission.kind, mayNameProfile: request.isFromService)
-        let parser = EventParser(limits: limits)
-        let items = submission.items.map { item in
-            do throws(Refusal) {
-                return EventWriter.Item.event(try parser.parse(item, in: envelope))
-            } catch {
-                return .refused(error, messageID: parser.messageID(ofRefused: item))
-            }
+        if case .single = call, case .refused(let refusal)? = outcome.verdicts.first {
+            throw Problem.badRequest(refusal.detail, type: "refused-\(refusal.reason.rawValue)")
         }
-        let verdicts = try await writer.write(
-            EventWriter.Delivery(
-                sourceID: source, receivedAt: receivedAt, traceparent: request.traceparent, items: items))
-        if case .single = call, case .refused(let refusal)? = verdicts.first {
-            throw Problem(refusal)
-        }
-        return .json(Self.answer(items, verdicts))
-    }
-
-    private static func submission(
-        _ body: [UInt8], _ call: CollectingCall, _ limits: IngestionLimits
-    ) throws(Problem) -> Submission {
-        do throws(Submission.Problem) {
-            return try Submission(body: body[...], call: call, limits: limits)
-        } catch {
-            switch error {
-            case .notJSON(let error): throw Problem.notJSON(error)
-            case .noBatch: throw .badRequest("`batch` must be an array of calls")
-            case .tooManyItems(let limit):
-                throw .badRequest(
-                    "a batch may have at most \(limit) items; send it in parts", type: "too-many-items")
-            }
-        }
-    }
-
-    /// The source that the request is from: a service, the user of Basic authentication, or the key in the body.
-    private func source(of submission: Submission, _ request: ServiceRequest) async throws -> SourceID {
-        if request.isFromService { return SourceStore.installation }
-        guard
-            let key = WriteKey(authorization: request.header(.authorization))
-                ?? submission.writeKey.map(WriteKey.init)
-        else {
-            throw Problem.writeKeyNeeded(
-                "send a write key as the user of Basic authentication, or as `writeKey`")
-        }
-        guard let source = try await directory.source(of: key) else {
-            throw Problem.writeKeyNeeded("the write key is unknown or revoked; make one for a source")
-        }
-        return source
-    }
-
-    private static func answer(_ items: [EventWriter.Item], _ verdicts: [Verdict]) -> JSON {
-        var counts = (accepted: 0, duplicate: 0, refused: 0)
-        let lines: [JSON] = zip(items, verdicts).map { item, verdict in
-            var line: [String: JSON] = ["messageId": item.messageID.map { .string($0) } ?? .null]
-            switch verdict {
-            case .accepted:
-                counts.accepted += 1
-                line["status"] = "accepted"
-            case .duplicate:
-                counts.duplicate += 1
-                line["status"] = "duplicate"
-            case .refused(let refusal):
-                counts.refused += 1
-                line["status"] = "refused"
-                line["reason"] = .string("\(refusal.reason.rawValue): \(refusal.detail)")
-            }
-            return .object(line)
-        }
-        return [
-            "success": true, "received": .integer(Int64(items.count)),
-            "accepted": .integer(Int64(counts.accepted)),
-            "duplicate": .integer(Int64(counts.duplicate)), "refused": .integer(Int64(counts.refused)),
-            "items": .array(lines),
-        ]
+        return .json(outcome.json)
     }
 }
 
 extension ServiceRequest {
-    fileprivate var isFromService: Bool {
-        if case .service = caller { true } else { false }
+    /// A query parameter that is `true` or `false`; false when absent.
+    fileprivate func flag(_ name: String) throws -> Bool {
+        switch try query(name) {
+        case nil, "false": false
+        case "true": true
+        default: throw Problem.badRequest("`\(name)` must be true or false")
+        }
     }
 }
 
-extension Problem {
-    fileprivate init(_ refusal: Refusal) {
-        self = .badRequest(refusal.detail, type: "refused-\(refusal.reason.rawValue)")
-    }
-
-    fileprivate static func writeKeyNeeded(_ detail: String) -> Problem {
-        var problem = Problem.unauthorized(detail)
-        problem.headers[.wwwAuthenticate] = #"Basic realm="martlet""#
-        return problem
-    }
-
-    fileprivate static func notJSON(_ error: JSONError) -> Problem {
-        .badRequest(
-            "the body is not JSON: \(error.message) at byte \(error.offset)", type: "invalid-json",
-            errors: [["offset": .integer(Int64(error.offset)), "expected": .string(error.message)]])
+extension Verdict {
+    /// Whether the item has not been accepted, now or before.
+    var isBad: Bool {
+        switch self {
+        case .accepted, .duplicate: false
+        case .quarantined, .refused: true
+        }
     }
 }

@@ -5,6 +5,9 @@ import ServiceKit
 struct ReconciliationRoutes: Sendable {
     let store: ReconciliationStore
     let sources: SourceStore
+    let clock: ServiceClock
+    /// For how long message keys are remembered.
+    let window: Duration
 
     func add(to router: ServiceRouter) {
         router.get("/v1/reconciliation", scope: .sourcesRead) { request in
@@ -13,7 +16,8 @@ struct ReconciliationRoutes: Sendable {
             guard from <= to else { throw Problem.badRequest("`from` must not be after `to`") }
             let source: SourceID? = try request.queryID("source")
             if let source, try await !sources.exists(source) { throw Problem.noSource }
-            let lines = try await store.report(from: from, to: to, source: source)
+            let remembered = try await clock.now() - window
+            let lines = try await store.report(from: from, to: to, source: source, remembered: remembered)
             return .json([
                 "from": .string(from.rfc3339), "to": .string(to.rfc3339), "items": .array(lines.map(\.json)),
                 "balanced": .bool(lines.allSatisfy(\.isBalanced)),
@@ -23,13 +27,17 @@ struct ReconciliationRoutes: Sendable {
 }
 
 extension ReconciliationStore.Line {
-    fileprivate var isBalanced: Bool { received == accepted + duplicate + refused && accepted == stored }
+    fileprivate var isBalanced: Bool {
+        received == accepted + duplicate + quarantined + refused && provable == stored && quarantined == held
+    }
 
     fileprivate var json: JSON {
         [
             "sourceId": .string(source.description), "received": .integer(received),
             "accepted": .integer(accepted),
-            "duplicate": .integer(duplicate), "refused": .integer(refused), "stored": .integer(stored),
+            "duplicate": .integer(duplicate), "quarantined": .integer(quarantined),
+            "refused": .integer(refused), "provable": .integer(provable), "stored": .integer(stored),
+            "held": .integer(held),
             "balanced": .bool(isBalanced),
         ]
     }

@@ -65,6 +65,7 @@ struct RawEventStore: Sendable {
     /// stay, so that nothing erased can be sent in again. Returns how many there were.
     func erase(_ subjects: [String], at now: Instant, in transaction: PostgresTransaction) async throws -> Int
     {
+        _ = try await QuarantineStore.erase(subjects, in: transaction)
         let tombstone: JSON = ["kind": "erased", "at": .string(now.rfc3339)]
         return try await transaction.execute(
             """

@@ -12,22 +12,37 @@ struct ReconciliationCounts: Sendable {
     struct Count: Sendable {
         var accepted = 0
         var duplicate = 0
+        var quarantined = 0
         var refused = 0
-        var received: Int { accepted + duplicate + refused }
+        var received: Int { accepted + duplicate + quarantined + refused }
     }
 
     private(set) var counts: [Place: Count] = [:]
 
     mutating func add(_ verdicts: [Verdict], source: SourceID, at instant: Instant) {
         guard !verdicts.isEmpty else { return }
-        let hour = Instant(milliseconds: instant.milliseconds - instant.milliseconds % 3_600_000)
-        for verdict in verdicts {
-            switch verdict {
-            case .accepted: counts[Place(source: source, hour: hour), default: Count()].accepted += 1
-            case .duplicate: counts[Place(source: source, hour: hour), default: Count()].duplicate += 1
-            case .refused: counts[Place(source: source, hour: hour), default: Count()].refused += 1
+        change(source: source, at: instant) { count in
+            for verdict in verdicts {
+                switch verdict {
+                case .accepted: count.accepted += 1
+                case .duplicate: count.duplicate += 1
+                case .quarantined: count.quarantined += 1
+                case .refused: count.refused += 1
+                }
             }
         }
+    }
+
+    /// An item that was received at `instant` leaves the quarantine.
+    mutating func release(source: SourceID, at instant: Instant, isDuplicate: Bool) {
+        change(source: source, at: instant) { count in
+            count.quarantined -= 1
+            if isDuplicate { count.duplicate += 1 } else { count.accepted += 1 }
+        }
+    }
+
+    private mutating func change(source: SourceID, at instant: Instant, _ body: (inout Count) -> Void) {
+        body(&counts[Place(source: source, hour: instant.startOfHour), default: Count()])
     }
 }
 
@@ -41,9 +56,14 @@ struct ReconciliationStore: Sendable {
         let received: Int64
         let accepted: Int64
         let duplicate: Int64
+        let quarantined: Int64
         let refused: Int64
-        /// How many messages the source's keys hold for the time, which `accepted` must equal.
+        /// Accepted in the hours whose message keys are all still remembered, and how many keys there are of them,
+        /// which must be as many.
+        let provable: Int64
         let stored: Int64
+        /// How many items lie in quarantine, which `quarantined` must equal.
+        let held: Int64
     }
 
     static func add(_ counts: ReconciliationCounts, in transaction: PostgresTransaction) async throws {
@@ -54,26 +74,32 @@ struct ReconciliationStore: Sendable {
         if ordered.isEmpty { return }
         try await transaction.execute(
             """
-            INSERT INTO reconciliation AS r (source_id, hour, received, accepted, duplicate, refused)
+            INSERT INTO reconciliation AS r (source_id, hour, received, accepted, duplicate, quarantined, refused)
             SELECT * FROM unnest(\(ordered.map(\.key.source))::uuid[], \(ordered.map(\.key.hour))::timestamptz[],
                 \(ordered.map(\.value.received))::bigint[], \(ordered.map(\.value.accepted))::bigint[],
-                \(ordered.map(\.value.duplicate))::bigint[], \(ordered.map(\.value.refused))::bigint[])
+                \(ordered.map(\.value.duplicate))::bigint[], \(ordered.map(\.value.quarantined))::bigint[],
+                \(ordered.map(\.value.refused))::bigint[])
             ON CONFLICT (source_id, hour) DO UPDATE SET received = r.received + excluded.received,
                 accepted = r.accepted + excluded.accepted, duplicate = r.duplicate + excluded.duplicate,
-                refused = r.refused + excluded.refused
+                quarantined = r.quarantined + excluded.quarantined, refused = r.refused + excluded.refused
             """)
     }
 
     /// Both sides of the account, from one snapshot: what was counted, and what is stored, for the hours that begin in
-    /// the time given.
-    func report(from: Instant, to: Instant, source: SourceID?) async throws -> [Line] {
+    /// the time given. Message keys received before `remembered` may be forgotten already.
+    func report(from: Instant, to: Instant, source: SourceID?, remembered: Instant) async throws -> [Line] {
+        let provable = max(from, remembered.startOfHour + .hours(1))
         let rows = try await pool.query(
             """
             SELECT r.source_id, sum(received)::bigint AS received, sum(accepted)::bigint AS accepted,
-                sum(duplicate)::bigint AS duplicate, sum(refused)::bigint AS refused,
+                sum(duplicate)::bigint AS duplicate, sum(quarantined)::bigint AS quarantined,
+                sum(refused)::bigint AS refused,
+                coalesce(sum(accepted) FILTER (WHERE hour >= \(provable)), 0)::bigint AS provable,
                 (SELECT count(*) FROM message_key k WHERE k.source_id = r.source_id
-                    AND date_trunc('hour', k.received_at) >= \(from)
-                    AND date_trunc('hour', k.received_at) < \(to)) AS stored
+                    AND k.received_at >= \(provable) AND date_trunc('hour', k.received_at) < \(to)) AS stored,
+                (SELECT count(*) FROM quarantine q WHERE q.source_id = r.source_id AND q.settled_at IS NULL
+                    AND date_trunc('hour', q.received_at) >= \(from)
+                    AND date_trunc('hour', q.received_at) < \(to)) AS held
             FROM reconciliation r
             WHERE hour >= \(from) AND hour < \(to) AND (\(source)::uuid IS NULL OR r.source_id = \(source)::uuid)
             GROUP BY r.source_id
@@ -83,7 +109,13 @@ struct ReconciliationStore: Sendable {
             Line(
                 source: try row.get("source_id"), received: try row.get("received"),
                 accepted: try row.get("accepted"), duplicate: try row.get("duplicate"),
-                refused: try row.get("refused"), stored: try row.get("stored"))
+                quarantined: try row.get("quarantined"), refused: try row.get("refused"),
+                provable: try row.get("provable"), stored: try row.get("stored"), held: try row.get("held"))
         }
     }
+}
+
+extension Instant {
+    /// The full hour, UTC, that it lies in.
+    var startOfHour: Instant { Instant(milliseconds: milliseconds - milliseconds % 3_600_000) }
 }

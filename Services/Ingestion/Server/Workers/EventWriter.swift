@@ -10,11 +10,13 @@ actor EventWriter {
     /// One item, as far as it could be read.
     enum Item: Sendable {
         case event(TrackingEvent)
+        case quarantined(QuarantinedItem)
         case refused(Refusal, messageID: String?)
 
         var messageID: String? {
             switch self {
             case .event(let event): event.messageID
+            case .quarantined(let item): item.hints.messageID
             case .refused(_, let messageID): messageID
             }
         }
@@ -102,6 +104,8 @@ actor EventWriter {
         label: "martlet_ingestion_items_total", dimensions: [("verdict", "accepted")])
     private static let duplicate = Counter(
         label: "martlet_ingestion_items_total", dimensions: [("verdict", "duplicate")])
+    private static let quarantined = Counter(
+        label: "martlet_ingestion_items_total", dimensions: [("verdict", "quarantined")])
     private static let refused = Counter(
         label: "martlet_ingestion_items_total", dimensions: [("verdict", "refused")])
 
@@ -110,6 +114,7 @@ actor EventWriter {
             switch verdict {
             case .accepted: accepted.increment()
             case .duplicate: duplicate.increment()
+            case .quarantined: quarantined.increment()
             case .refused: refused.increment()
             }
         }

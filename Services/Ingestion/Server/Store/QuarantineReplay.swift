@@ -1,0 +1,85 @@
+import Foundation
+import IngestionDomain
+import Models
+import Postgres
+import ServiceKit
+
+/// Takes items of the quarantine in, after what was wrong has been mended: here, at the sender, or in the item.
+struct QuarantineReplay: Sendable {
+    let pool: PostgresPool
+    let clock: ServiceClock
+    let log: EventLog
+    /// What imports may bring: an item that was within the limits once still is.
+    let limits: IngestionLimits
+
+    /// What is done to an item before it is read again.
+    enum Mend: String, CaseIterable, Sendable {
+        /// `\u0000` goes, and half a surrogate pair becomes U+FFFD.
+        case text
+        /// A time that no event can have becomes the time at which the item came.
+        case time
+    }
+
+    struct Report: Sendable {
+        var items: [(id: QuarantineID, messageID: String?, verdict: Verdict)] = []
+        /// Whether more items fit the filter than one call takes.
+        var hasMore = false
+    }
+
+    /// Items in one transaction.
+    static let limit = 500
+
+    /// Reads the items that fit again and accepts those that are good now: effects, account and quarantine in one
+    /// transaction. With `replacement`, the one item is read from these bytes instead.
+    func replay(
+        _ filter: QuarantineFilter, mending: Set<Mend>, replacement: [UInt8]? = nil
+    ) async throws -> Report {
+        let now = try await clock.now()
+        return try await pool.transaction { transaction in
+            let found = try await QuarantineStore.take(filter, limit: Self.limit + 1, in: transaction)
+            let taken = found.prefix(Self.limit)
+            var events: [(stored: StoredQuarantinedItem, event: TrackingEvent)] = []
+            var refused: [(id: QuarantineID, refusal: Refusal)] = []
+            for stored in taken {
+                do throws(Refusal) {
+                    let item = replacement ?? stored.item ?? []
+                    events.append((stored, try parse(item, of: stored, mending)))
+                } catch {
+                    refused.append((stored.id, error))
+                }
+            }
+            var fresh = try await log.log(
+                events.map { EventLog.LoggedEvent($0.event, $0.stored.traceparent) }, at: now,
+                in: transaction)
+            var counts = ReconciliationCounts()
+            var report = Report(hasMore: found.count > taken.count)
+            var outcomes: [(id: QuarantineID, outcome: String)] = []
+            for (stored, event) in events {
+                let isNew = fresh.remove(MessageKey(event)) != nil
+                let verdict: Verdict = isNew ? .accepted : .duplicate
+                counts.release(source: stored.sourceID, at: stored.receivedAt, isDuplicate: !isNew)
+                outcomes.append((stored.id, verdict.name))
+                report.items.append((stored.id, event.messageID, verdict))
+            }
+            try await QuarantineStore.settle(outcomes, at: now, in: transaction)
+            try await QuarantineStore.explain(refused, in: transaction)
+            try await ReconciliationStore.add(counts, in: transaction)
+            report.items += refused.map { ($0.id, nil, .quarantined($0.refusal)) }
+            return report
+        }
+    }
+
+    private func parse(
+        _ item: [UInt8], of stored: StoredQuarantinedItem, _ mending: Set<Mend>
+    ) throws(Refusal) -> TrackingEvent {
+        let envelope: EventParser.Envelope
+        do {
+            envelope = try EventParser.Envelope(stored)
+        } catch {
+            throw Refusal(.invalid, "what was kept beside the item can't be read: \(error.message)")
+        }
+        let text = mending.contains(.text) ? StorableText.mend(item) : item
+        return try EventParser(limits: limits, mendsTime: mending.contains(.time)).parse(
+            text[...], in: envelope)
+    }
+}

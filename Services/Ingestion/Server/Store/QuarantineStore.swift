@@ -1,0 +1,248 @@
+import Crypto
+import Foundation
+import IngestionDomain
+import Models
+import Postgres
+
+enum QuarantineTag {}
+typealias QuarantineID = TypedID<QuarantineTag>
+
+/// An item that is to be kept in quarantine.
+struct QuarantinedItem: Sendable {
+    var refusal: Refusal
+    var hints: ItemHints
+    /// The bytes as they came.
+    var item: [UInt8]
+    var envelope: EventParser.Envelope
+
+    /// What makes it one and the same, within its source.
+    var digest: Data {
+        var hash = SHA256()
+        hash.update(data: Data((envelope.kind?.rawValue ?? "").utf8 + [0]))
+        hash.update(data: item)
+        return Data(hash.finalize())
+    }
+}
+
+/// An item in quarantine.
+struct StoredQuarantinedItem: Sendable {
+    let id: QuarantineID
+    let sourceID: SourceID
+    let receivedAt: Instant
+    let refusal: Refusal
+    let hints: ItemHints
+    /// Nil once the person is erased.
+    let item: [UInt8]?
+    let envelope: JSON
+    let traceparent: String?
+    /// What became of it when it was taken in again.
+    let outcome: String?
+    let settledAt: Instant?
+}
+
+/// Which items of the quarantine are meant.
+struct QuarantineFilter: Sendable {
+    var ids: [QuarantineID]?
+    var source: SourceID?
+    var reason: Refusal.Reason?
+    var messageID: String?
+    var event: String?
+    /// Bytes that the item holds somewhere.
+    var text: String?
+    var from: Instant = .distantPast
+    var to: Instant = .distantFuture
+    var isSettled = false
+}
+
+/// The SQL of the quarantine.
+enum QuarantineStore {
+    /// Keeps items, and returns the digests of those that were not there yet, by source.
+    static func keep(
+        _ items: [QuarantinedItem], traceparents: [String?], in transaction: PostgresTransaction
+    ) async throws -> Set<DigestKey> {
+        guard !items.isEmpty else { return [] }
+        var first: [DigestKey: Int] = [:]
+        for (index, item) in items.enumerated() where first[DigestKey(item)] == nil {
+            first[DigestKey(item)] = index
+        }
+        // In one order for all writers, so that two that bring the same bytes wait and don't deadlock.
+        let ordered = first.sorted { $0.key < $1.key }
+        let kept = ordered.map { items[$0.value] }
+        let rows = try await transaction.query(
+            """
+            INSERT INTO quarantine (shard, quarantine_id, source_id, received_at, digest, reason, detail, message_id,
+                event, subjects, envelope, item, traceparent)
+            SELECT shard, id, source_id, received_at, digest, reason, detail, message_id, event,
+                ARRAY(SELECT jsonb_array_elements_text(subjects::jsonb)), envelope, item, traceparent
+            FROM unnest(\(ordered.map(\.key.shard))::smallint[],
+                \(kept.map { UUIDv7.make(at: $0.envelope.receivedAt) })::uuid[],
+                \(kept.map(\.envelope.sourceID))::uuid[], \(kept.map(\.envelope.receivedAt))::timestamptz[],
+                \(ordered.map(\.key.digest))::bytea[], \(kept.map(\.refusal.reason.rawValue))::text[],
+                \(kept.map(\.refusal.detail))::text[], \(kept.map(\.hints.messageID))::text[],
+                \(kept.map(\.hints.event))::text[],
+                \(kept.map { JSON.array($0.hints.subjects.map(JSON.string)).compact })::text[],
+                \(kept.map(\.envelope.json.compact))::text[], \(kept.map { Data($0.item) })::bytea[],
+                \(ordered.map { traceparents[$0.value] })::text[])
+                AS q (shard, id, source_id, received_at, digest, reason, detail, message_id, event, subjects,
+                    envelope, item, traceparent)
+            ON CONFLICT (shard, source_id, digest) DO NOTHING
+            RETURNING source_id, digest
+            """)
+        return Set(
+            try rows.map { DigestKey(sourceID: try $0.get("source_id"), digest: try $0.get("digest")) })
+    }
+
+    private static let columns = SQL(
+        unsafe: """
+            quarantine_id, source_id, received_at, reason, detail, message_id, event, envelope, item, traceparent,
+            outcome, settled_at
+            """)
+
+    /// A page of items, oldest first, after a place in the list.
+    static func list(
+        _ filter: QuarantineFilter, after: (Instant, QuarantineID)?, limit: Int,
+        in session: some PostgresSession
+    ) async throws -> [StoredQuarantinedItem] {
+        try await session.query(
+            """
+            SELECT \(columns) FROM quarantine
+            WHERE \(condition(filter))
+              AND (\(after == nil) OR (received_at, quarantine_id) >
+                  (\(after?.0 ?? .distantPast)::timestamptz, \(after?.1 ?? QuarantineID(UUIDv7.derived(at: .distantPast, from: "")))::uuid))
+            ORDER BY received_at, quarantine_id LIMIT \(Int64(limit))
+            """
+        ).map(StoredQuarantinedItem.init)
+    }
+
+    static func get(_ id: QuarantineID, in session: some PostgresSession) async throws
+        -> StoredQuarantinedItem?
+    {
+        try await session.query("SELECT \(columns) FROM quarantine WHERE quarantine_id = \(id)").first.map(
+            StoredQuarantinedItem.init)
+    }
+
+    /// Locks items that are not settled, oldest first; those that another replay is at are left out.
+    static func take(
+        _ filter: QuarantineFilter, limit: Int, in transaction: PostgresTransaction
+    ) async throws -> [StoredQuarantinedItem] {
+        try await transaction.query(
+            """
+            SELECT \(columns) FROM quarantine
+            WHERE \(condition(filter)) AND settled_at IS NULL AND item IS NOT NULL
+            ORDER BY received_at, quarantine_id LIMIT \(Int64(limit)) FOR UPDATE SKIP LOCKED
+            """
+        ).map(StoredQuarantinedItem.init)
+    }
+
+    private static func condition(_ filter: QuarantineFilter) -> SQL {
+        """
+        received_at >= \(filter.from)::timestamptz AND received_at < \(filter.to)::timestamptz
+        AND (settled_at IS NOT NULL) = \(filter.isSettled)
+        AND (\(filter.ids == nil) OR quarantine_id = ANY(\(filter.ids ?? [])::uuid[]))
+        AND (\(filter.source)::uuid IS NULL OR source_id = \(filter.source)::uuid)
+        AND (\(filter.reason?.rawValue)::text IS NULL OR reason = \(filter.reason?.rawValue)::text)
+        AND (\(filter.messageID)::text IS NULL OR message_id = \(filter.messageID)::text)
+        AND (\(filter.event)::text IS NULL OR event = \(filter.event)::text)
+        AND (\(filter.text == nil) OR position(\(Data((filter.text ?? "").utf8))::bytea IN item) > 0)
+        """
+    }
+
+    /// Records that items were taken in.
+    static func settle(
+        _ outcomes: [(id: QuarantineID, outcome: String)], at now: Instant,
+        in transaction: PostgresTransaction
+    ) async throws {
+        guard !outcomes.isEmpty else { return }
+        try await transaction.execute(
+            """
+            UPDATE quarantine q SET outcome = o.outcome, settled_at = \(now)
+            FROM unnest(\(outcomes.map(\.id))::uuid[], \(outcomes.map(\.outcome))::text[]) AS o (id, outcome)
+            WHERE q.quarantine_id = o.id
+            """)
+    }
+
+    /// Records why items still can't be accepted.
+    static func explain(
+        _ refusals: [(id: QuarantineID, refusal: Refusal)], in transaction: PostgresTransaction
+    ) async throws {
+        guard !refusals.isEmpty else { return }
+        try await transaction.execute(
+            """
+            UPDATE quarantine q SET reason = o.reason, detail = o.detail
+            FROM unnest(\(refusals.map(\.id))::uuid[], \(refusals.map(\.refusal.reason.rawValue))::text[],
+                \(refusals.map(\.refusal.detail))::text[]) AS o (id, reason, detail)
+            WHERE q.quarantine_id = o.id
+            """)
+    }
+
+    /// Erases what names somebody; the row stays, so that the account of what was received stays true.
+    static func erase(_ subjects: [String], in transaction: PostgresTransaction) async throws -> Int {
+        try await transaction.execute(
+            """
+            UPDATE quarantine SET item = NULL, message_id = NULL, event = NULL, subjects = '{}', envelope = '{}',
+                traceparent = NULL, detail = 'erased', digest = decode(md5(quarantine_id::text), 'hex')
+            WHERE subjects && \(subjects)::text[]
+            """)
+    }
+}
+
+/// The digest of an item within its source.
+struct DigestKey: Hashable, Comparable, Sendable {
+    let sourceID: SourceID
+    let digest: Data
+
+    init(sourceID: SourceID, digest: Data) {
+        self.sourceID = sourceID
+        self.digest = digest
+    }
+
+    init(_ item: QuarantinedItem) {
+        self.init(sourceID: item.envelope.sourceID, digest: item.digest)
+    }
+
+    var shard: Shard { Shard(hashing: digest.base64EncodedString()) }
+
+    static func < (left: DigestKey, right: DigestKey) -> Bool {
+        if left.shard != right.shard { return left.shard < right.shard }
+        if left.sourceID != right.sourceID { return left.sourceID < right.sourceID }
+        return left.digest.lexicographicallyPrecedes(right.digest)
+    }
+}
+
+extension StoredQuarantinedItem {
+    fileprivate init(_ row: PostgresRow) throws {
+        id = try row.get("quarantine_id")
+        sourceID = try row.get("source_id")
+        receivedAt = try row.get("received_at")
+        refusal = Refusal(
+            Refusal.Reason(rawValue: try row.get("reason")) ?? .invalid,
+            try row.get("detail", as: String.self))
+        hints = ItemHints(
+            messageID: try row.get("message_id", as: String?.self),
+            event: try row.get("event", as: String?.self))
+        item = try row.get("item", as: Data?.self).map { Array($0) }
+        envelope = try row.get("envelope", as: JSON.self)
+        traceparent = try row.get("traceparent", as: String?.self)
+        outcome = try row.get("outcome", as: String?.self)
+        settledAt = try row.get("settled_at", as: Instant?.self)
+    }
+}
+
+extension EventParser.Envelope {
+    /// What has to be kept to parse the item again.
+    var json: JSON {
+        var members: [String: JSON] = ["context": .object(context), "mayNameProfile": .bool(mayNameProfile)]
+        members["kind"] = kind.map { .string($0.rawValue) }
+        members["sentAt"] = sentAt.map { .string($0.rfc3339) }
+        return .object(members)
+    }
+
+    init(_ stored: StoredQuarantinedItem) throws(DecodingProblem) {
+        let fields = try JSONFields(stored.envelope)
+        self.init(
+            sourceID: stored.sourceID, receivedAt: stored.receivedAt,
+            sentAt: try fields.optionalInstant("sentAt"), context: try fields.objectIfPresent("context"),
+            kind: fields["kind"] == nil ? nil : try fields.choice("kind"),
+            mayNameProfile: fields["mayNameProfile"]?.bool ?? false)
+    }
+}
