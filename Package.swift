@@ -48,7 +48,8 @@ let server: [Target.Dependency] = [
 
 /// The two targets of a service: a pure Domain, and the executable around it.
 func service(
-    _ name: String, domain: [Target.Dependency] = [], server extra: [Target.Dependency] = []
+    _ name: String, domain: [Target.Dependency] = [], server extra: [Target.Dependency] = [],
+    embedded: [String] = [], exclude: [String] = []
 ) -> [Target] {
     [
         .target(
@@ -56,7 +57,8 @@ func service(
             swiftSettings: house),
         .executableTarget(
             name: "\(name)Server", dependencies: [.target(name: "\(name)Domain")] + server + extra,
-            path: "Services/\(name)/Server", resources: [.embedInCode("Migrations")],
+            path: "Services/\(name)/Server", exclude: exclude,
+            resources: (["Migrations"] + embedded).map { .embedInCode($0) },
             swiftSettings: house),
     ]
 }
@@ -173,6 +175,13 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     ],
-    targets: sharedTargets + services.flatMap { service($0.name, server: $0.server) }
+    targets: sharedTargets
+        + services.flatMap { each in
+            each.name == "Ingestion"
+                ? service(
+                    each.name, server: each.server, embedded: ["Browser/martlet.js"],
+                    exclude: ["Browser/README.md", "Browser/martlet.tpl"])
+                : service(each.name, server: each.server)
+        }
         + (isWanted("CommandLine") ? [commandLine] : []) + testTargets
 )

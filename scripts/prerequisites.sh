@@ -42,6 +42,10 @@ if ! python3 -Sc 'import importlib.util as u, sys; sys.exit(not (u.find_spec("en
     need python3-venv
 fi
 
+if [ "${1:-}" = --browser ]; then
+    command -v chromium >/dev/null || need chromium
+fi
+
 if ! command -v swift >/dev/null; then
     echo "prerequisites: no 'swift' on the PATH; install Swift 6.2 or later: https://www.swift.org/install/linux" >&2
     exit 1

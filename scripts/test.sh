@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$(date +%s)
 
-scripts/prerequisites.sh
+scripts/prerequisites.sh --browser
 scripts/venv.sh
 testing=""
 stop() {
@@ -43,7 +43,7 @@ testing=""
 
 if [ -z "${MARTLET_SKIP_PYTHON:-}" ]; then
     suites=()
-    for suite in Tests/EndToEnd Tests/Conformance; do
+    for suite in Tests/EndToEnd Tests/Browser; do
         if compgen -G "$suite/test_*.py" > /dev/null; then suites+=("$suite"); fi
     done
     if [ ${#suites[@]} -gt 0 ]; then

@@ -11,6 +11,10 @@ import yaml
 import load
 from installation import REPOSITORY, SERVICES, wait_for
 
+# The paths of the tracking API, which take a write key.
+COLLECTING = (
+    r"/v1/(identify|track|page|screen|group|alias|batch|import|i|t|p|s|g|a|b)|/beacon/v1/batch"
+    r"|/v1/pixel/[a-z]+|/pixel/v1/[a-z]+")
 METHODS = ["get", "put", "post", "delete", "patch"]
 
 
@@ -48,7 +52,7 @@ class Operation:
     @property
     def takes_write_key(self):
         return self.service == "ingestion" and bool(
-            re.fullmatch(r"/v1/(identify|track|page|screen|group|alias|batch|import)", self.path))
+            re.fullmatch(COLLECTING, self.path))
 
     def __str__(self):
         return f"{self.method.upper()} {self.service}{self.path}"

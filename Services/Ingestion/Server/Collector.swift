@@ -6,10 +6,11 @@ import ServiceKit
 
 /// Takes the body of a call from whatever way it came to its verdicts.
 struct Collector: Sendable {
-    let directory: WriteKeyDirectory
+    let directory: SourceDirectory
     let writer: EventWriter
     let clock: ServiceClock
     let rates: SourceRates
+    let preparation: EventPreparation
 
     /// What became of the items of a call.
     struct Outcome: Sendable {
@@ -24,30 +25,42 @@ struct Collector: Sendable {
     ) async throws -> Outcome {
         let submission = try Self.submission(body, call, limits)
         let source = try await source(of: submission, keyInQuery: keyInQuery, request)
-        if !request.isFromService { try rates.check(source, items: submission.items.count) }
+        if !request.isFromService { try rates.check(source.id, items: submission.items.count) }
         let receivedAt = try await clock.now()
         let envelope = EventParser.Envelope(
-            sourceID: source, receivedAt: receivedAt, sentAt: submission.sentAt, context: submission.context,
+            sourceID: source.id, receivedAt: receivedAt, sentAt: submission.sentAt,
+            context: submission.context,
             kind: submission.kind, mayNameProfile: request.isFromService)
         let parser = EventParser(limits: limits)
-        let items = submission.items.map { Self.item($0, envelope, parser) }
+        let items = submission.items.map { item($0, of: source, envelope, parser) }
         let verdicts = try await writer.write(
             EventWriter.Delivery(
-                sourceID: source, receivedAt: receivedAt, traceparent: request.traceparent, items: items))
+                sourceID: source.id, receivedAt: receivedAt, traceparent: request.traceparent, items: items))
         return Outcome(items: items, verdicts: verdicts)
     }
 
-    private static func item(
-        _ item: ArraySlice<UInt8>, _ envelope: EventParser.Envelope, _ parser: EventParser
+    /// Reads one item, and prepares it for the log.
+    func item(
+        _ item: ArraySlice<UInt8>, of source: KnownSource, _ envelope: EventParser.Envelope,
+        _ parser: EventParser
     ) -> EventWriter.Item {
+        let event: TrackingEvent
         do throws(Refusal) {
-            return .event(try parser.parse(item, in: envelope))
+            event = try parser.parse(item, in: envelope)
         } catch {
             let hints = parser.hints(of: item)
             guard error.reason.isKept else { return .refused(error, messageID: hints.messageID) }
             return .quarantined(
                 QuarantinedItem(
-                    refusal: error, hints: hints, item: withoutWriteKey(Array(item)), envelope: envelope))
+                    refusal: error, hints: hints, item: Self.withoutWriteKey(Array(item)), envelope: envelope)
+            )
+        }
+        // What the installation tells itself follows no plan.
+        guard source.id != SourceStore.installation else { return .event(event) }
+        switch preparation.prepare(event, of: source) {
+        case .accept(let event): return .event(event)
+        case .quarantine(let event, let refusal):
+            return .quarantined(QuarantinedItem(refusal: refusal, event: event, envelope: envelope))
         }
     }
 
@@ -86,8 +99,8 @@ struct Collector: Sendable {
     /// query.
     private func source(
         of submission: Submission, keyInQuery: String?, _ request: ServiceRequest
-    ) async throws -> SourceID {
-        if request.isFromService { return SourceStore.installation }
+    ) async throws -> KnownSource {
+        if request.isFromService { return KnownSource(id: SourceStore.installation) }
         guard
             let key = WriteKey(authorization: request.header(.authorization))
                 ?? (submission.writeKey ?? keyInQuery).map(WriteKey.init)

@@ -15,6 +15,7 @@ package let ingestionService = ServiceDefinition(
     migrations: [
         Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql),
         Migration(resource: "V0002_quarantine", bytes: PackageResources.V0002_quarantine_sql),
+        Migration(resource: "V0003_tracking_plan", bytes: PackageResources.V0003_tracking_plan_sql),
     ],
     openAPI: Contracts.ingestion, published: [.events]
 ) { context in
@@ -26,20 +27,26 @@ package let ingestionService = ServiceDefinition(
     let writer = EventWriter(
         log: log, capacity: try settings.int("INGESTION_QUEUE_ITEMS", in: 1...1_000_000, default: 20_000))
     let sources = SourceStore(pool: pool)
-    let directory = WriteKeyDirectory(store: sources)
+    let directory = SourceDirectory(store: sources)
+    let preparation = EventPreparation(secret: Array(try settings.identifierSecret().utf8))
     let collector = Collector(
         directory: directory, writer: writer, clock: clock,
         rates: SourceRates(
             perSecond: try settings.int(
-                "INGESTION_SOURCE_ITEMS_PER_SECOND", in: 1...10_000_000, default: 50_000)))
-    let replay = QuarantineReplay(pool: pool, clock: clock, log: log, limits: importing)
+                "INGESTION_SOURCE_ITEMS_PER_SECOND", in: 1...10_000_000, default: 50_000)),
+        preparation: preparation)
+    let replay = QuarantineReplay(
+        pool: pool, clock: clock, log: log, limits: importing, directory: directory,
+        preparation: preparation)
     return ServiceParts(
         routes: { router in
             CollectRoutes(collector: collector, limits: limits, importing: importing).add(to: router)
             PixelRoutes(collector: collector, limits: limits).add(to: router)
+            SnippetRoutes(script: PackageResources.martlet_js).add(to: router)
             SettingsRoutes(directory: directory, publicURL: settings.string("INGESTION_PUBLIC_URL"))
                 .add(to: router)
             SourceRoutes(store: sources, clock: clock).add(to: router)
+            TrackingPlanRoutes(pool: pool, store: sources, clock: clock).add(to: router)
             QuarantineRoutes(pool: pool, replay: replay).add(to: router)
             ReconciliationRoutes(
                 store: ReconciliationStore(pool: pool), sources: sources, clock: clock, window: window

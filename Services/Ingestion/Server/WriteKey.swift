@@ -36,36 +36,3 @@ struct WriteKey: Sendable {
     /// What tells it apart from others in a list.
     var hint: String { String(text.suffix(4)) }
 }
-
-/// Which source a write key belongs to, remembered for a moment so that not every request asks the database.
-actor WriteKeyDirectory {
-    private struct Known {
-        var source: SourceID
-        var until: ContinuousClock.Instant
-    }
-
-    /// How long a revoked key may still be good.
-    private static let lifetime: Duration = .seconds(5)
-    private static let capacity = 10_000
-
-    private let store: SourceStore
-    private var known: [[UInt8]: Known] = [:]
-
-    init(store: SourceStore) {
-        self.store = store
-    }
-
-    func source(of key: WriteKey) async throws -> SourceID? {
-        // Longer than any key there is; not worth hashing.
-        guard key.text.utf8.count <= 256 else { return nil }
-        let hash = key.hash
-        if let hit = known[hash], hit.until > .now { return hit.source }
-        guard let source = try await store.source(ofKeyHash: hash) else {
-            known[hash] = nil
-            return nil
-        }
-        if known.count >= Self.capacity { known.removeAll() }
-        known[hash] = Known(source: source, until: .now + Self.lifetime)
-        return source
-    }
-}

@@ -75,7 +75,7 @@ struct ManagementTests {
             let later = try await collecting.service.request(
                 "GET", "/v1/reconciliation?from=2026-11-21T14:00:00Z")
             #expect(later.json[path: "items.0.duplicate"] == 1)
-            #expect(later.json[path: "items.0.refused"] == 1)
+            #expect(later.json[path: "items.0.quarantined"] == 1)
             #expect(later.json[path: "items.0.accepted"] == 0)
             #expect(later.json["balanced"] == true)
         }

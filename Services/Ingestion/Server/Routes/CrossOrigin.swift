@@ -5,13 +5,17 @@ import ServiceKit
 /// What browsers ask before they let a page of another site send events (Fetch standard, "CORS protocol"). Any site
 /// may: write keys are public and can only append.
 enum CrossOrigin {
-    static let headers: HTTPFields = [.accessControlAllowOrigin: "*"]
+    ///
+    /// Without the second, scripts don't see when they are to come back.
+    private static let headers: HTTPFields = [
+        .accessControlAllowOrigin: "*", .accessControlExposeHeaders: "Retry-After",
+    ]
 
     /// The answer to a preflight request.
     static let preflight = ServiceResponse.empty(
         headers: [
             .accessControlAllowOrigin: "*", .accessControlAllowMethods: "POST, OPTIONS",
-            .accessControlAllowHeaders: "authorization, content-type, traceparent",
+            .accessControlAllowHeaders: "authorization, content-type, content-encoding, traceparent",
             .accessControlMaxAge: "86400",
         ])
 
@@ -19,14 +23,14 @@ enum CrossOrigin {
     static func answer(_ handler: () async throws -> ServiceResponse) async throws -> ServiceResponse {
         do {
             var response = try await handler()
-            response.headers[.accessControlAllowOrigin] = "*"
+            response.headers.append(contentsOf: headers)
             return response
         } catch var problem as Problem {
-            problem.headers[.accessControlAllowOrigin] = "*"
+            problem.headers.append(contentsOf: headers)
             throw problem
         } catch let error as PostgresError where error.isTransient {
             var problem = Problem.unavailable("the database is away or busy; send the same again")
-            problem.headers[.accessControlAllowOrigin] = "*"
+            problem.headers.append(contentsOf: headers)
             throw problem
         }
     }

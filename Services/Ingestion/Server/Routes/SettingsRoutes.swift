@@ -7,7 +7,7 @@ import ServiceKit
 /// What Segment's browser SDK (analytics-next) fetches before it sends anything: where to, and what else to load, which
 /// is nothing.
 struct SettingsRoutes: Sendable {
-    let directory: WriteKeyDirectory
+    let directory: SourceDirectory
     /// Where browsers reach ingestion, such as `https://events.shop.example`; the address of the request when not set.
     let publicURL: String?
 

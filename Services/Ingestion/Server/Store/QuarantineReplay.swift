@@ -11,6 +11,8 @@ struct QuarantineReplay: Sendable {
     let log: EventLog
     /// What imports may bring: an item that was within the limits once still is.
     let limits: IngestionLimits
+    let directory: SourceDirectory
+    let preparation: EventPreparation
 
     /// What is done to an item before it is read again.
     enum Mend: String, CaseIterable, Sendable {
@@ -38,12 +40,15 @@ struct QuarantineReplay: Sendable {
         return try await pool.transaction { transaction in
             let found = try await QuarantineStore.take(filter, limit: Self.limit + 1, in: transaction)
             let taken = found.prefix(Self.limit)
+            // The plans as they are now: mending one is why items are taken in again.
+            var sources: [SourceID: KnownSource] = [:]
+            for id in Set(taken.map(\.sourceID)) { sources[id] = try await directory.source(id) }
             var events: [(stored: StoredQuarantinedItem, event: TrackingEvent)] = []
             var refused: [(id: QuarantineID, refusal: Refusal)] = []
             for stored in taken {
                 do throws(Refusal) {
                     let item = replacement ?? stored.item ?? []
-                    events.append((stored, try parse(item, of: stored, mending)))
+                    events.append((stored, try read(item, of: stored, in: sources[stored.sourceID], mending)))
                 } catch {
                     refused.append((stored.id, error))
                 }
@@ -69,8 +74,8 @@ struct QuarantineReplay: Sendable {
         }
     }
 
-    private func parse(
-        _ item: [UInt8], of stored: StoredQuarantinedItem, _ mending: Set<Mend>
+    private func read(
+        _ item: [UInt8], of stored: StoredQuarantinedItem, in source: KnownSource?, _ mending: Set<Mend>
     ) throws(Refusal) -> TrackingEvent {
         let envelope: EventParser.Envelope
         do {

@@ -14,13 +14,32 @@ struct QuarantinedItem: Sendable {
     /// The bytes as they came.
     var item: [UInt8]
     var envelope: EventParser.Envelope
-
     /// What makes it one and the same, within its source.
-    var digest: Data {
-        var hash = SHA256()
-        hash.update(data: Data((envelope.kind?.rawValue ?? "").utf8 + [0]))
-        hash.update(data: item)
-        return Data(hash.finalize())
+    let digest: Data
+
+    /// An item that could not be read: the same bytes are the same item.
+    init(refusal: Refusal, hints: ItemHints, item: [UInt8], envelope: EventParser.Envelope) {
+        self.init(
+            refusal: refusal, hints: hints, item: item, envelope: envelope,
+            identity: Array((envelope.kind?.rawValue ?? "").utf8) + [0] + item)
+    }
+
+    /// An event that its source's plan does not allow, as it may be kept: the same message is the same item.
+    init(refusal: Refusal, event: TrackingEvent, envelope: EventParser.Envelope) {
+        self.init(
+            refusal: refusal,
+            hints: ItemHints(
+                messageID: event.messageID,
+                subjects: [event.anonymousID, event.userID, event.previousID].compactMap { $0 },
+                event: event.name),
+            item: event.asItem, envelope: envelope, identity: Array("message ".utf8) + event.messageID.utf8)
+    }
+
+    private init(
+        refusal: Refusal, hints: ItemHints, item: [UInt8], envelope: EventParser.Envelope, identity: [UInt8]
+    ) {
+        (self.refusal, self.hints, self.item, self.envelope) = (refusal, hints, item, envelope)
+        digest = Data(SHA256.hash(data: identity))
     }
 }
 

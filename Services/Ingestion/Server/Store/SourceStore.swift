@@ -30,12 +30,6 @@ struct SourceStore: Sendable {
 
     let pool: PostgresPool
 
-    func source(ofKeyHash hash: [UInt8]) async throws -> SourceID? {
-        try await pool.query(
-            "SELECT source_id FROM write_key WHERE key_hash = \(hash) AND revoked_at IS NULL"
-        ).first?.get("source_id")
-    }
-
     func create(name: String, at now: Instant) async throws -> SourceID {
         let id = SourceID(UUIDv7.make(at: now))
         try await pool.execute(

@@ -1,0 +1,81 @@
+import IngestionDomain
+import Models
+import ServiceKit
+
+/// A source as far as collecting needs to know it.
+struct KnownSource: Sendable {
+    var id: SourceID
+    var treatment = SourceTreatment()
+    /// The tracking plan in force, with its version.
+    var plan: (version: Int, plan: TrackingPlan)?
+}
+
+/// What is done to every event of a source before it is stored.
+struct SourceTreatment: Hashable, Sendable {
+    /// What becomes of `context.ip`.
+    enum IP: String, CaseIterable, Sendable {
+        /// The last byte of an IPv4 address, and all but the first 48 bits of an IPv6 address, become zero.
+        case truncate
+        case keep
+        case drop
+    }
+
+    var ip = IP.truncate
+    /// Whether the ecommerce names of Google Analytics are brought to those of Segment's specification.
+    var vocabulary = true
+}
+
+/// Which source a write key belongs to, remembered for a moment so that not every request asks the database.
+actor SourceDirectory {
+    private struct Known {
+        var source: KnownSource
+        var until: ContinuousClock.Instant
+    }
+
+    /// How long a revoked key may still be good, and an old plan in force.
+    private static let lifetime: Duration = .seconds(5)
+    private static let capacity = 10_000
+
+    private let store: SourceStore
+    private var known: [[UInt8]: Known] = [:]
+    private var plans: [SourceID: (version: Int, plan: TrackingPlan)] = [:]
+
+    init(store: SourceStore) {
+        self.store = store
+    }
+
+    func source(of key: WriteKey) async throws -> KnownSource? {
+        // Longer than any key there is; not worth hashing.
+        guard key.text.utf8.count <= 256 else { return nil }
+        let hash = key.hash
+        if let hit = known[hash], hit.until > .now { return hit.source }
+        guard let found = try await store.source(ofKeyHash: hash) else {
+            known[hash] = nil
+            return nil
+        }
+        let source = try await complete(found)
+        if known.count >= Self.capacity { known.removeAll() }
+        known[hash] = Known(source: source, until: .now + Self.lifetime)
+        return source
+    }
+
+    /// A source by its id, as it is now.
+    func source(_ id: SourceID) async throws -> KnownSource? {
+        guard let found = try await store.source(id) else { return nil }
+        return try await complete(found)
+    }
+
+    /// Reads the plan, unless this version has been read before.
+    private func complete(_ found: SourceStore.Found) async throws -> KnownSource {
+        var source = KnownSource(id: found.id, treatment: found.treatment)
+        guard let version = found.planVersion else { return source }
+        if let cached = plans[found.id], cached.version == version {
+            source.plan = cached
+        } else if let plan = try await store.plan(of: found.id, version: version)?.plan {
+            if plans.count >= Self.capacity { plans.removeAll() }
+            plans[found.id] = (version, plan)
+            source.plan = (version, plan)
+        }
+        return source
+    }
+}
