@@ -3,7 +3,7 @@
 
 SOURCES = CommandLine Services Shared Tests Package.swift
 
-.PHONY: help run test soak lint format bench clean
+.PHONY: help run test soak lint format bench bench-ingestion bench-ingestion-soak clean
 
 help:
 	@echo "make run      everything up on a private PostgreSQL, with simulated shoppers, until Ctrl-C"
@@ -12,6 +12,7 @@ help:
 	@echo "make lint     check the formatting of every Swift source"
 	@echo "make format   format every Swift source"
 	@echo "make bench    measure the import of real orders, and event to mail"
+	@echo "make bench-ingestion   events/s into ingestion, beside PostgreSQL alone"
 	@echo "make clean    stop and remove .martlet/ (all local data!) and the build"
 
 run:
@@ -21,7 +22,8 @@ test:
 	@scripts/test.sh
 
 soak:
-	@MARTLET_STOP_SECONDS=60 MARTLET_STOP_RATE=150 MARTLET_KILLS=4 MARTLET_SCHEMATHESIS_EXAMPLES=100 scripts/test.sh
+	@MARTLET_STOP_SECONDS=60 MARTLET_STOP_RATE=150 MARTLET_KILLS=4 MARTLET_SCHEMATHESIS_EXAMPLES=100 \
+		MARTLET_AWAY_SECONDS=60 MARTLET_INGESTION_KILLS=50 scripts/test.sh
 
 lint:
 	@swift format lint --strict --parallel --recursive $(SOURCES)
@@ -33,6 +35,12 @@ format:
 
 bench:
 	@scripts/bench.sh
+
+bench-ingestion:
+	@scripts/bench.sh ingestion
+
+bench-ingestion-soak:
+	@scripts/bench.sh ingestion soak
 
 clean:
 	@if [ -d .martlet/postgres ]; then scripts/postgres.sh remove .martlet/postgres; fi

@@ -364,9 +364,9 @@ def test_navigation_without_loading_is_a_page_view(server, visitor, wait_until):
     page.evaluate("location.hash = 'reviews'")
     page.evaluate("history.replaceState({scroll: 9}, ''); history.pushState({}, '', '/second?page=2')")
     wait_until(page, lambda: len(named(server, "page")) == 3, "the third page")
-    page.go_back()
-    page.go_back()
-    page.go_back()
+    for place in ["/second?sorted=1#reviews", "/second?sorted=1", "/"]:
+        page.evaluate("history.back()")
+        page.wait_for_url("**" + place.replace("?", "[?]"))
     wait_until(page, lambda: len(named(server, "page")) == 4, "the first page again")
     places = [event["properties"] for event in named(server, "page")]
     assert [place["path"] + place["search"] for place in places] == ["/", "/second", "/second?page=2", "/"]
@@ -760,10 +760,12 @@ def test_the_snippet_against_martlet(martlet, server, visitor, wait_until):
     profile = martlet.call(
         "POST", "identity", "/v1/profiles/lookup", json={"type": "userId", "value": user_id}, expect=200)
     items = martlet.items("identity", f"/v1/profiles/{profile['profileId']}/timeline")
-    events = [item["event"] for item in reversed(items) if item["kind"] == "event"]
-    assert [event.get("event", event["type"]) for event in events] == [
-        "page", "Product Viewed", "Product Added", "identify"]
-    assert events[2]["properties"]["sku"] == "0042" and events[2]["properties"]["quantity"] == 3
+    events = [item["event"] for item in items if item["kind"] == "event"]
+    # By name: how long a request was on its way counts as skew of the visitor's clock, so two batches may change places.
+    by_name = {event.get("event", event["type"]): event for event in events}
+    assert sorted(by_name) == ["Product Added", "Product Viewed", "identify", "page"]
+    added = by_name["Product Added"]["properties"]
+    assert added["sku"] == "0042" and added["quantity"] == 3
     for event in events:
         assert event["context"]["consent"]["categoryPreferences"] == {"analytics": True, "marketing": False}
     assert martlet.quarantined() == []

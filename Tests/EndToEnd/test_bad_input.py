@@ -221,6 +221,8 @@ BAD_ITEMS = {
     "a number too large": b'{"type":"track","userId":"u","event":"E","properties":{"a":1e999}}',
     "a userId of a megabyte": b'{"type":"track","userId":"' + b"u" * 100_000 + b'","event":"E"}',
 }
+# No call at all, or too large to be kept.
+NOT_KEPT = {"null", "a text", "a number", "a list", "a userId of a megabyte"}
 # Odd, and yet what RFC 8259 and the tracking API allow.
 ODD_ITEMS = {
     "duplicate keys": b'{"type":"track","userId":"u","event":"E","event":"Odd"}',
@@ -239,9 +241,11 @@ def test_a_batch_with_one_bad_item_keeps_the_good_ones(running, what):
     answer, before, after = batch_around(running, BAD_ITEMS[what])
     assert answer.status_code == 200, f"{answer.status_code} {answer.text[:300]}"
     body = answer.json()
-    assert [item["status"] for item in body["items"]] == ["accepted", "refused", "accepted"], body
+    verdict = "refused" if what in NOT_KEPT else "quarantined"
+    assert [item["status"] for item in body["items"]] == ["accepted", verdict, "accepted"], body
     assert body["items"][1]["reason"]
-    assert body["received"] == 3 and body["accepted"] == 2 and body["refused"] == 1
+    assert body["received"] == 3 and body["accepted"] == 2 and body[verdict] == 1
+    assert running.get("ingestion", "/v1/reconciliation")["balanced"]
     wait_for(
         lambda: running.value(
             "SELECT count(*) FROM profiles.timeline WHERE message_id IN (%s, %s)", before, after) == 2,
@@ -299,7 +303,8 @@ def test_a_text_that_postgresql_cannot_hold_stops_no_stream(running):
         running.url("ingestion") + "/v1/batch", json={"batch": events}, auth=(running.write_key, ""), timeout=60)
     assert answer.status_code == 200, answer.text[:500]
     body = answer.json()
-    assert body["received"] == len(events) == body["accepted"] + body["duplicate"] + body["refused"]
+    assert body["received"] == len(events) == sum(
+        body[verdict] for verdict in ["accepted", "duplicate", "quarantined", "refused"])
     running.drain()
     assert running.quarantined() == []
 

@@ -25,13 +25,20 @@ enum CrossOrigin {
             var response = try await handler()
             response.headers.append(contentsOf: headers)
             return response
-        } catch var problem as Problem {
-            problem.headers.append(contentsOf: headers)
-            throw problem
+        } catch let problem as Problem {
+            throw readable(problem)
         } catch let error as PostgresError where error.isTransient {
-            var problem = Problem.unavailable("the database is away or busy; send the same again")
-            problem.headers.append(contentsOf: headers)
-            throw problem
+            throw readable(.unavailable("the database is away or busy; send the same again"))
         }
+    }
+
+    /// A problem that pages may read, and that SDKs understand: those of Segment and RudderStack look for `code` and
+    /// `message`, and without them the latter tries again what is refused for good.
+    private static func readable(_ problem: Problem) -> Problem {
+        var problem = problem
+        problem.headers.append(contentsOf: headers)
+        problem.extensions["code"] = .string(problem.type)
+        problem.extensions["message"] = .string(problem.detail ?? problem.title)
+        return problem
     }
 }
