@@ -37,7 +37,8 @@ struct Collector: Sendable {
         return Outcome(items: items, verdicts: verdicts)
     }
 
-    private static func item(
+    /// One item as it is to be written.
+    static func item(
         _ item: ArraySlice<UInt8>, _ envelope: EventParser.Envelope, _ parser: EventParser
     ) -> EventWriter.Item {
         do throws(Refusal) {

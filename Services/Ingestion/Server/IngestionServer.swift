@@ -15,6 +15,8 @@ package let ingestionService = ServiceDefinition(
     migrations: [
         Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql),
         Migration(resource: "V0002_quarantine", bytes: PackageResources.V0002_quarantine_sql),
+        Migration(resource: "V0003_tracking_plan", bytes: PackageResources.V0003_tracking_plan_sql),
+        Migration(resource: "V0004_webhooks", bytes: PackageResources.V0004_webhooks_sql),
     ],
     openAPI: Contracts.ingestion, published: [.events]
 ) { context in
@@ -27,12 +29,12 @@ package let ingestionService = ServiceDefinition(
         log: log, capacity: try settings.int("INGESTION_QUEUE_ITEMS", in: 1...1_000_000, default: 20_000))
     let sources = SourceStore(pool: pool)
     let directory = WriteKeyDirectory(store: sources)
-    let collector = Collector(
-        directory: directory, writer: writer, clock: clock,
-        rates: SourceRates(
-            perSecond: try settings.int(
-                "INGESTION_SOURCE_ITEMS_PER_SECOND", in: 1...10_000_000, default: 50_000)))
+    let rates = SourceRates(
+        perSecond: try settings.int(
+            "INGESTION_SOURCE_ITEMS_PER_SECOND", in: 1...10_000_000, default: 50_000))
+    let collector = Collector(directory: directory, writer: writer, clock: clock, rates: rates)
     let replay = QuarantineReplay(pool: pool, clock: clock, log: log, limits: importing)
+    let webhooks = try Webhooks(context, writer: writer, rates: rates, limits: importing)
     return ServiceParts(
         routes: { router in
             CollectRoutes(collector: collector, limits: limits, importing: importing).add(to: router)
@@ -40,13 +42,17 @@ package let ingestionService = ServiceDefinition(
             SettingsRoutes(directory: directory, publicURL: settings.string("INGESTION_PUBLIC_URL"))
                 .add(to: router)
             SourceRoutes(store: sources, clock: clock).add(to: router)
+            webhooks.add(to: router)
             QuarantineRoutes(pool: pool, replay: replay).add(to: router)
             ReconciliationRoutes(
                 store: ReconciliationStore(pool: pool), sources: sources, clock: clock, window: window
             ).add(to: router)
             ErasureRoutes(store: RawEventStore(), pool: pool, clock: clock).add(to: router)
         },
-        workers: [KeyPruner(pool: pool, clock: clock, window: window, logger: context.logger)],
+        workers: [
+            KeyPruner(pool: pool, clock: clock, window: window, logger: context.logger),
+            WebhookPruner(pool: pool, clock: clock, logger: context.logger),
+        ],
         privacy: IngestionPrivacy(store: RawEventStore(), clock: clock).handler)
 }
 
