@@ -101,6 +101,7 @@ let sharedTargets: [Target] = [
         ],
         resources: [.embedInCode("Migrations")]),
     shared("ProfileStore", ["Models", "Postgres", crypto]),
+    shared("MarkedYAML", ["Models", yams]),
     shared("Clients", ["Models", "ServiceKit", asyncHTTPClient, nioCore]),
     shared(
         "TestSupport",
@@ -112,12 +113,12 @@ let sharedTargets: [Target] = [
 
 /// The services in the order of the picture in the README, with what their Server needs beyond the rest.
 let services: [(name: String, server: [Target.Dependency])] = [
-    ("Ingestion", [crypto]),
+    ("Ingestion", ["MarkedYAML", crypto]),
     ("Identity", [crypto]),
     ("Consent", [crypto]),
     ("Segmentation", []),
     ("Recommendation", []),
-    ("Journeys", [yams, crypto]),
+    ("Journeys", ["MarkedYAML", crypto]),
     ("Delivery", ["CCurl", crypto]),
 ].filter { isWanted($0.0) }
 
@@ -140,7 +141,7 @@ let testTargets: [Target] = [
             crypto,
         ]),
     tests("ProfileStore", ["Models", "Postgres", "ProfileStore", crypto]),
-    serviceTests("Ingestion"),
+    serviceTests("Ingestion", ["MarkedYAML", crypto]),
     serviceTests("Identity"),
     serviceTests("Consent"),
     serviceTests("Segmentation"),

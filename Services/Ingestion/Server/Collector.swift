@@ -10,7 +10,7 @@ struct Collector: Sendable {
     let writer: EventWriter
     let clock: ServiceClock
     let rates: SourceRates
-    let preparation: EventPreparation
+    let reading: ItemReading
 
     /// What became of the items of a call.
     struct Outcome: Sendable {
@@ -32,48 +32,11 @@ struct Collector: Sendable {
             context: submission.context,
             kind: submission.kind, mayNameProfile: request.isFromService)
         let parser = EventParser(limits: limits)
-        let items = submission.items.map { item($0, of: source, envelope, parser) }
+        let items = submission.items.map { reading.item($0, of: source, envelope, parser) }
         let verdicts = try await writer.write(
             EventWriter.Delivery(
                 sourceID: source.id, receivedAt: receivedAt, traceparent: request.traceparent, items: items))
         return Outcome(items: items, verdicts: verdicts)
-    }
-
-    /// Reads one item, and prepares it for the log.
-    func item(
-        _ item: ArraySlice<UInt8>, of source: KnownSource, _ envelope: EventParser.Envelope,
-        _ parser: EventParser
-    ) -> EventWriter.Item {
-        let event: TrackingEvent
-        do throws(Refusal) {
-            event = try parser.parse(item, in: envelope)
-        } catch {
-            let hints = parser.hints(of: item)
-            guard error.reason.isKept else { return .refused(error, messageID: hints.messageID) }
-            return .quarantined(
-                QuarantinedItem(
-                    refusal: error, hints: hints, item: Self.withoutWriteKey(Array(item)), envelope: envelope)
-            )
-        }
-        // What the installation tells itself follows no plan.
-        guard source.id != SourceStore.installation else { return .event(event) }
-        switch preparation.prepare(event, of: source) {
-        case .accept(let event): return .event(event)
-        case .quarantine(let event, let refusal):
-            return .quarantined(QuarantinedItem(refusal: refusal, event: event, envelope: envelope))
-        }
-    }
-
-    /// A single call's body is its item, and may hold the write key, which is kept nowhere.
-    private static func withoutWriteKey(_ item: [UInt8]) -> [UInt8] {
-        guard let key = try? JSONParser.members(of: item[...]).filter({ $0.key == "writeKey" }), !key.isEmpty
-        else { return item }
-        var kept = item
-        for value in key.map(\.value).reversed() {
-            kept.replaceSubrange(
-                value.indices, with: #""""#.utf8 + [UInt8](repeating: 0x20, count: max(0, value.count - 2)))
-        }
-        return kept
     }
 
     private static func submission(

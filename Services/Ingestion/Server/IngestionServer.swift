@@ -16,6 +16,7 @@ package let ingestionService = ServiceDefinition(
         Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql),
         Migration(resource: "V0002_quarantine", bytes: PackageResources.V0002_quarantine_sql),
         Migration(resource: "V0003_tracking_plan", bytes: PackageResources.V0003_tracking_plan_sql),
+        Migration(resource: "V0004_webhooks", bytes: PackageResources.V0004_webhooks_sql),
     ],
     openAPI: Contracts.ingestion, published: [.events]
 ) { context in
@@ -29,15 +30,17 @@ package let ingestionService = ServiceDefinition(
     let sources = SourceStore(pool: pool)
     let directory = SourceDirectory(store: sources)
     let preparation = EventPreparation(secret: Array(try settings.identifierSecret().utf8))
+    let rates = SourceRates(
+        perSecond: try settings.int(
+            "INGESTION_SOURCE_ITEMS_PER_SECOND", in: 1...10_000_000, default: 50_000))
+    let reading = ItemReading(preparation: preparation)
     let collector = Collector(
-        directory: directory, writer: writer, clock: clock,
-        rates: SourceRates(
-            perSecond: try settings.int(
-                "INGESTION_SOURCE_ITEMS_PER_SECOND", in: 1...10_000_000, default: 50_000)),
-        preparation: preparation)
+        directory: directory, writer: writer, clock: clock, rates: rates, reading: reading)
     let replay = QuarantineReplay(
         pool: pool, clock: clock, log: log, limits: importing, directory: directory,
         preparation: preparation)
+    let webhooks = try Webhooks(
+        context, sources: directory, reading: reading, writer: writer, rates: rates, limits: importing)
     return ServiceParts(
         routes: { router in
             CollectRoutes(collector: collector, limits: limits, importing: importing).add(to: router)
@@ -47,13 +50,17 @@ package let ingestionService = ServiceDefinition(
                 .add(to: router)
             SourceRoutes(store: sources, clock: clock).add(to: router)
             TrackingPlanRoutes(pool: pool, store: sources, clock: clock).add(to: router)
+            webhooks.add(to: router)
             QuarantineRoutes(pool: pool, replay: replay).add(to: router)
             ReconciliationRoutes(
                 store: ReconciliationStore(pool: pool), sources: sources, clock: clock, window: window
             ).add(to: router)
             ErasureRoutes(store: RawEventStore(), pool: pool, clock: clock).add(to: router)
         },
-        workers: [KeyPruner(pool: pool, clock: clock, window: window, logger: context.logger)],
+        workers: [
+            KeyPruner(pool: pool, clock: clock, window: window, logger: context.logger),
+            WebhookPruner(pool: pool, clock: clock, logger: context.logger),
+        ],
         privacy: IngestionPrivacy(store: RawEventStore(), clock: clock).handler)
 }
 

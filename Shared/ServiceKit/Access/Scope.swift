@@ -43,6 +43,8 @@ package enum Caller: Sendable, Hashable {
 package enum Access: Sendable, Hashable {
     /// Anybody: collecting (which checks write keys itself), tracking links, unsubscribing.
     case open
+    /// Anybody who proves to the handler who it is, in a way of its own: `Authorization` is the handler's to read.
+    case provenToHandler
     case scope(Scope)
     /// Another service of the installation alone.
     case service

@@ -25,6 +25,8 @@ package struct ServiceRequest: Sendable {
     package var headers: HTTPFields { request.headers }
     package var method: HTTPRequest.Method { request.method }
     package var path: String { request.uri.path }
+    /// The path and the query as they came, for signatures.
+    package var target: String { request.head.path ?? "/" }
 
     package func header(_ name: HTTPField.Name) -> String? { request.headers[name] }
 

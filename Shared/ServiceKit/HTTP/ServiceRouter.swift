@@ -63,7 +63,10 @@ package final class ServiceRouter {
         router.add(middleware: EdgeMiddleware(routes: RouteTable(routes), logger: logger))
         for (route, handler) in handlers {
             router.on(RouterPath(route.path), method: route.method) { request, context in
-                let caller = try await control.caller(authorization: request.headers[.authorization])
+                let caller =
+                    route.access == .provenToHandler
+                    ? .anonymous
+                    : try await control.caller(authorization: request.headers[.authorization])
                 try Self.check(route.access, caller: caller)
                 try limiter.check(caller: caller, address: context.remoteAddress)
                 let serviceRequest = ServiceRequest(request: request, context: context, caller: caller)
@@ -77,7 +80,7 @@ package final class ServiceRouter {
 
     private static func check(_ access: Access, caller: Caller) throws(Problem) {
         switch (access, caller) {
-        case (.open, _), (.service, .service): return
+        case (.open, _), (.provenToHandler, _), (.service, .service): return
         case (.scope(let scope), _) where caller.may(scope): return
         case (_, .anonymous):
             throw .unauthorized(

@@ -18,34 +18,45 @@ struct EventLog: Sendable {
         self.window = window
     }
 
-    /// Appends the deliveries in one transaction; the verdicts are true when this returns.
-    func append(_ deliveries: [EventWriter.Delivery]) async throws -> [[Verdict]] {
+    /// Appends the deliveries in one transaction; the verdicts are true when this returns. There are none for a
+    /// request of a webhook that was accepted before.
+    func append(_ deliveries: [EventWriter.Delivery]) async throws -> [[Verdict]?] {
         let now = try await clock.now()
         return try await pool.transaction { transaction in
-            let events = deliveries.flatMap { delivery in
-                delivery.items.compactMap { item in
-                    if case .event(let event) = item { LoggedEvent(event, delivery.traceparent) } else { nil }
+            let isNew = try await WebhookDeliveryStore.accept(
+                deliveries.map(\.webhook), at: now, in: transaction)
+            let new = zip(deliveries, isNew).filter(\.1).map(\.0)
+            var verdicts = try await append(new, at: now, in: transaction)[...]
+            return isNew.map { $0 ? verdicts.popFirst() : nil }
+        }
+    }
+
+    private func append(
+        _ deliveries: [EventWriter.Delivery], at now: Instant, in transaction: PostgresTransaction
+    ) async throws -> [[Verdict]] {
+        let events = deliveries.flatMap { delivery in
+            delivery.items.compactMap { item in
+                if case .event(let event) = item { LoggedEvent(event, delivery.traceparent) } else { nil }
+            }
+        }
+        var fresh = try await log(events, at: now, in: transaction)
+        var kept = try await keep(deliveries, in: transaction)
+        var counts = ReconciliationCounts()
+        let verdicts = deliveries.map { delivery in
+            let verdicts = delivery.items.map { item -> Verdict in
+                switch item {
+                case .refused(let refusal, _): .refused(refusal)
+                // The first of several with one key is the one that counts.
+                case .event(let event): fresh.remove(MessageKey(event)) == nil ? .duplicate : .accepted
+                case .quarantined(let item):
+                    kept.remove(DigestKey(item)) == nil ? .duplicate : .quarantined(item.refusal)
                 }
             }
-            var fresh = try await log(events, at: now, in: transaction)
-            var kept = try await keep(deliveries, in: transaction)
-            var counts = ReconciliationCounts()
-            let verdicts = deliveries.map { delivery in
-                let verdicts = delivery.items.map { item -> Verdict in
-                    switch item {
-                    case .refused(let refusal, _): .refused(refusal)
-                    // The first of several with one key is the one that counts.
-                    case .event(let event): fresh.remove(MessageKey(event)) == nil ? .duplicate : .accepted
-                    case .quarantined(let item):
-                        kept.remove(DigestKey(item)) == nil ? .duplicate : .quarantined(item.refusal)
-                    }
-                }
-                counts.add(verdicts, source: delivery.sourceID, at: delivery.receivedAt)
-                return verdicts
-            }
-            try await ReconciliationStore.add(counts, in: transaction)
+            counts.add(verdicts, source: delivery.sourceID, at: delivery.receivedAt)
             return verdicts
         }
+        try await ReconciliationStore.add(counts, in: transaction)
+        return verdicts
     }
 
     private func keep(

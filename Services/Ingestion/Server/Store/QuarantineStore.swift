@@ -87,6 +87,12 @@ enum QuarantineStore {
         // In one order for all writers, so that two that bring the same bytes wait and don't deadlock.
         let ordered = first.sorted { $0.key < $1.key }
         let kept = ordered.map { items[$0.value] }
+        // Lists go by id, and so by the order in which the items came.
+        let made = kept.map { UUIDv7.make(at: $0.envelope.receivedAt) }.sorted {
+            $0.uuidString < $1.uuidString
+        }
+        let places = ordered.indices.sorted { ordered[$0].value < ordered[$1].value }
+        let ids = Dictionary(uniqueKeysWithValues: zip(places, made))
         let rows = try await transaction.query(
             """
             INSERT INTO quarantine (shard, quarantine_id, source_id, received_at, digest, reason, detail, message_id,
@@ -94,7 +100,7 @@ enum QuarantineStore {
             SELECT shard, id, source_id, received_at, digest, reason, detail, message_id, event,
                 ARRAY(SELECT jsonb_array_elements_text(subjects::jsonb)), envelope, item, traceparent
             FROM unnest(\(ordered.map(\.key.shard))::smallint[],
-                \(kept.map { UUIDv7.make(at: $0.envelope.receivedAt) })::uuid[],
+                \(ordered.indices.map { ids[$0] ?? made[$0] })::uuid[],
                 \(kept.map(\.envelope.sourceID))::uuid[], \(kept.map(\.envelope.receivedAt))::timestamptz[],
                 \(ordered.map(\.key.digest))::bytea[], \(kept.map(\.refusal.reason.rawValue))::text[],
                 \(kept.map(\.refusal.detail))::text[], \(kept.map(\.hints.messageID))::text[],

@@ -1,18 +1,18 @@
-package import IngestionDomain
-package import Models
+import IngestionDomain
+import Models
 
 /// Any HMAC that a mapping can describe: GitHub's `sha256=…`, Slack's `v0:{timestamp}:{body}`, Standard Webhooks'
 /// `{header:webhook-id}.{timestamp}.{body}`.
-package struct HMACVerifier: WebhookVerifier {
+struct HMACVerifier: WebhookVerifier {
     private static let maxSignatures = 10
     /// As long as messageIds are remembered.
     private static let keep: Duration = .seconds(30 * 86_400)
 
     private let signature: HMACSignature
 
-    package init(signature: HMACSignature) { self.signature = signature }
+    init(signature: HMACSignature) { self.signature = signature }
 
-    package func verify(
+    func verify(
         _ request: WebhookRequest, secret: WebhookSecret, now: Instant
     ) throws(WebhookRefusal) -> VerifiedWebhook {
         let given = try signatures(try request.required(signature.header))

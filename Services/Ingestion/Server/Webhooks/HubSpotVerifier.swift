@@ -1,17 +1,17 @@
-package import IngestionDomain
-package import Models
+import IngestionDomain
+import Models
 
 /// HubSpot's signature v3 (HubSpot developers, "Validating requests", "Validate the v3 request signature"): base64 of
 /// the HMAC-SHA256 of method, URI, body and timestamp under the app's client secret, at most five minutes old.
 ///
 /// HubSpot signs each attempt anew (its body counts them), so the same signature twice is a replay.
-package struct HubSpotVerifier: WebhookVerifier {
+struct HubSpotVerifier: WebhookVerifier {
     private static let signature = "x-hubspot-signature-v3"
     private static let timestamp = "x-hubspot-request-timestamp"
 
-    package init() {}
+    init() {}
 
-    package func verify(
+    func verify(
         _ request: WebhookRequest, secret: WebhookSecret, now: Instant
     ) throws(WebhookRefusal) -> VerifiedWebhook {
         let given = try request.required(Self.signature)

@@ -1,20 +1,20 @@
-package import IngestionDomain
-package import Models
+import IngestionDomain
+import Models
 
 /// Salesforce signs nothing: an outbound message says which organisation it is of, and a secret that was put into the
 /// endpoint's address says that the organisation's administrator wrote it (Salesforce SOAP API Developer Guide,
 /// "Considerations for Security", which also recommends client certificates: those are the proxy's to check). Change
 /// events of a relay come with the same secret, and tell no organisation.
-package struct SalesforceVerifier: WebhookVerifier {
+struct SalesforceVerifier: WebhookVerifier {
     private let organizationID: String
     private let shared: SharedSecretVerifier
 
-    package init(organizationID: String, places: [SecretPlace]) {
+    init(organizationID: String, places: [SecretPlace]) {
         self.organizationID = organizationID
         shared = SharedSecretVerifier(places: places)
     }
 
-    package func verify(
+    func verify(
         _ request: WebhookRequest, secret: WebhookSecret, now: Instant
     ) throws(WebhookRefusal) -> VerifiedWebhook {
         // The secret first: a stranger's XML is not worth reading.

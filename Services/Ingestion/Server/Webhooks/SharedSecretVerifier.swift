@@ -1,20 +1,20 @@
 import Foundation
-package import IngestionDomain
-package import Models
+import IngestionDomain
+import Models
 
 /// A secret that is sent along with the request. It says who sends and nothing about the body, so whoever holds it can
 /// say anything: only for senders that cannot sign, and over TLS alone.
 ///
 /// Such a sender's retry is the same to the byte, so a repetition is acknowledged for a day, and refused later.
-package struct SharedSecretVerifier: WebhookVerifier {
+struct SharedSecretVerifier: WebhookVerifier {
     static let retryWindow: Duration = .seconds(25 * 3600)
     private static let keep: Duration = .seconds(30 * 86_400)
 
     private let places: [SecretPlace]
 
-    package init(places: [SecretPlace]) { self.places = places }
+    init(places: [SecretPlace]) { self.places = places }
 
-    package func verify(
+    func verify(
         _ request: WebhookRequest, secret: WebhookSecret, now: Instant
     ) throws(WebhookRefusal) -> VerifiedWebhook {
         try check(request, secret)

@@ -1,5 +1,5 @@
-package import IngestionDomain
-package import Models
+import IngestionDomain
+import Models
 
 /// Shopify's signature (Shopify developers, "Deliver webhooks through HTTPS", "Verify the webhook"): base64 of the
 /// HMAC-SHA256 of the body under the app's client secret. It covers neither time nor headers.
@@ -8,19 +8,19 @@ package import Models
 /// eight failures in a row Shopify deletes the subscription: an acknowledgement that got lost must not end in 401s. So
 /// a repetition within five hours is acknowledged and has no effect, and later it is refused as a replay. The times in
 /// the body are signed, and a body that has last changed long ago is stale whether it was seen before or not.
-package struct ShopifyVerifier: WebhookVerifier {
+struct ShopifyVerifier: WebhookVerifier {
     private static let signature = "x-shopify-hmac-sha256"
     private static let topic = "x-shopify-topic"
     /// How long Shopify tries, and an hour.
-    package static let retryWindow: Duration = .seconds(5 * 3600)
+    static let retryWindow: Duration = .seconds(5 * 3600)
     /// Older deliveries are not Shopify's, which tried for 48 hours at the most before 2024.
-    package static let oldest: Duration = .seconds(72 * 3600)
+    static let oldest: Duration = .seconds(72 * 3600)
     /// As long as messageIds are remembered.
     private static let keep: Duration = .seconds(30 * 86_400)
 
-    package init() {}
+    init() {}
 
-    package func verify(
+    func verify(
         _ request: WebhookRequest, secret: WebhookSecret, now: Instant
     ) throws(WebhookRefusal) -> VerifiedWebhook {
         let given = try request.required(Self.signature)

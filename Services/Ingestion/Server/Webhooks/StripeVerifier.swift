@@ -1,18 +1,18 @@
-package import IngestionDomain
-package import Models
+import IngestionDomain
+import Models
 
 /// A header `t=…,v1=…` (Stripe, "Verify webhook signatures manually"): hexadecimal HMAC-SHA256 of `t`, a dot and the
 /// body. While a secret is changed there are several `v1`, one of which has to fit; other schemes are passed over,
 /// because `v0` is for tests alone. Stripe signs each attempt anew.
-package struct StripeVerifier: WebhookVerifier {
+struct StripeVerifier: WebhookVerifier {
     /// More than that nobody sends, and each costs an HMAC per key.
     private static let maxSignatures = 10
 
     private let signature: StripeSignature
 
-    package init(signature: StripeSignature = StripeSignature()) { self.signature = signature }
+    init(signature: StripeSignature = StripeSignature()) { self.signature = signature }
 
-    package func verify(
+    func verify(
         _ request: WebhookRequest, secret: WebhookSecret, now: Instant
     ) throws(WebhookRefusal) -> VerifiedWebhook {
         let header = try request.required(signature.header)

@@ -1,8 +1,8 @@
-package import IngestionDomain
-package import Models
+import IngestionDomain
+import Models
 
 /// Knows the way in which one kind of sender signs.
-package protocol WebhookVerifier: Sendable {
+protocol WebhookVerifier: Sendable {
     /// Whether the request is its sender's, unaltered and of now; a refusal is a 401. Whether it was accepted before
     /// the caller learns from the replay key, which it keeps.
     func verify(
@@ -12,7 +12,7 @@ package protocol WebhookVerifier: Sendable {
 
 extension WebhookAuthentication {
     /// The verifier of this way to sign.
-    package var verifier: any WebhookVerifier {
+    var verifier: any WebhookVerifier {
         switch self {
         case .hubspot: HubSpotVerifier()
         case .zendesk: ZendeskVerifier()

@@ -1,16 +1,16 @@
-package import IngestionDomain
-package import Models
+import IngestionDomain
+import Models
 
 /// Zendesk's signature (Zendesk developers, "Verifying the authenticity of requests"): base64 of the HMAC-SHA256 of
 /// timestamp and body. Zendesk names no tolerance; ours is five minutes. The timestamp is that of the signature, so
 /// the same signature twice is taken for a replay.
-package struct ZendeskVerifier: WebhookVerifier {
+struct ZendeskVerifier: WebhookVerifier {
     private static let signature = "x-zendesk-webhook-signature"
     private static let timestamp = "x-zendesk-webhook-signature-timestamp"
 
-    package init() {}
+    init() {}
 
-    package func verify(
+    func verify(
         _ request: WebhookRequest, secret: WebhookSecret, now: Instant
     ) throws(WebhookRefusal) -> VerifiedWebhook {
         let given = try request.required(Self.signature)

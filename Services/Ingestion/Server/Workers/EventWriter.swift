@@ -28,6 +28,8 @@ actor EventWriter {
         let receivedAt: Instant
         let traceparent: String?
         let items: [Item]
+        /// The request of a webhook that brought them.
+        var webhook: AcceptedWebhook?
     }
 
     private struct Waiting {
@@ -50,9 +52,9 @@ actor EventWriter {
     }
 
     /// Returns the verdicts of the items in their order, once they are committed. Throws 503 at once when too much
-    /// waits already.
+    /// waits already, and `WebhookAcceptedMeanwhile` for a request of a webhook that came before.
     func write(_ delivery: Delivery) async throws -> [Verdict] {
-        if delivery.items.isEmpty { return [] }
+        if delivery.items.isEmpty, delivery.webhook == nil { return [] }
         guard queue.isEmpty || queuedItems + delivery.items.count <= capacity else {
             throw Problem.unavailable("more comes in than can be written; send the same again a little later")
         }
@@ -90,7 +92,11 @@ actor EventWriter {
         do {
             let verdicts = try await log.append(group.map(\.delivery))
             for (waiting, verdicts) in zip(group, verdicts) {
-                waiting.continuation.resume(returning: verdicts)
+                if let verdicts {
+                    waiting.continuation.resume(returning: verdicts)
+                } else {
+                    waiting.continuation.resume(throwing: WebhookAcceptedMeanwhile())
+                }
             }
         } catch let error as PostgresError where group.count > 1 && !error.isTransient {
             // What the database will never take must not fail those who happened to come along with it.
@@ -109,7 +115,8 @@ actor EventWriter {
     private static let refused = Counter(
         label: "martlet_ingestion_items_total", dimensions: [("verdict", "refused")])
 
-    private static func count(_ verdicts: [Verdict]) {
+    /// Counts verdicts in the metrics.
+    static func count(_ verdicts: [Verdict]) {
         for verdict in verdicts {
             switch verdict {
             case .accepted: accepted.increment()

@@ -1,117 +1,42 @@
 package import JourneysDomain
-import Yams
+import MarkedYAML
 
-/// Reads a definition that is written as YAML (1.2 core types), keeping the place of every key and value.
-///
-/// Anchors and aliases are refused: a definition has no use for them, and a few lines of them unfold to
-/// millions of values.
+/// Reads a definition that is written as YAML, keeping the place of every key and value.
 package enum DefinitionYAML {
     package static func parse(_ bytes: [UInt8]) throws(DefinitionMistake) -> DefinitionNode {
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw mistake(1, 1, expected: "text in UTF-8", found: "other bytes")
-        }
-        try YAMLGuard.check(text)
-        let root: Node?
-        do {
-            root = try Yams.compose(yaml: text, .basic, .default, .utf8)
-        } catch let error as YamlError {
-            throw described(error)
+        do throws(YAMLMistake) {
+            return DefinitionNode(
+                try YAMLReader.parse(bytes, what: "a journey", depth: DefinitionLimits.depth))
         } catch {
-            throw mistake(1, 1, expected: "YAML", found: "something else")
+            throw DefinitionMistake(
+                at: SourceMark(error.mark), path: "", expected: error.expected, found: error.found)
         }
-        guard let root else { throw mistake(1, 1, expected: "a journey", found: "nothing") }
-        return try node(root, depth: 0)
     }
+}
 
-    private static func node(_ node: Node, depth: Int) throws(DefinitionMistake) -> DefinitionNode {
-        let mark = mark(node.mark)
-        guard node.anchor == nil else {
-            throw DefinitionMistake(
-                at: mark, path: "", expected: "no anchors (`&…`) and aliases (`*…`)", found: "one")
-        }
-        guard depth <= DefinitionLimits.depth else {
-            throw DefinitionMistake(
-                at: mark, path: "", expected: "values nested at most \(DefinitionLimits.depth) deep",
-                found: "more")
-        }
-        switch node {
-        case .scalar(let scalar): return DefinitionNode(try value(of: scalar, at: mark), at: mark)
-        case .sequence(let sequence):
-            var elements: [DefinitionNode] = []
-            for element in sequence { elements.append(try self.node(element, depth: depth + 1)) }
-            return DefinitionNode(.array(elements), at: mark)
-        case .mapping(let mapping):
-            var members: [DefinitionNode.Member] = []
-            for (key, value) in mapping {
-                let keyMark = self.mark(key.mark)
-                guard case .scalar(let scalar) = key, key.anchor == nil else {
-                    throw DefinitionMistake(
-                        at: keyMark, path: "", expected: "a text as key", found: "a collection")
-                }
-                let value = try self.node(value, depth: depth + 1)
-                members.append(DefinitionNode.Member(key: scalar.string, keyMark: keyMark, value: value))
+extension SourceMark {
+    fileprivate init(_ mark: YAMLMark) {
+        self.init(line: mark.line, column: mark.column)
+    }
+}
+
+extension DefinitionNode {
+    fileprivate init(_ node: YAMLNode) {
+        let value: Value =
+            switch node.value {
+            case .null: .null
+            case .bool(let value): .bool(value)
+            case .integer(let value): .integer(value)
+            case .double(let value): .double(value)
+            case .string(let value): .string(value)
+            case .array(let elements): .array(elements.map { DefinitionNode($0) })
+            case .object(let members):
+                .object(
+                    members.map {
+                        Member(
+                            key: $0.key, keyMark: SourceMark($0.keyMark), value: DefinitionNode($0.value))
+                    })
             }
-            return DefinitionNode(.object(members), at: mark)
-        case .alias:
-            throw DefinitionMistake(at: mark, path: "", expected: "no aliases (`*…`)", found: "one")
-        }
-    }
-
-    /// The core schema of YAML 1.2: only plain scalars can be other than text, and `no` is a text.
-    private static func value(
-        of scalar: Node.Scalar, at mark: SourceMark
-    ) throws(DefinitionMistake) -> DefinitionNode.Value {
-        let text = scalar.string
-        guard !text.utf8.contains(0) else {
-            throw DefinitionMistake(at: mark, path: "", expected: "text without U+0000", found: "one")
-        }
-        guard scalar.style == .plain else { return .string(text) }
-        switch text {
-        case "", "~", "null", "Null", "NULL": return .null
-        case "true", "True", "TRUE": return .bool(true)
-        case "false", "False", "FALSE": return .bool(false)
-        default: break
-        }
-        if text.wholeMatch(of: #/[-+]?[0-9]+/#) != nil, let number = Int64(text) { return .integer(number) }
-        if text.wholeMatch(of: #/[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?/#) != nil,
-            let number = Double(text), number.isFinite
-        {
-            return .double(number)
-        }
-        return .string(text)
-    }
-
-    // MARK: Errors
-
-    private static func described(_ error: YamlError) -> DefinitionMistake {
-        switch error {
-        case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
-            .composer(let context, let problem, let mark, _):
-            let found = [context?.text, problem].compactMap { $0 }.joined(separator: ": ")
-            return mistake(mark.line, mark.column, expected: "YAML", found: found)
-        case .reader(let problem, let offset, _, let yaml):
-            let before = yaml.unicodeScalars.prefix(offset ?? 0)
-            let line = before.count { $0 == "\n" } + 1
-            let column = before.reversed().prefix { $0 != "\n" }.count + 1
-            return mistake(line, column, expected: "YAML", found: problem)
-        case .duplicatedKeysInMapping(let duplicates, let context):
-            let keys = duplicates.prefix(3).map { "`\($0)`" }.joined(separator: ", ")
-            return mistake(
-                context.mark.line, context.mark.column, expected: "each key once", found: "\(keys) again")
-        default:
-            return mistake(1, 1, expected: "YAML", found: "something else")
-        }
-    }
-
-    private static func mark(_ mark: Mark?) -> SourceMark {
-        SourceMark(line: max(1, mark?.line ?? 1), column: max(1, mark?.column ?? 1))
-    }
-
-    private static func mistake(_ line: Int, _ column: Int, expected: String, found: String)
-        -> DefinitionMistake
-    {
-        DefinitionMistake(
-            at: SourceMark(line: max(1, line), column: max(1, column)), path: "", expected: expected,
-            found: found)
+        self.init(value, at: SourceMark(node.mark))
     }
 }

@@ -1,9 +1,7 @@
-import JourneysDomain
-
 /// Refuses texts that the YAML parser itself would choke on, before it sees them: it recurses with the depth
 /// of nesting, and compares keys, which with an alias as key can be exponentially large.
 enum YAMLGuard {
-    static func check(_ text: String) throws(DefinitionMistake) {
+    static func check(_ text: String, depth limit: Int) throws(YAMLMistake) {
         var depth = 0
         for (index, line) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
             .enumerated()
@@ -14,17 +12,17 @@ enum YAMLGuard {
                 case UInt8(ascii: "]"), UInt8(ascii: "}"): depth = max(0, depth - 1)
                 default: break
                 }
-                if depth > DefinitionLimits.depth { throw tooDeep(line: index + 1) }
+                if depth > limit { throw tooDeep(line: index + 1, limit) }
             }
-            if indicators(atStartOf: line) > DefinitionLimits.depth { throw tooDeep(line: index + 1) }
+            if indicators(atStartOf: line) > limit { throw tooDeep(line: index + 1, limit) }
             if let column = columnOfAnchor(line) {
-                throw DefinitionMistake(
-                    at: SourceMark(line: index + 1, column: column), path: "",
+                throw YAMLMistake(
+                    at: YAMLMark(line: index + 1, column: column),
                     expected: "no anchors (`&…`) and aliases (`*…`)", found: "one")
             }
             if hasAliasAsKey(line) {
-                throw DefinitionMistake(
-                    at: SourceMark(line: index + 1, column: 1), path: "",
+                throw YAMLMistake(
+                    at: YAMLMark(line: index + 1, column: 1),
                     expected: "no anchors (`&…`) and aliases (`*…`)", found: "one")
             }
         }
@@ -93,9 +91,9 @@ enum YAMLGuard {
         return first > 0x20 && first != UInt8(ascii: "*")
     }
 
-    private static func tooDeep(line: Int) -> DefinitionMistake {
-        DefinitionMistake(
-            at: SourceMark(line: line, column: 1), path: "",
-            expected: "values nested at most \(DefinitionLimits.depth) deep", found: "more")
+    private static func tooDeep(line: Int, _ limit: Int) -> YAMLMistake {
+        YAMLMistake(
+            at: YAMLMark(line: line, column: 1), expected: "values nested at most \(limit) deep",
+            found: "more")
     }
 }

@@ -1,0 +1,107 @@
+import HTTPTypes
+import IngestionDomain
+import Models
+import Postgres
+import ProfileStore
+import ServiceKit
+
+/// Turns a verified request into what it comes to: decoded, mapped, and read by the parser that reads everybody's.
+struct WebhookReading: Sendable {
+    let profiles: ProfileStore
+    let pool: PostgresPool
+    let limits: IngestionLimits
+    let sources: SourceDirectory
+    let reading: ItemReading
+
+    func contents(
+        of webhook: VerifiedWebhook, _ known: KnownWebhook, at now: Instant
+    ) async throws -> WebhookContents {
+        let decoded = try Self.decode(webhook, known.mapping)
+        let source = try await sources.source(known.sourceID) ?? KnownSource(id: known.sourceID)
+        let envelope = EventParser.Envelope(sourceID: known.sourceID, receivedAt: now)
+        var contents = WebhookContents()
+        for record in decoded.records {
+            for item in known.mapping.items(for: record, receivedAt: now) {
+                contents.lines.append(try await line(item, of: record, from: source, envelope))
+            }
+        }
+        contents.lines += decoded.unreadable.map { unreadable in
+            let place = unreadable.path.isEmpty ? "the body" : unreadable.path
+            return .item(
+                .quarantined(
+                    QuarantinedItem(
+                        refusal: Refusal(.invalid, "\(place) must be \(unreadable.expected)"),
+                        hints: ItemHints(), item: Array(unreadable.original.compact.utf8), envelope: envelope)
+                ))
+        }
+        return contents
+    }
+
+    private static func decode(
+        _ webhook: VerifiedWebhook, _ mapping: WebhookMapping
+    ) throws(Problem) -> DecodedWebhook {
+        do throws(WebhookProblem) {
+            return try WebhookDecoding(provider: mapping.provider, envelope: mapping.envelope).decode(webhook)
+        } catch {
+            switch error {
+            case .notJSON, .notXML, .unexpected:
+                throw .badRequest(error.detail, type: "invalid-webhook-body")
+            case .mediaType(let expected): throw .unsupportedMediaType(expected)
+            case .tooManyRecords:
+                throw Problem(
+                    status: .contentTooLarge, type: "too-many-records", title: "The request is too large",
+                    detail: error.detail)
+            }
+        }
+    }
+
+    private func line(
+        _ item: MappedItem, of record: InboundRecord, from source: KnownSource,
+        _ envelope: EventParser.Envelope
+    ) async throws -> WebhookContents.Line {
+        switch item.outcome {
+        case .call(let call):
+            let bytes = Array(call.compact.utf8)
+            return .item(reading.item(bytes[...], of: source, envelope, EventParser(limits: limits)))
+        case .ignored(let reason): return .ignored(messageID: item.messageID, reason: reason)
+        case .failed(let reason):
+            return .item(kept(item, record.json(rule: item.rule), reason, [], record, envelope))
+        case .privacyRequest(let request):
+            for identifier in request.identifiers {
+                guard let profile = try await profiles.canonicalID(of: identifier, in: pool) else { continue }
+                // The profile and not the identifier, so that no address lies in the outbox.
+                return .requested(
+                    AcceptedWebhook.PrivacyCall(
+                        messageID: item.messageID,
+                        body: [
+                            "type": .string(request.kind.rawValue),
+                            "subject": ["profileId": .string(profile.description)],
+                        ]))
+            }
+            return .item(
+                kept(
+                    item, request.keptJSON,
+                    """
+                    nobody is known by the identifiers of this request for \(request.kind.rawValue); if the person is \
+                    known otherwise, make the request at consent
+                    """, [request.userID, request.anonymousID].compactMap { $0 }, record, envelope))
+        }
+    }
+
+    /// An item for quarantine. What is known of where it came from goes with it.
+    private func kept(
+        _ item: MappedItem, _ json: JSON, _ reason: String, _ subjects: [String], _ record: InboundRecord,
+        _ envelope: EventParser.Envelope
+    ) -> EventWriter.Item {
+        var envelope = envelope
+        envelope.context["integration"] = [
+            "name": .string(record.provider.rawValue), "type": .string(record.type),
+            "rule": item.rule.map { .string($0) } ?? .null,
+        ]
+        return .quarantined(
+            QuarantinedItem(
+                refusal: Refusal(.invalid, "rule \(item.rule ?? "none"): \(reason)"),
+                hints: ItemHints(messageID: item.messageID, subjects: subjects),
+                item: Array(json.compact.utf8), envelope: envelope))
+    }
+}
