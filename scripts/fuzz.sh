@@ -27,7 +27,7 @@ if [ "$(cat "$out/stamp" 2>/dev/null || true)" != "$stamp" ]; then
     compile Models "${models[@]}"
     compile IngestionDomain "${domain[@]}"
     swiftc "${flags[@]}" -module-name IngestionFuzz -o "$out/ingestion-fuzz" Tests/Fuzz/*.swift \
-        "$out/Models.o" "$out/IngestionDomain.o"
+        "$out/Models.o" "$out/IngestionDomain.o" > "$out/link.log" 2>&1 || { tail -20 "$out/link.log" >&2; exit 1; }
     echo "$stamp" > "$out/stamp"
 fi
 

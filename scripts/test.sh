@@ -41,6 +41,11 @@ testing=$!
 wait "$testing" || failed+=("Swift tests")
 testing=""
 
+if [ $# -eq 0 ]; then
+    step "fuzzing"
+    scripts/fuzz.sh "${MARTLET_FUZZ_SECONDS:-20}" || failed+=("fuzzing")
+fi
+
 if [ -z "${MARTLET_SKIP_PYTHON:-}" ]; then
     suites=()
     for suite in Tests/EndToEnd Tests/Browser; do
