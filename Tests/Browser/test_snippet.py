@@ -364,12 +364,14 @@ def test_navigation_without_loading_is_a_page_view(server, visitor, wait_until):
     page.evaluate("location.hash = 'reviews'")
     page.evaluate("history.replaceState({scroll: 9}, ''); history.pushState({}, '', '/second?page=2')")
     wait_until(page, lambda: len(named(server, "page")) == 3, "the third page")
-    for place in ["/second?sorted=1#reviews", "/second?sorted=1", "/"]:
+    # One step at a time: the script looks a moment after the address has changed, and two at once are one to it.
+    for place, views in [("/second?sorted=1#reviews", 4), ("/second?sorted=1", 4), ("/", 5)]:
         page.evaluate("history.back()")
-        page.wait_for_url("**" + place.replace("?", "[?]"))
-    wait_until(page, lambda: len(named(server, "page")) == 4, "the first page again")
+        wait_until(page, lambda: page.url.endswith(place), place)
+        wait_until(page, lambda: len(named(server, "page")) == views, f"{views} page views at {place}")
     places = [event["properties"] for event in named(server, "page")]
-    assert [place["path"] + place["search"] for place in places] == ["/", "/second", "/second?page=2", "/"]
+    assert [place["path"] + place["search"] for place in places] == [
+        "/", "/second", "/second?page=2", "/second?sorted=1", "/"]
     assert places[1]["title"] == "Second" and places[1]["referrer"] == url
 
 

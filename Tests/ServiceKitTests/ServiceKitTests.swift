@@ -62,8 +62,6 @@ struct ServiceOverHTTPTests {
                 ("GET", "/v1/nothing", nil, [:], 404),
                 ("DELETE", "/v1/open", nil, [:], 405),
                 ("QUERY", "/v1/open", nil, [:], 405),
-                ("BREW", "/v1/items/coffee", nil, [:], 405),
-                ("BREW", "/v1/items/coffee/black", nil, [:], 404),
                 ("POST", "/v1/items", Array("{\"a\":1,}".utf8), [:], 400),
                 ("POST", "/v1/items", Array("{\"a\":\"\\u0000\"}".utf8), [:], 400),
                 ("POST", "/v1/items", [UInt8](repeating: 0x5B, count: 900), [:], 400),

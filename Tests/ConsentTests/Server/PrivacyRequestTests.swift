@@ -28,10 +28,10 @@ struct PrivacyRequestTests {
     }
 
     /// What consent itself put into its outbox.
-    private func ownReport(_ fixture: ConsentFixture) async throws -> JSON {
+    private func ownReport(on id: String, _ fixture: ConsentFixture) async throws -> JSON {
         let row = try #require(
             try await fixture.owner.query(
-                "SELECT body FROM consent.outbox ORDER BY created_at DESC, outbox_id DESC LIMIT 1"
+                "SELECT body FROM consent.outbox WHERE path LIKE \("%/\(id)/results/%")"
             ).first)
         return try row.get("body", as: JSON.self)
     }
@@ -53,7 +53,7 @@ struct PrivacyRequestTests {
             #expect(Set(published.profileIDs) == [known, device])
 
             try await fixture.drain()
-            let own = try await ownReport(fixture)
+            let own = try await ownReport(on: id, fixture)
             #expect(own["result"]?["ledger"]?.array?.count == 1)
             let early = try await fixture.service.request("GET", "/v1/privacy-requests/\(id)/bundle")
             #expect(early.status == 409)
@@ -92,7 +92,7 @@ struct PrivacyRequestTests {
             let asked = try await ask("erasure", erased, fixture)
             let id = try #require(asked.json["id"]?.string)
             try await fixture.drain()
-            let receipt = try await ownReport(fixture)
+            let receipt = try await ownReport(on: id, fixture)
             #expect(receipt["result"]?["ledgerEntriesDetached"]?.integer == 1)
             #expect(receipt["result"]?["accessFindings"]?.integer == 1)
             #expect(try await fixture.standing(erased) == nil)

@@ -19,9 +19,9 @@ struct RecordedDecision: Sendable {
 
 /// Writes decisions to the ledger, lets them take effect, and tells the others: all in one transaction.
 ///
-/// The chains of the profiles' shards are locked first, and only then is it read who the profiles belong to. A
-/// merge locks the same chains before it folds. So whichever comes first, no entry is left out of the fold of the
-/// person it belongs to.
+/// The chains of the profiles' shards are locked first, and only then is it read who the profiles belong to. A merge
+/// locks the chains of all of the person's profiles before it folds. So whichever comes first, no entry is left out of
+/// the fold of the person it belongs to.
 struct ConsentRecorder: Sendable {
     private let profiles: ProfileStore
     private let changes = StreamWriter(.consents)
@@ -71,8 +71,7 @@ struct ConsentRecorder: Sendable {
     /// Folds the ledger anew for the persons that the profiles belong to now.
     func refold(_ merged: Set<ProfileID>, at now: Instant, in transaction: PostgresTransaction) async throws {
         guard !merged.isEmpty else { return }
-        _ = try await LedgerStore.lockChains(Set(merged.map { Shard($0) }), in: transaction)
-        let people = Set(try await profiles.people(Array(merged), in: transaction).values)
+        let people = try await lockPeople(of: merged, in: transaction)
         var owner: [ProfileID: ProfileID] = [:]
         for person in people {
             for member in person.memberIDs { owner[member] = person.profileID }
@@ -88,6 +87,22 @@ struct ConsentRecorder: Sendable {
         let changed = try await ConsentStateStore.replace(standing, in: transaction)
         try await publish(
             changed.map { ($0, "profile-merge", nil) }, at: now, traceparent: nil, in: transaction)
+    }
+
+    /// Locks the chains of everybody who was ever merged into the persons that the profiles belong to, and returns the
+    /// persons. A decision locks the chain of the profile that it was made under, which may have been merged long ago:
+    /// the chains of this merge alone would let it commit between the reading and the writing of the fold.
+    private func lockPeople(
+        of merged: Set<ProfileID>, in transaction: PostgresTransaction
+    ) async throws -> Set<Person> {
+        var locked = merged
+        while true {
+            _ = try await LedgerStore.lockChains(Set(locked.map { Shard($0) }), in: transaction)
+            let people = Set(try await profiles.people(Array(locked), in: transaction).values)
+            let members = Set(people.flatMap(\.memberIDs))
+            if members.isSubset(of: locked) { return people }
+            locked.formUnion(members)
+        }
     }
 
     private static func fold(
