@@ -151,7 +151,7 @@ def test_a_revoked_key_gets_401_and_a_rotated_one_goes_on_for_a_while(martlet):
     martlet.martlet("keys", "revoke", identifier)
     wait_for(
         lambda: martlet.call("GET", "segmentation", "/v1/segments", key=key).status_code == 401,
-        "the revoked key to be refused", within=20)
+        "the revoked key to be refused", within=5)
     assert martlet.call("GET", "segmentation", "/v1/segments", key=successor).status_code == 200
 
 
