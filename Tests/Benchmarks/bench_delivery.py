@@ -15,7 +15,7 @@ import requests
 
 from ground import REPEATS, Installation, durable_commits, machine, memory, memory_table, middle, wait_for
 
-SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 40
 RATE = int(sys.argv[2]) if len(sys.argv) > 2 else 200
 WARM_UP = 5
 SENDERS = 16
