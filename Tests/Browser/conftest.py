@@ -58,7 +58,7 @@ def martlet():
 def visitor(chromium):
     """A browser with nothing stored, and no error of a page left unnoticed."""
     context = chromium.new_context()
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(15_000)
     errors = []
     context.on("weberror", lambda error: errors.append(str(error.error)))
     yield context
@@ -70,7 +70,7 @@ def visitor(chromium):
 def wait_until():
     """The first true value of a condition; lets the browser's events be handled in between."""
 
-    def wait(page, condition, what, within=60.0):
+    def wait(page, condition, what, within=15.0):
         deadline = time.monotonic() + within
         while True:
             value = condition()

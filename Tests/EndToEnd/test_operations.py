@@ -47,7 +47,7 @@ def test_no_service_is_ready_where_commits_can_be_lost(martlet, setting):
                 return answer.status_code == 503 and answer.json()["detail"]
 
             # Connections that are open already hear of a reload a moment later.
-            assert setting in wait_for(refuses, f"{service} to refuse", within=60)
+            assert setting in wait_for(refuses, f"{service} to refuse", within=15)
     finally:
         martlet.sql(f"ALTER SYSTEM RESET {setting}")
         martlet.sql("SELECT pg_reload_conf()")

@@ -69,6 +69,6 @@ def test_what_is_refused_for_good_is_not_tried_again(martlet):
         "wk_wrong", host=martlet.url("ingestion"), max_retries=30, upload_interval=0.2,
         on_error=lambda error, _: errors.append(error))
     client.track("u", "Nobody's")
-    wait_for(lambda: errors, "the SDK to give up", within=60)
+    wait_for(lambda: errors, "the SDK to give up", within=10)
     assert errors[0].status == 401 and errors[0].code == "unauthorized"
     client.join()
