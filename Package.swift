@@ -95,7 +95,8 @@ let sharedTargets: [Target] = [
         "ServiceKit",
         [
             "CZlib", "Models", "Postgres", "Streams", logging, metrics, hummingbird, httpTypes, nioCore,
-            nioHTTP1,
+            nioHTTP1, .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+            .product(name: "HummingbirdCore", package: "hummingbird"),
             systemPackage, .product(name: "CoreMetrics", package: "swift-metrics"), asyncHTTPClient,
             lifecycle, unixSignals, configuration, crypto,
         ],
@@ -138,7 +139,7 @@ let testTargets: [Target] = [
         "ServiceKit",
         [
             "Models", "Postgres", "Streams", "ServiceKit", logging, hummingbird, httpTypes, asyncHTTPClient,
-            crypto,
+            crypto, nioCore, nioPosix,
         ]),
     tests("ProfileStore", ["Models", "Postgres", "ProfileStore", crypto]),
     serviceTests("Ingestion", ["MarkedYAML", crypto]),
@@ -166,6 +167,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),

@@ -40,6 +40,21 @@ enum ProbeService {
             }
             router.get("/v1/away", access: .open) { _ in throw PostgresError.connectionLost("gone") }
             router.get("/v1/services-only", access: .service) { _ in .empty() }
+            router.post("/v1/direct", access: .open) { request in
+                .json(["usual": .string(String(decoding: try await request.body(), as: UTF8.self))])
+            }
+            router.direct("/v1/direct") { request, respond in
+                let text = String(decoding: request.body, as: UTF8.self)
+                let answer = ServiceResponse.json(["direct": .string(text)])
+                switch text {
+                case "decline": return false
+                case "later": Task { respond(.success(answer)) }
+                case "broken": respond(.failure(SecretBearingError(text: "secret@example.com")))
+                case "refused": respond(.failure(Problem.badRequest("not this")))
+                default: respond(.success(answer))
+                }
+                return true
+            }
             router.post("/v1/call", access: .open) { _ in
                 try await context.pool.transaction { transaction in
                     try await context.outbox.enqueue(

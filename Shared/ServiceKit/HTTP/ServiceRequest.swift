@@ -158,7 +158,9 @@ package struct ServiceRequest: Sendable {
 
     /// The media type of the body in lower case without parameters, empty when not given.
     package var mediaType: String {
-        (request.headers[.contentType] ?? "").split(separator: ";").first
+        guard let type = request.headers[.contentType], !type.isEmpty else { return "" }
+        if type == "application/json" { return type }
+        return type.split(separator: ";").first
             .map { $0.trimmingCharacters(in: .whitespaces).lowercased() } ?? ""
     }
 

@@ -197,10 +197,10 @@ package final class RunningService: Sendable {
         parts.routes(router)
         routes = router.routes
         let control = AccessControl(service: name, tokens: tokens, pool: pool)
+        let edge = RequestEdge(routes: RouteTable(routes), logger: logger)
         let application = Application(
-            router: router.build(control: control, limiter: limiter, logger: logger),
-            // Without a limit an idle or trickling client would hold its connection for ever.
-            server: .http1(configuration: .init(idleTimeout: .seconds(60))),
+            router: router.build(control: control, limiter: limiter, edge: edge),
+            server: router.server(limiter: limiter, edge: edge),
             configuration: .init(address: .hostname(host, port: port), serverName: "martlet"),
             onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? 0) }, logger: logger)
         var services: [any Service] = [
