@@ -26,17 +26,49 @@ struct Collector: Sendable {
         let submission = try Self.submission(body, call, limits)
         let source = try await source(of: submission, keyInQuery: keyInQuery, request)
         if !request.isFromService { try rates.check(source.id, items: submission.items.count) }
-        let receivedAt = try await clock.now()
+        let delivery = delivery(
+            submission, of: source, limits: limits, receivedAt: try await clock.now(),
+            traceparent: request.traceparent, mayNameProfile: request.isFromService)
+        return Outcome(items: delivery.items, verdicts: try await writer.write(delivery))
+    }
+
+    /// The same without a task, for a source that is known already; false where it isn't, and nothing has been done.
+    func collect(
+        _ request: DirectRequest, call: CollectingCall, limits: IngestionLimits,
+        then respond: @escaping @Sendable (Result<Outcome, any Error>) -> Void
+    ) -> Bool {
+        guard let now = clock.immediate?() else { return false }
+        do {
+            let submission = try Self.submission(request.body, call, limits)
+            guard
+                let key = WriteKey(authorization: request.headers[.authorization])
+                    ?? submission.writeKey.map(WriteKey.init),
+                let source = directory.remembered(key)
+            else { return false }
+            try rates.check(source.id, items: submission.items.count)
+            let delivery = delivery(
+                submission, of: source, limits: limits, receivedAt: now,
+                traceparent: request.traceparent, mayNameProfile: false)
+            writer.write(delivery) { written in
+                respond(written.map { Outcome(items: delivery.items, verdicts: $0) })
+            }
+        } catch {
+            respond(.failure(error))
+        }
+        return true
+    }
+
+    private func delivery(
+        _ submission: Submission, of source: KnownSource, limits: IngestionLimits, receivedAt: Instant,
+        traceparent: String?, mayNameProfile: Bool
+    ) -> EventWriter.Delivery {
         let envelope = EventParser.Envelope(
             sourceID: source.id, receivedAt: receivedAt, sentAt: submission.sentAt,
-            context: submission.context,
-            kind: submission.kind, mayNameProfile: request.isFromService)
+            context: submission.context, kind: submission.kind, mayNameProfile: mayNameProfile)
         let parser = EventParser(limits: limits)
-        let items = submission.items.map { reading.item($0, of: source, envelope, parser) }
-        let verdicts = try await writer.write(
-            EventWriter.Delivery(
-                sourceID: source.id, receivedAt: receivedAt, traceparent: request.traceparent, items: items))
-        return Outcome(items: items, verdicts: verdicts)
+        return EventWriter.Delivery(
+            sourceID: source.id, receivedAt: receivedAt, traceparent: traceparent,
+            items: submission.items.map { reading.item($0, of: source, envelope, parser) })
     }
 
     private static func submission(

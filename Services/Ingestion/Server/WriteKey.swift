@@ -13,14 +13,15 @@ struct WriteKey: Sendable {
 
     /// The user of a Basic `Authorization` header (RFC 7617); the password is not looked at.
     init?(authorization: String?) {
-        guard let authorization, authorization.lowercased().hasPrefix("basic "),
-            let data = Data(
-                base64Encoded: authorization.dropFirst("basic ".count).trimmingCharacters(in: .whitespaces)),
-            let user = String(data: data, encoding: .utf8)?
-                .split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).first,
+        guard let authorization, authorization.utf8.count > 6,
+            authorization.prefix(6).lowercased() == "basic "
+        else { return nil }
+        let credentials = authorization.utf8.dropFirst(6).drop { $0 == UInt8(ascii: " ") }
+        guard let data = Data(base64Encoded: Data(credentials)),
+            let user = String(validating: data.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self),
             !user.isEmpty
         else { return nil }
-        text = String(user)
+        text = user
     }
 
     /// A new one: 192 random bits.
