@@ -42,7 +42,7 @@ struct CollectRoutes: Sendable {
                 Result { () throws -> ServiceResponse in
                     let outcome = try outcome.get()
                     try Self.check(outcome, of: call)
-                    return .json(outcome.json)
+                    return outcome.response
                 })
         }
     }
@@ -76,7 +76,7 @@ struct CollectRoutes: Sendable {
                 extensions: outcome.json.object ?? [:])
         }
         try Self.check(outcome, of: call)
-        return .json(outcome.json)
+        return outcome.response
     }
 }
 
