@@ -127,6 +127,13 @@ struct MigratorTests {
             WHERE r.rolname = 'martlet_readers'
             """)
         #expect(try members[0].get("n", as: Int.self) == ServiceName.allCases.count)
+        // What a service writes is personal, and no log's business.
+        let quiet = try await pool.query(
+            """
+            SELECT count(*) AS n FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
+            WHERE starts_with(r.rolname, 'martlet_') AND 'log_parameter_max_length=0' = ANY(s.setconfig)
+            """)
+        #expect(try quiet[0].get("n", as: Int.self) == ServiceName.allCases.count)
 
         var settings = database.settings()
         try await ServiceRoles.ensure(pool, passwords: [.journeys: "it's \\ a pass"])

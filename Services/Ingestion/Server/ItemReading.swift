@@ -51,6 +51,7 @@ struct ItemReading: Sendable {
 
     /// A single call's body is its item, and may hold the write key, which is kept nowhere.
     private static func withoutWriteKey(_ item: [UInt8]) -> [UInt8] {
+        let item = WriteKey.blanked(in: item)
         guard let key = try? JSONParser.members(of: item[...]).filter({ $0.key == "writeKey" }), !key.isEmpty
         else { return item }
         var kept = item

@@ -36,4 +36,36 @@ struct WriteKey: Sendable {
 
     /// What tells it apart from others in a list.
     var hint: String { String(text.suffix(4)) }
+
+    /// Text with the keys that were made here, whoever's and wherever they stand, replaced by as many asterisks: a
+    /// batch that came to the path of a single call has its key anywhere but where a call has it.
+    static func blanked(in text: [UInt8]) -> [UInt8] {
+        let prefix = Array("wk_".utf8)
+        var text = text
+        var start = 0
+        while start + prefix.count + length <= text.count {
+            let end = start + prefix.count + length
+            if text[start] == prefix[0], text[start..<start + prefix.count].elementsEqual(prefix),
+                text[start + prefix.count..<end].allSatisfy(isOfKey)
+            {
+                text.replaceSubrange(start..<end, with: repeatElement(UInt8(ascii: "*"), count: end - start))
+                start = end
+            } else {
+                start += 1
+            }
+        }
+        return text
+    }
+
+    /// Characters after the prefix: 192 bits, six in each.
+    private static let length = 32
+
+    private static func isOfKey(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+            true
+        default: false
+        }
+    }
 }
