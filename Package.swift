@@ -24,6 +24,7 @@ let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummi
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -95,8 +96,7 @@ let sharedTargets: [Target] = [
         "ServiceKit",
         [
             "CZlib", "Models", "Postgres", "Streams", logging, metrics, hummingbird, httpTypes, nioCore,
-            nioHTTP1, .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
-            .product(name: "HummingbirdCore", package: "hummingbird"),
+            nioHTTP1, nioHTTPTypes, .product(name: "HummingbirdCore", package: "hummingbird"),
             systemPackage, .product(name: "CoreMetrics", package: "swift-metrics"), asyncHTTPClient,
             lifecycle, unixSignals, configuration, crypto,
         ],

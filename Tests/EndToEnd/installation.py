@@ -108,6 +108,7 @@ class PostgresCluster:
     def put_on_small_disks(self, data, wal):
         """Moves the stopped cluster to two disks of so many megabytes, held in memory: its data, and its WAL."""
         aside = self.data.with_name(self.data.name + ".aside")
+        owner = (self.data / "PG_VERSION").stat()
         self.data.rename(aside)
         try:
             for directory, megabytes in [(self.data, data), (self.data / "pg_wal", wal)]:
@@ -120,10 +121,14 @@ class PostgresCluster:
                 shutil.copytree(
                     aside / directory.relative_to(self.data), directory, symlinks=True, dirs_exist_ok=True,
                     ignore=shutil.ignore_patterns("pg_wal") if directory == self.data else None)
-                owner = (aside / "PG_VERSION").stat()
                 subprocess.run(["chown", "-R", f"{owner.st_uid}:{owner.st_gid}", directory], check=True)
-        finally:
-            shutil.rmtree(aside)
+        except MountRefused:
+            for mounted in self.mounts():
+                subprocess.run(["umount", mounted], check=True)
+            shutil.rmtree(self.data)
+            aside.rename(self.data)
+            raise
+        shutil.rmtree(aside)
 
     def mounts(self):
         """What is mounted at or below the cluster, the innermost first."""

@@ -3,6 +3,7 @@ package import HTTPTypes
 import Hummingbird
 package import Models
 import NIOCore
+import NIOHTTP1
 
 /// A request as a handler sees it: decoded where the wire meets the code, with limits.
 package struct ServiceRequest: Sendable {
@@ -124,6 +125,9 @@ package struct ServiceRequest: Sendable {
             throw Problem.tooLarge(limit: maxBytes)
         } catch let error as HTTPError where error.status == .contentTooLarge {
             throw Problem.tooLarge(limit: maxBytes)
+        } catch is HTTPParserError {
+            // The client has gone, or was too slow: nothing that is wrong here.
+            throw Problem.badRequest("the body ended before it was whole")
         }
     }
 

@@ -85,17 +85,21 @@ package final class ServiceRouter {
         return router
     }
 
-    /// The server: HTTP/1.1, with a lane for the direct handlers where there are some.
-    func server(limiter: RateLimiter, edge: RequestEdge) -> HTTPServerBuilder {
-        // Without a limit an idle or trickling client would hold its connection for ever.
-        let idle = TimeAmount.seconds(60)
+    /// The server: HTTP/1.1, which lets slow clients go, with a lane for the direct handlers where there are some.
+    func server(limiter: RateLimiter, edge: RequestEdge, patience: ClientPatience) -> HTTPServerBuilder {
         let direct = DirectRoutes(directHandlers)
-        if direct.isEmpty { return .http1(configuration: .init(idleTimeout: idle)) }
         return .http1(
             configuration: .init(
-                additionalChannelHandlers: [
-                    DirectLaneInstaller(routes: direct, edge: edge, limiter: limiter)
-                ], idleTimeout: idle))
+                additionalChannelHandlers: Self.handlers(direct, limiter, edge, patience),
+                idleTimeout: .milliseconds(patience.idle.milliseconds)))
+    }
+
+    private static func handlers(
+        _ direct: DirectRoutes, _ limiter: RateLimiter, _ edge: RequestEdge, _ patience: ClientPatience
+    ) -> [any RemovableChannelHandler] {
+        let slow = SlowClientHandler(patience, logger: edge.logger)
+        if direct.isEmpty { return [slow] }
+        return [slow, DirectLaneInstaller(routes: direct, edge: edge, limiter: limiter)]
     }
 
     private static func check(_ access: Access, caller: Caller) throws(Problem) {
