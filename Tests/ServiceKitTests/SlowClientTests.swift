@@ -45,6 +45,16 @@ struct ClientPaceTests {
         #expect(seconds == 25)
     }
 
+    @Test("what came fast is no leave to stand still")
+    func stall() {
+        var pace = ClientPace(patience)
+        pace.receivedHead()
+        pace.receivedBody(bytes: 10_000_000)
+        #expect(pace.look(after: .seconds(1), isAwaited: true, unsent: 0) == nil)
+        #expect(pace.look(after: .seconds(19), isAwaited: true, unsent: 0) == nil)
+        #expect(pace.look(after: .seconds(1), isAwaited: true, unsent: 0) == .body)
+    }
+
     @Test("time in which the service does not read counts for nobody's slowness")
     func held() {
         var pace = ClientPace(patience)

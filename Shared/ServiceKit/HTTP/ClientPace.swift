@@ -1,7 +1,7 @@
 import Models
 
 /// For how long a client may make a service wait: for the head of its first request, and for a body or the reading of
-/// an answer a grace and then a minimum rate, as in Apache's `mod_reqtimeout`. A client that is merely slow (a phone
+/// an answer a grace and then a minimum rate, much as in Apache's `mod_reqtimeout`. A client that is merely slow (a phone
 /// in a tunnel) keeps its connection; one that trickles bytes to hold it doesn't.
 package struct ClientPatience: Sendable {
     /// From connecting to the whole head of the first request.
@@ -46,13 +46,18 @@ package struct ClientPace: Sendable {
         case head, body, reading
     }
 
-    /// A wait for bytes that come, or are taken.
+    /// A wait for bytes that come, or are taken. Bytes buy time, and never more than the grace: what came fast is no
+    /// leave to stand still.
     private struct Wait {
-        var waited = Duration.zero
+        var left: Duration
         var bytes = 0
 
-        func isOver(_ patience: ClientPatience) -> Bool {
-            waited > patience.grace + .seconds(bytes) / patience.bytesPerSecond
+        init(_ patience: ClientPatience) { left = patience.grace }
+
+        mutating func isOver(after elapsed: Duration, _ patience: ClientPatience) -> Bool {
+            left = min(patience.grace, left + .seconds(bytes) / patience.bytesPerSecond) - elapsed
+            bytes = 0
+            return left < .zero
         }
     }
 
@@ -70,7 +75,7 @@ package struct ClientPace: Sendable {
         self.patience = patience
     }
 
-    package mutating func receivedHead() { (head, body) = (nil, Wait()) }
+    package mutating func receivedHead() { (head, body) = (nil, Wait(patience)) }
     package mutating func receivedBody(bytes: Int) { body?.bytes += bytes }
     package mutating func receivedEnd() { body = nil }
 
@@ -81,11 +86,11 @@ package struct ClientPace: Sendable {
     /// reading; `unsent`: so many bytes of an answer are not taken by the client yet.
     package mutating func look(after elapsed: Duration, isAwaited: Bool, unsent: Int) -> Slowness? {
         if unsent > 0 {
-            var wait = reading ?? Wait()
-            wait.waited += elapsed
+            var wait = reading ?? Wait(patience)
             wait.bytes += max(0, untaken - unsent)
+            let isOver = wait.isOver(after: elapsed, patience)
             reading = wait
-            if wait.isOver(patience) { return .reading }
+            if isOver { return .reading }
         } else {
             reading = nil
         }
@@ -94,7 +99,6 @@ package struct ClientPace: Sendable {
             head = waited + elapsed
             if waited + elapsed >= patience.head { return .head }
         }
-        if isAwaited { body?.waited += elapsed }
-        return body?.isOver(patience) == true ? .body : nil
+        return isAwaited && body?.isOver(after: elapsed, patience) == true ? .body : nil
     }
 }
