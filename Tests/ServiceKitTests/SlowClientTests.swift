@@ -146,7 +146,7 @@ private struct Connection {
     func sendThenWait(_ text: String) throws -> Bool {
         defer { close(descriptor) }
         let bytes = Array(text.utf8)
-        guard send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL.rawValue)) == bytes.count else {
+        guard send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
             return true
         }
         var readable = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
