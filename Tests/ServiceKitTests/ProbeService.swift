@@ -55,10 +55,27 @@ enum ProbeService {
                 }
                 return true
             }
-            router.post("/v1/call", access: .open) { _ in
+            router.get("/v1/gone", access: .open) { _ in
+                throw Problem(status: .gone, type: "gone", title: "It was erased")
+            }
+            // Counts for as long as anybody reads.
+            for method in [HTTPRequest.Method.get, .head] {
+                router.on(method, "/v1/count", .open) { request in
+                    let pause = try request.query("pause", in: 0...60_000, default: 0)
+                    return .events(longest: .seconds(30)) { writer in
+                        for number in 0... {
+                            try await writer.write(
+                                ServerSentEvent(id: "\(number)", event: "count", data: "a\nb").bytes)
+                            try await Task.sleep(for: .milliseconds(pause))
+                        }
+                    }
+                }
+            }
+            router.post("/v1/call", access: .open) { request in
+                let path = try request.query("path") ?? "/v1/batch"
                 try await context.pool.transaction { transaction in
                     try await context.outbox.enqueue(
-                        target: .ingestion, path: "/v1/batch", body: ["n": 1], in: transaction,
+                        target: .ingestion, path: path, body: ["n": 1], in: transaction,
                         at: try await context.clock.now())
                 }
                 return .empty(.accepted)

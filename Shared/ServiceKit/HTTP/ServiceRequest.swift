@@ -193,6 +193,10 @@ extension HTTPField.Name {
     /// W3C Trace Context.
     package static let traceparent = constant("traceparent")
     package static let idempotencyKey = constant("Idempotency-Key")
+    /// The id of the last server-sent event that a client has.
+    package static let lastEventID = constant("Last-Event-ID")
+    /// Whether a proxy may gather an answer before it passes it on (nginx).
+    package static let acceptsBuffering = constant("X-Accel-Buffering")
 
     /// A header name known to be a token.
     private static func constant(_ text: String) -> HTTPField.Name {

@@ -78,7 +78,7 @@ package final class ServiceRouter {
                 try limiter.check(caller: caller, address: context.remoteAddress)
                 let serviceRequest = ServiceRequest(request: request, context: context, caller: caller)
                 return try await TraceContext.$traceparent.withValue(serviceRequest.traceparent) {
-                    try await handler(serviceRequest).hummingbird
+                    try await handler(serviceRequest).hummingbird(answering: request)
                 }
             }
         }
@@ -138,14 +138,27 @@ struct EdgeMiddleware: RouterMiddleware {
     ) async throws -> Response {
         let start = ContinuousClock.now
         let route = context.endpointPath ?? "none"
-        let response: Response
+        var response: Response
         do {
             response = try await next(request, context)
         } catch {
             response =
                 edge.answer(error, method: request.method, route: route, path: request.uri.path).hummingbird
         }
-        edge.record(request.method, route: route, status: response.status, took: ContinuousClock.now - start)
+        // Whatever it says, a body after it would be taken for the next answer (RFC 9110, section 9.3.2).
+        if request.method == .head { response = response.createHeadResponse() }
+        let (status, body) = (response.status, response.body)
+        guard body.contentLength == nil else {
+            edge.record(request.method, route: route, status: status, took: ContinuousClock.now - start)
+            return response
+        }
+        // Its length isn't known before its end, and neither is the request's.
+        response.body = ResponseBody { writer in
+            defer {
+                edge.record(request.method, route: route, status: status, took: ContinuousClock.now - start)
+            }
+            try await body.write(writer)
+        }
         return response
     }
 }
