@@ -11,6 +11,7 @@ struct Collector: Sendable {
     let clock: ServiceClock
     let rates: SourceRates
     let reading: ItemReading
+    let recent: RecentItems
 
     /// What became of the items of a call.
     struct Outcome: Sendable {
@@ -26,10 +27,13 @@ struct Collector: Sendable {
         let submission = try Self.submission(body, call, limits)
         let source = try await source(of: submission, keyInQuery: keyInQuery, request)
         if !request.isFromService { try rates.check(source.id, items: submission.items.count) }
+        let receivedAt = try await clock.now()
+        let generation = recent.generation
         let delivery = delivery(
-            submission, of: source, limits: limits, receivedAt: try await clock.now(),
+            submission, of: source, limits: limits, receivedAt: receivedAt,
             traceparent: request.traceparent, mayNameProfile: request.isFromService)
-        return Outcome(items: delivery.items, verdicts: try await writer.write(delivery))
+        let verdicts = try await writer.write(delivery)
+        return outcome(delivery, verdicts, of: submission, since: generation)
     }
 
     /// The same without a task, for a source that is known already; false where it isn't, and nothing has been done.
@@ -46,11 +50,12 @@ struct Collector: Sendable {
                 let source = directory.remembered(key)
             else { return false }
             try rates.check(source.id, items: submission.items.count)
+            let generation = recent.generation
             let delivery = delivery(
                 submission, of: source, limits: limits, receivedAt: now,
                 traceparent: request.traceparent, mayNameProfile: false)
             writer.write(delivery) { written in
-                respond(written.map { Outcome(items: delivery.items, verdicts: $0) })
+                respond(written.map { outcome(delivery, $0, of: submission, since: generation) })
             }
         } catch {
             respond(.failure(error))
@@ -69,6 +74,18 @@ struct Collector: Sendable {
         return EventWriter.Delivery(
             sourceID: source.id, receivedAt: receivedAt, traceparent: traceparent,
             items: submission.items.map { reading.item($0, of: source, envelope, parser) })
+    }
+
+    /// What became of a delivery, which those who watch the source are shown.
+    private func outcome(
+        _ delivery: EventWriter.Delivery, _ verdicts: [Verdict], of submission: Submission, since generation: Int
+    ) -> Outcome {
+        recent.note(
+            delivery.items, verdicts, of: delivery.sourceID, at: delivery.receivedAt, since: generation
+        ) {
+            submission.items[$0].count
+        }
+        return Outcome(items: delivery.items, verdicts: verdicts)
     }
 
     private static func submission(
