@@ -273,20 +273,22 @@ struct CollectTests {
                             "track", ["event": "x", "userId": "u", "messageId": .string("\(number)")])
                     }
                 }
-                // One is being written, three wait; the others must be turned away while the table is locked.
+                // Up to three are being written, three wait; the others must be turned away while the table is locked.
                 var turnedAway: [Int] = []
                 try await withThrowingTaskGroup { group in
                     for task in tasks { group.addTask { try await task.value.status } }
                     for try await status in group {
                         turnedAway.append(status)
-                        if turnedAway.count == 8 { try await transaction.execute("ROLLBACK") }
+                        if turnedAway.count == 6 { try await transaction.execute("ROLLBACK") }
                     }
                 }
                 return turnedAway
             }
-            #expect(statuses.count { $0 == 503 } == 8)
-            #expect(statuses.count { $0 == 200 } == 4)
-            #expect(try await collecting.stored().count == 4)
+            #expect(statuses.prefix(6).allSatisfy { $0 == 503 })
+            let taken = statuses.count { $0 == 200 }
+            #expect(taken >= 4)
+            #expect(taken + statuses.count { $0 == 503 } == 12)
+            #expect(try await collecting.stored().count == taken)
             await pool.close()
         }
     }
