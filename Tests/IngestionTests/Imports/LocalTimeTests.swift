@@ -2,9 +2,9 @@ import Foundation
 import Models
 import Testing
 
-@testable import CommandLine
+@testable import IngestionDomain
 
-@Suite struct LocalTimeTests {
+@Suite("Local times") struct LocalTimeTests {
     private func london(_ text: String, _ pattern: String = "yyyy-MM-dd HH:mm:ss") throws -> String? {
         let zone = try #require(TimeZone(identifier: "Europe/London"))
         return try #require(LocalTime(pattern: pattern, zone: zone)).instant(text)?.rfc3339

@@ -1,8 +1,8 @@
 import Testing
 
-@testable import CommandLine
+@testable import IngestionDomain
 
-@Suite struct ExactDecimalTests {
+@Suite("Exact decimals") struct ExactDecimalTests {
     @Test(
         "money is read and written exactly, with at least two decimals",
         arguments: [
