@@ -31,7 +31,8 @@ struct EventLog: Sendable {
         }
     }
 
-    private func append(
+    /// Appends the deliveries in the caller's transaction; the verdicts are true once that commits.
+    func append(
         _ deliveries: [EventWriter.Delivery], at now: Instant, in transaction: PostgresTransaction
     ) async throws -> [[Verdict]] {
         let events = deliveries.flatMap { delivery in
