@@ -31,7 +31,7 @@ struct ImportRunner: Sendable {
             try await fail(stored, mistakes.mistakes.first?.description ?? "the mapping has mistakes")
         } catch let locked as ImportVaultLocked {
             try await fail(stored, locked.description)
-        } catch let error as PostgresError where !error.isTransient {
+        } catch let error as PostgresError {
             // To be tried again, by somebody who has looked at it.
             logger.error("an import failed", metadata: ["import": "\(id)", "error": "\(error)"])
             try await fail(stored, "something broke here; it is logged")
@@ -72,7 +72,7 @@ struct ImportRunner: Sendable {
             try await ImportCheckpointStore.end(
                 ending, as: .done, failure: nil, at: try await clock.now(), in: pool)
         }
-        while try await files.deletePieces(limit: 64) > 0 {}
+        while try await patiently({ try await files.deletePieces(limit: 64) }) > 0 {}
     }
 
     private func file(of stored: StoredImport) -> ImportFile {
@@ -175,15 +175,19 @@ struct ImportRunner: Sendable {
         }
     }
 
-    /// Tries again, once a second, while the database is away.
+    /// Tries again, once a second, while the database is away or too busy.
     private func patiently<T>(_ body: () async throws -> T) async throws -> T {
         while true {
             do {
                 return try await body()
-            } catch let error as PostgresError where error.isTransient {
+            } catch let error as PostgresError where error.isTransient || error.isTimeout {
                 logger.debug("an import waits for the database", metadata: ["error": "\(error)"])
                 try await Task.sleep(for: .seconds(1))
             }
         }
     }
+}
+
+extension PostgresError {
+    fileprivate var isTimeout: Bool { if case .timeout = self { true } else { false } }
 }
