@@ -24,6 +24,7 @@ let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummi
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -95,7 +96,7 @@ let sharedTargets: [Target] = [
         "ServiceKit",
         [
             "CZlib", "Models", "Postgres", "Streams", logging, metrics, hummingbird, httpTypes, nioCore,
-            nioHTTP1,
+            nioHTTP1, nioHTTPTypes, .product(name: "HummingbirdCore", package: "hummingbird"),
             systemPackage, .product(name: "CoreMetrics", package: "swift-metrics"), asyncHTTPClient,
             lifecycle, unixSignals, configuration, crypto,
         ],
@@ -140,7 +141,7 @@ let testTargets: [Target] = [
         "ServiceKit",
         [
             "Models", "Postgres", "Streams", "ServiceKit", logging, hummingbird, httpTypes, asyncHTTPClient,
-            crypto,
+            crypto, nioCore, nioPosix,
         ]),
     tests("ProfileStore", ["Models", "Postgres", "ProfileStore", crypto]),
     serviceTests("Ingestion", ["MarkedYAML", crypto]),
@@ -170,6 +171,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),

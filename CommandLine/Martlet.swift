@@ -18,7 +18,7 @@ struct Martlet: AsyncParsableCommand {
         version: version,
         subcommands: [
             UpCommand.self, ImportCommand.self, SimulateCommand.self, MigrateCommand.self, StatusCommand.self,
-            DrainCommand.self, DoctorCommand.self,
+            DrainCommand.self, DoctorCommand.self, DebugCommand.self,
             KeysCommand.self,
             ClockCommand.self,
         ])

@@ -44,6 +44,7 @@ cat > "$out/dictionary" <<'DICTIONARY'
 DICTIONARY
 echo '{"batch":[{"type":"track","event":"purchase","userId":"u","properties":{"items":[{"item_id":"1"}]}}]}' > "$out/corpus/seed-batch"
 echo '{"type":"identify","userId":"u","traits":{"email":"a@b.example"},"timestamp":"2026-11-21T02:33:00Z"}' > "$out/corpus/seed-item"
+echo '{"type":"track","event":"E","messageId":"m","userId":"u","properties":{"a":[1.5,"b\\n"]},"context":{"ip":"1.2.3.4"}}' > "$out/corpus/seed-plain"
 ASAN_OPTIONS=detect_leaks=0 "$out/ingestion-fuzz" -max_total_time="$seconds" -seed="${MARTLET_SEED:-1}" -max_len=4096 \
     -dict="$out/dictionary" -print_final_stats=1 -artifact_prefix="$out/" "$out/corpus" 2> "$out/log" || {
     tail -40 "$out/log" >&2

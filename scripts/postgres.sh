@@ -111,6 +111,7 @@ fsync = on
 full_page_writes = on
 synchronous_commit = on
 log_min_duration_statement = 2s
+log_parameter_max_length = 0
 log_checkpoints = off
 timezone = 'UTC'
 log_timezone = 'UTC'

@@ -42,8 +42,10 @@ if ! python3 -Sc 'import importlib.util as u, sys; sys.exit(not (u.find_spec("en
     need python3-venv
 fi
 
-if [ "${1:-}" = --browser ]; then
+if [ "${1:-}" = --tests ]; then
     command -v chromium >/dev/null || need chromium
+    # Where it isn't packaged, its test is skipped.
+    if ! command -v slowhttptest >/dev/null && apt-cache show slowhttptest >/dev/null 2>&1; then need slowhttptest; fi
 fi
 
 if ! command -v swift >/dev/null; then

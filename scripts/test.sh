@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$(date +%s)
 
-scripts/prerequisites.sh --browser
+scripts/prerequisites.sh --tests
 scripts/venv.sh
 testing=""
 stop() {

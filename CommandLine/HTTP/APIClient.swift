@@ -59,17 +59,7 @@ struct APIClient: Sendable {
         contentType: String = "application/json", headers: [String: String] = [:],
         timeout: Duration = .seconds(60)
     ) async throws -> Answer {
-        var request = HTTPClientRequest(url: url)
-        request.method = HTTPMethod(rawValue: method)
-        request.headers.add(name: "User-Agent", value: "martlet/\(Martlet.version)")
-        switch authorization {
-        case .none: break
-        case .bearer(let key): request.headers.add(name: "Authorization", value: "Bearer \(key)")
-        case .writeKey(let key):
-            request.headers.add(
-                name: "Authorization", value: "Basic " + Data("\(key):".utf8).base64EncodedString())
-        }
-        for (name, value) in headers { request.headers.add(name: name, value: value) }
+        var request = request(method, url, authorization, headers)
         if let body {
             request.headers.add(name: "Content-Type", value: contentType)
             request.body = .bytes(body)
@@ -82,6 +72,30 @@ struct APIClient: Sendable {
                 response.headers.map { ($0.name.lowercased(), $0.value) },
                 uniquingKeysWith: { first, _ in first }),
             body: Array(collected.readableBytesView))
+    }
+
+    /// Opens an answer that goes on for as long as anybody reads it.
+    func open(
+        _ url: String, as authorization: Authorization, headers: [String: String]
+    ) async throws -> HTTPClientResponse {
+        try await client.execute(request("GET", url, authorization, headers), deadline: .distantFuture)
+    }
+
+    private func request(
+        _ method: String, _ url: String, _ authorization: Authorization, _ headers: [String: String]
+    ) -> HTTPClientRequest {
+        var request = HTTPClientRequest(url: url)
+        request.method = HTTPMethod(rawValue: method)
+        request.headers.add(name: "User-Agent", value: "martlet/\(Martlet.version)")
+        switch authorization {
+        case .none: break
+        case .bearer(let key): request.headers.add(name: "Authorization", value: "Bearer \(key)")
+        case .writeKey(let key):
+            request.headers.add(
+                name: "Authorization", value: "Basic " + Data("\(key):".utf8).base64EncodedString())
+        }
+        for (name, value) in headers { request.headers.add(name: name, value: value) }
+        return request
     }
 
     /// Sends JSON.

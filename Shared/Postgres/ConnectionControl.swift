@@ -60,6 +60,15 @@ extension String {
     }
 }
 
+/// BEGIN waits for the first statement and travels with it, which saves a round trip.
+enum TransactionBlock: Sendable {
+    case none
+    case due(SQL)
+    case open
+    /// COMMIT went along with the last statements.
+    case committed
+}
+
 /// What is known about a connection outside its executor: whether it may be used again, and whether a statement is
 /// running that could be cancelled.
 final class ConnectionControl: Sendable {
@@ -69,6 +78,7 @@ final class ConnectionControl: Sendable {
         var cancelSent = false
         var isBroken = false
         var isIdle = true
+        var block = TransactionBlock.none
     }
 
     private let state = Mutex(State())
@@ -84,6 +94,12 @@ final class ConnectionControl: Sendable {
     }
 
     var isBroken: Bool { state.withLock { $0.isBroken } }
+
+    /// How far the transaction that a caller has open got.
+    var block: TransactionBlock {
+        get { state.withLock { $0.block } }
+        set { state.withLock { $0.block = newValue } }
+    }
 
     func markBroken() { state.withLock { $0.isBroken = true } }
 

@@ -20,9 +20,9 @@ package struct Migrator: Sendable {
         self.init(schema: service.schema, role: service.role, migrations: migrations)
     }
 
-    /// Everything that is applied, in order; the standard tables come first, as version 0.
+    /// Everything that is applied, in order; what is standard comes first.
     package var allMigrations: [Migration] {
-        role == nil ? migrations : [StandardTables.migration] + migrations
+        role == nil ? migrations : StandardTables.migrations + migrations
     }
 
     /// Applies what is missing, and returns the names of what it applied. Needs the owner's rights.

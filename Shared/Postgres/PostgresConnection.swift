@@ -15,6 +15,12 @@ package protocol PostgresSession: Sendable {
 package actor PostgresConnection: PostgresSession {
     private static let statementLimit = 200
 
+    /// What is prepared once: the text, and the types of parameters that are not text.
+    private struct Statement: Hashable {
+        var text: String
+        var types: [UInt32]
+    }
+
     private struct Prepared {
         var name: String
         var lastUse: UInt64
@@ -23,7 +29,7 @@ package actor PostgresConnection: PostgresSession {
     private let executor: ConnectionExecutor
     nonisolated let handle: ConnectionHandle
     nonisolated let control: ConnectionControl
-    private var statements: [String: Prepared] = [:]
+    private var statements: [Statement: Prepared] = [:]
     private var uses: UInt64 = 0
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -72,6 +78,10 @@ package actor PostgresConnection: PostgresSession {
         return try await cancellable { try await self.runPipeline(statements) }.map(\.rows)
     }
 
+    nonisolated func commit(after statements: [SQL]) async throws -> [[PostgresRow]] {
+        try await cancellable { try await self.runAndCommit(statements) }.map(\.rows)
+    }
+
     /// Runs a script of several statements without parameters, as one transaction unless it says otherwise.
     package nonisolated func script(_ text: String) async throws {
         try await cancellable { try await self.runScript(text) }
@@ -110,12 +120,34 @@ package actor PostgresConnection: PostgresSession {
     }
 
     func run(_ sql: SQL) throws -> PostgresResult {
-        try tracked { try execute(prepared: sql) }
+        guard let begin = try takeBegin() else { return try tracked { try execute(prepared: sql) } }
+        guard let result = try pipelined([begin, sql]).last else {
+            throw PostgresError.connectionLost("a pipeline ended early")
+        }
+        return result
     }
 
     private func runScript(_ text: String) throws {
         guard !text.utf8.contains(0) else { throw PostgresError.unencodable("a script holds a NUL byte") }
+        try beginIfDue()
         try tracked { _ = try checked(PQexec(handle.raw, text)) }
+    }
+
+    /// Begins the transaction by itself: for what cannot travel in a pipeline.
+    func beginIfDue() throws {
+        guard let begin = try takeBegin() else { return }
+        _ = try tracked { try execute(prepared: begin) }
+    }
+
+    /// The BEGIN that is due, which the caller is to send before anything else.
+    private func takeBegin() throws -> SQL? {
+        switch control.block {
+        case .none, .open: return nil
+        case .due(let begin):
+            control.block = .open
+            return begin
+        case .committed: throw PostgresError.unencodable("the transaction is committed already")
+        }
     }
 
     /// Brackets libpq work: a cancel request reaches it and nothing else, and its end records the connection's state.
@@ -152,21 +184,22 @@ package actor PostgresConnection: PostgresSession {
     private func execute(prepared sql: SQL) throws -> PostgresResult {
         let (text, parameters) = sql.rendered()
         let values = try ParameterBuffer(parameters)
-        let name = try prepare(text)
+        let name = try prepare(text, types: values.types)
         return try checked(
-            values.withPointers { PQexecPrepared(handle.raw, name, values.count, $0, nil, nil, 0) })
+            values.withPointers { PQexecPrepared(handle.raw, name, values.count, $0, $1, $2, 0) })
     }
 
-    private func prepare(_ text: String) throws -> String {
+    private func prepare(_ text: String, types: [UInt32]) throws -> String {
         uses += 1
-        if let name = statements[text]?.name {
-            statements[text]?.lastUse = uses
+        let statement = Statement(text: text, types: types)
+        if let name = statements[statement]?.name {
+            statements[statement]?.lastUse = uses
             return name
         }
         guard !text.utf8.contains(0) else { throw PostgresError.unencodable("a statement holds a NUL byte") }
         let name = "s\(uses)"
-        _ = try checked(PQprepare(handle.raw, name, text, 0, nil))
-        statements[text] = Prepared(name: name, lastUse: uses)
+        _ = try checked(PQprepare(handle.raw, name, text, Int32(types.count), types))
+        statements[statement] = Prepared(name: name, lastUse: uses)
         return name
     }
 
@@ -209,7 +242,19 @@ package actor PostgresConnection: PostgresSession {
 
     // MARK: - Pipeline
 
-    private func runPipeline(_ batch: [SQL]) throws -> [PostgresResult] {
+    private func runPipeline(_ statements: [SQL]) throws -> [PostgresResult] {
+        guard let begin = try takeBegin() else { return try pipelined(statements) }
+        return Array(try pipelined([begin] + statements).dropFirst())
+    }
+
+    private func runAndCommit(_ statements: [SQL]) throws -> [PostgresResult] {
+        let results = try runPipeline(statements + ["COMMIT"])
+        if let commit = results.last { try Self.checkCommitted(commit) }
+        control.block = .committed
+        return Array(results.dropLast())
+    }
+
+    private func pipelined(_ batch: [SQL]) throws -> [PostgresResult] {
         try tracked {
             let commands = try batch.map { sql in
                 let (text, parameters) = sql.rendered()
@@ -230,29 +275,31 @@ package actor PostgresConnection: PostgresSession {
         _ commands: [(text: String, values: ParameterBuffer)]
     ) throws -> [PostgresResult] {
         enum Expected {
-            case prepare(text: String)
+            case prepare(Statement)
             case result
         }
         var expected: [Expected] = []
         for command in commands {
             uses += 1
+            let statement = Statement(text: command.text, types: command.values.types)
             let name: String
-            if let known = statements[command.text]?.name {
+            if let known = statements[statement]?.name {
                 name = known
             } else {
                 guard !command.text.utf8.contains(0) else {
                     throw PostgresError.unencodable("a statement holds a NUL byte")
                 }
                 name = "s\(uses)"
-                guard PQsendPrepare(handle.raw, name, command.text, 0, nil) == 1 else {
+                let types = statement.types
+                guard PQsendPrepare(handle.raw, name, command.text, Int32(types.count), types) == 1 else {
                     throw PostgresError.connectionLost(handle.lastError)
                 }
-                statements[command.text] = Prepared(name: name, lastUse: uses)
-                expected.append(.prepare(text: command.text))
+                statements[statement] = Prepared(name: name, lastUse: uses)
+                expected.append(.prepare(statement))
             }
-            statements[command.text]?.lastUse = uses
+            statements[statement]?.lastUse = uses
             let sent = command.values.withPointers {
-                PQsendQueryPrepared(handle.raw, name, command.values.count, $0, nil, nil, 0)
+                PQsendQueryPrepared(handle.raw, name, command.values.count, $0, $1, $2, 0)
             }
             guard sent == 1 else { throw PostgresError.connectionLost(handle.lastError) }
             expected.append(.result)
@@ -272,7 +319,7 @@ package actor PostgresConnection: PostgresSession {
             let failure = wasSkipped ? nil : failure(of: result)
             firstFailure = firstFailure ?? failure
             switch item {
-            case .prepare(let text): if wasSkipped || failure != nil { statements[text] = nil }
+            case .prepare(let statement): if wasSkipped || failure != nil { statements[statement] = nil }
             case .result: results.append(result)
             }
             if case .connectionLost = failure { break }
@@ -280,45 +327,6 @@ package actor PostgresConnection: PostgresSession {
         if let sync = PQgetResult(handle.raw) { PQclear(sync) }
         if let firstFailure { throw firstFailure }
         return results
-    }
-}
-
-/// Parameter values laid out as the C strings that libpq wants.
-struct ParameterBuffer {
-    private var bytes: [UInt8] = []
-    private var offsets: [Int?] = []
-
-    var count: Int32 { Int32(offsets.count) }
-
-    init(_ parameters: [String?]) throws(PostgresError) {
-        guard parameters.count <= Int(UInt16.max) else {
-            throw .unencodable("a statement takes at most 65535 parameters; bind arrays instead")
-        }
-        bytes.reserveCapacity(parameters.reduce(0) { $0 + ($1?.utf8.count ?? 0) + 1 })
-        for (index, parameter) in parameters.enumerated() {
-            guard let parameter else {
-                offsets.append(nil)
-                continue
-            }
-            let start = bytes.count
-            bytes.append(contentsOf: parameter.utf8)
-            guard !bytes[start...].contains(0) else {
-                throw .unencodable("parameter $\(index + 1) holds a NUL byte")
-            }
-            bytes.append(0)
-            offsets.append(start)
-        }
-    }
-
-    func withPointers<R>(_ body: (UnsafePointer<UnsafePointer<CChar>?>?) -> R) -> R {
-        bytes.withUnsafeBytes { buffer in
-            let base = buffer.baseAddress?.assumingMemoryBound(to: CChar.self)
-            let pointers: [UnsafePointer<CChar>?] = offsets.map { offset in
-                guard let offset, let base else { return nil }
-                return base + offset
-            }
-            return pointers.withUnsafeBufferPointer { body($0.baseAddress) }
-        }
     }
 }
 

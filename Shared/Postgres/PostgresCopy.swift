@@ -64,6 +64,7 @@ extension PostgresConnection {
 
     private func runCopy(table: String, columns: [String], bytes: [UInt8]) throws -> Int {
         let names = columns.map(SQL.quoted(identifier:)).joined(separator: ", ")
+        try beginIfDue()
         return try tracked {
             _ = try checked(
                 PQexec(handle.raw, "COPY \(SQL.quoted(identifier: table)) (\(names)) FROM STDIN"))

@@ -27,6 +27,13 @@ package struct PostgresTransaction: PostgresSession {
         try await connection.pipeline(statements)
     }
 
+    /// Runs the last statements of the transaction and COMMIT in one round trip, and returns the rows of each. When it
+    /// returns, the transaction is committed; whatever is run in it afterwards is an error.
+    @discardableResult
+    package func commit(after statements: [SQL]) async throws -> [[PostgresRow]] {
+        try await connection.commit(after: statements)
+    }
+
     /// Copies rows into a table (`schema.table`) and returns their number.
     @discardableResult
     package func copyIn(table: String, columns: [String], rows: CopyRows) async throws -> Int {
@@ -76,22 +83,26 @@ extension PostgresConnection {
         _ body: (PostgresTransaction) async throws -> T
     ) async throws -> T {
         try Task.checkCancellation()
-        _ = try await runControl("BEGIN ISOLATION LEVEL \(unsafe: isolation.rawValue)")
+        control.block = .due("BEGIN ISOLATION LEVEL \(unsafe: isolation.rawValue)")
+        defer { control.block = .none }
         let value: T
         do {
             value = try await body(PostgresTransaction(connection: self))
         } catch {
-            if !control.isBroken { _ = try? await runControl("ROLLBACK") }
+            if case .open = control.block, !control.isBroken { _ = try? await runControl("ROLLBACK") }
             throw error
         }
-        let result = try await runControl("COMMIT")
-        // COMMIT of a transaction in which a statement failed and nobody threw rolls back, and says so in its tag.
+        if case .open = control.block { try Self.checkCommitted(try await runControl("COMMIT")) }
+        return value
+    }
+
+    /// COMMIT of a transaction in which a statement failed and nobody threw rolls back, and says so in its tag.
+    static func checkCommitted(_ result: PostgresResult) throws(PostgresError) {
         guard result.commandTag == "COMMIT" else {
-            throw PostgresError.server(
+            throw .server(
                 PostgresServerError(
                     sqlState: "25P02", severity: "ERROR",
                     message: "the transaction was rolled back because one of its statements had failed"))
         }
-        return value
     }
 }

@@ -25,8 +25,30 @@ package enum ServiceRoles {
                         LOGIN PASSWORD \(SQL.quoted(literal: password))
                         """)
                 }
+                try await keepLogsImpersonal(service.role, in: transaction)
             }
         }
+    }
+
+    /// What a service writes is personal, and PostgreSQL logs it: the parameters of each statement that takes long, and
+    /// the row that a constraint refused. An owner who may not set that (no superuser, as with hosted databases) is
+    /// left with what the cluster's own settings say.
+    private static func keepLogsImpersonal(_ role: String, in transaction: PostgresTransaction) async throws {
+        let name = SQL.quoted(identifier: role)
+        try await transaction.script(
+            """
+            DO $$ BEGIN
+                IF NOT EXISTS (SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
+                    WHERE r.rolname = \(SQL.quoted(literal: role)) AND s.setdatabase = 0
+                        AND s.setconfig @> ARRAY['log_parameter_max_length=0', 'log_error_verbosity=terse'])
+                THEN
+                    ALTER ROLE \(name) SET log_parameter_max_length = 0;
+                    ALTER ROLE \(name) SET log_error_verbosity = terse;
+                END IF;
+            -- XX000 is another one who sets the same at the same moment, from another database.
+            EXCEPTION WHEN insufficient_privilege OR internal_error THEN NULL;
+            END $$
+            """)
     }
 
     private static func create(_ role: String, in transaction: PostgresTransaction) async throws {

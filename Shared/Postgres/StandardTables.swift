@@ -1,7 +1,9 @@
-/// The tables that every service's schema has, for `Streams` and the outbox. Streams' own code is the only one that
-/// reads and writes them.
+/// What every service's schema has, for `Streams` and the outbox. Streams' own code is the only one that reads and
+/// writes the tables. The versions go down from 0, below those of the service.
 enum StandardTables {
-    static let migration = Migration(
+    static let migrations = [tables, functions]
+
+    private static let tables = Migration(
         version: 0, name: "standard_tables",
         sql: """
             CREATE TABLE stream_head (
@@ -48,5 +50,29 @@ enum StandardTables {
                 last_error text
             );
             CREATE INDEX outbox_next_attempt ON outbox (next_attempt_at);
+            """)
+    private static let functions = Migration(
+        version: -1, name: "standard_functions",
+        sql: """
+            -- Reserves offsets of a stream, `counts[i]` in `shards[i]`, and returns the first of each in their order.
+            -- The head rows are locked one by one, in the order given, which a single UPDATE does not promise.
+            CREATE FUNCTION reserve_offsets(of_stream text, shards smallint[], counts bigint[]) RETURNS SETOF bigint
+            LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+            DECLARE
+                first bigint;
+            BEGIN
+                FOR i IN 1..cardinality(shards) LOOP
+                    UPDATE stream_head SET next_offset = next_offset + counts[i]
+                    WHERE shard = shards[i] AND stream = of_stream
+                    RETURNING next_offset - counts[i] INTO first;
+                    IF NOT FOUND THEN
+                        INSERT INTO stream_head AS h (shard, stream, next_offset)
+                        VALUES (shards[i], of_stream, counts[i] + 1)
+                        ON CONFLICT (shard, stream) DO UPDATE SET next_offset = h.next_offset + counts[i]
+                        RETURNING next_offset - counts[i] INTO first;
+                    END IF;
+                    RETURN NEXT first;
+                END LOOP;
+            END $$;
             """)
 }

@@ -33,6 +33,26 @@ extension ProfileStore {
         }
     }
 
+    /// Every name that something may be kept under which is about the profiles: their identifiers of all kinds, the
+    /// telephone numbers among their traits, and their ids.
+    package static func names(
+        of profileIDs: [ProfileID], in session: some PostgresSession
+    ) async throws -> [String] {
+        let identifiers = try await session.query(
+            "SELECT DISTINCT value FROM profiles.identifier WHERE profile_id = ANY(\(profileIDs)::uuid[])")
+        let traits = try await session.query(
+            """
+            SELECT DISTINCT t.value
+            FROM unnest(\(profileIDs.map { Shard($0) })::smallint[], \(profileIDs)::uuid[]) AS w (shard, id)
+            JOIN profiles.trait t ON t.shard = w.shard AND t.profile_id = w.id
+            WHERE t.name ILIKE '%phone%' OR t.name ILIKE '%mobile%'
+            """)
+        let phones = try traits.compactMap { row in
+            try row.get("value", as: JSON.self).string.flatMap { PhoneNumber($0)?.digits }
+        }
+        return try identifiers.map { try $0.get("value") } + phones + profileIDs.map(\.description)
+    }
+
     /// The e-mail address that a person was seen with last.
     package func email(of person: Person, in session: some PostgresSession) async throws -> String? {
         try await identifiers(of: person.memberIDs, in: session)

@@ -72,13 +72,20 @@ package struct StreamRecord: Sendable, Hashable {
 package struct NewRecord: Sendable {
     package var shard: Shard
     package var key: String
-    package var body: JSON
+    /// The body, as JSON in UTF-8.
+    package var text: [UInt8]
     package var traceparent: String?
 
-    package init(shard: Shard, key: String, body: JSON, traceparent: String? = nil) {
+    package init(shard: Shard, key: String, text: [UInt8], traceparent: String? = nil) {
         self.shard = shard
         self.key = key
-        self.body = body
+        self.text = text
         self.traceparent = traceparent
+    }
+
+    package init(shard: Shard, key: String, body: JSON, traceparent: String? = nil) {
+        var text: [UInt8] = []
+        body.write(into: &text)
+        self.init(shard: shard, key: key, text: text, traceparent: traceparent)
     }
 }

@@ -19,24 +19,38 @@ package struct StreamWriter: Sendable {
     package func append(
         _ records: [NewRecord], at now: Instant, in transaction: PostgresTransaction
     ) async throws -> [Int64] {
-        guard !records.isEmpty else { return [] }
-        var next = try await reserve(
-            Dictionary(grouping: records, by: \.shard).mapValues(\.count), in: transaction)
-        let offsets = records.map { record -> Int64 in
-            let offset = next[record.shard] ?? 1
-            next[record.shard] = offset + 1
-            return offset
+        let places = Places(records)
+        let replies = try await transaction.pipeline(statements(appending: records, at: places, now: now))
+        let first = try (replies.first ?? []).map { try $0.get("first", as: Int64.self) }
+        guard first.count == places.shards.count else {
+            throw StreamError.headMissing(stream: definition.name)
         }
-        try await transaction.execute(
+        let heads = Dictionary(uniqueKeysWithValues: zip(places.shards, first))
+        return zip(records, places.inShard).map { (heads[$0.shard] ?? 1) + $1 }
+    }
+
+    /// The statements that append the records, for a caller that sends them together with others.
+    package func statements(appending records: [NewRecord], at now: Instant) -> [SQL] {
+        statements(appending: records, at: Places(records), now: now)
+    }
+
+    private func statements(appending records: [NewRecord], at places: Places, now: Instant) -> [SQL] {
+        if records.isEmpty { return [] }
+        return [
             """
-            INSERT INTO \(unsafe: definition.table) (shard, "offset", key, recorded_at, traceparent, body)
-            SELECT r.shard, r."offset", r.key, \(now)::timestamptz, r.traceparent, r.body
-            FROM unnest(\(records.map(\.shard.number))::smallint[], \(offsets)::bigint[],
-                        \(records.map(\.key))::text[], \(records.map(\.traceparent))::text[],
-                        \(records.map(\.body.compact))::text[])
-                 AS r(shard, "offset", key, traceparent, body)
-            """)
-        return offsets
+            WITH head AS MATERIALIZED (\(heads(places.shards, counts: places.counts))),
+            written AS (
+                INSERT INTO \(unsafe: definition.table) (shard, "offset", key, recorded_at, traceparent, body)
+                SELECT shard, head.first + r.place, r.key, \(now)::timestamptz, r.traceparent, r.body
+                FROM unnest(\(binary: records.map(\.shard)), \(binary: places.inShard),
+                            \(binary: records.map(\.key)), \(binary: records.map(\.traceparent)),
+                            \(binary: records.map { UTF8Text($0.text) }))
+                     AS r(shard, place, key, traceparent, body)
+                JOIN head USING (shard))
+            SELECT first FROM head ORDER BY shard
+            """,
+            "SELECT pg_notify(\(definition.channel), '')",
+        ]
     }
 
     /// Reserves offsets for a publisher that inserts rows with further columns itself, and signals the readers.
@@ -47,32 +61,51 @@ package struct StreamWriter: Sendable {
     ) async throws -> [Shard: Int64] {
         let wanted = counts.filter { $0.value > 0 }.sorted { $0.key < $1.key }
         guard !wanted.isEmpty else { return [:] }
-        let name = definition.name
-        // One statement per shard, in one round trip: the order of locking is then the order written here,
-        // which a single set-based UPDATE does not promise.
-        let statements: [SQL] = wanted.map { shard, count in
-            """
-            INSERT INTO \(unsafe: schema).stream_head AS h (stream, shard, next_offset)
-            VALUES (\(name), \(shard.number), \(Int64(count) + 1))
-            ON CONFLICT (shard, stream) DO UPDATE SET next_offset = h.next_offset + \(Int64(count))
-            RETURNING next_offset - \(Int64(count)) AS first
-            """
-        }
-        let replies = try await transaction.pipeline(statements)
+        let replies = try await transaction.pipeline([
+            heads(wanted.map(\.key), counts: wanted.map { Int64($0.value) }),
+            "SELECT pg_notify(\(definition.channel), '')",
+        ])
         var first: [Shard: Int64] = [:]
-        for ((shard, _), rows) in zip(wanted, replies) {
-            guard let row = rows.first else { throw StreamError.headMissing(stream: name, shard: shard) }
-            first[shard] = try row.get("first", as: Int64.self)
-        }
-        try await transaction.notify(definition.channel)
+        for row in replies[0] { first[try row.get("shard")] = try row.get("first", as: Int64.self) }
+        guard first.count == wanted.count else { throw StreamError.headMissing(stream: definition.name) }
         return first
+    }
+
+    /// Reserves the offsets: the shards must be in ascending order, which is the order of locking for everybody.
+    private func heads(_ shards: [Shard], counts: [Int64]) -> SQL {
+        """
+        SELECT * FROM ROWS FROM (unnest(\(binary: shards)), \(unsafe: schema).reserve_offsets(
+            \(definition.name), \(binary: shards), \(binary: counts))) AS h(shard, first)
+        """
+    }
+
+    /// Where records go: the shards that are touched, ascending, with how many records each gets; and the place of each
+    /// record among those of its shard.
+    private struct Places {
+        var shards: [Shard] = []
+        var counts: [Int64] = []
+        var inShard: [Int64] = []
+
+        init(_ records: [NewRecord]) {
+            var counted = [Int64](repeating: 0, count: Shard.count)
+            inShard.reserveCapacity(records.count)
+            for record in records {
+                let shard = Int(record.shard.number)
+                inShard.append(counted[shard])
+                counted[shard] += 1
+            }
+            for shard in Shard.all where counted[Int(shard.number)] > 0 {
+                shards.append(shard)
+                counts.append(counted[Int(shard.number)])
+            }
+        }
     }
 }
 
 /// What can go wrong with a stream itself, apart from the database or the network.
 package enum StreamError: Error, Sendable, Hashable {
-    /// The head row could not be written; the publisher's migrations have not run.
-    case headMissing(stream: String, shard: Shard)
+    /// The head rows could not be written; the publisher's migrations have not run.
+    case headMissing(stream: String)
     /// The publisher answered with something that is not a page of the stream.
     case badPage(stream: String, reason: String)
     /// The publisher refused or was away; try again.

@@ -43,7 +43,9 @@ package final class ServiceHarness: Sendable {
 
     package let baseURL: String
     package let running: RunningService
-    private let client: HTTPClient
+    let client: HTTPClient
+    /// Has the process drain, as SIGTERM does.
+    package let drain: @Sendable () async -> Void
     private let stop: @Sendable () async -> Void
 
     package var context: ServiceContext { running.context }
@@ -51,8 +53,9 @@ package final class ServiceHarness: Sendable {
 
     private init(
         baseURL: String, running: RunningService, client: HTTPClient,
-        stop: @escaping @Sendable () async -> Void
+        drain: @escaping @Sendable () async -> Void, stop: @escaping @Sendable () async -> Void
     ) {
+        self.drain = drain
         self.baseURL = baseURL
         self.running = running
         self.client = client
@@ -122,7 +125,10 @@ package final class ServiceHarness: Sendable {
         // An answer is what the service said, also when it sends the caller elsewhere.
         configuration.redirectConfiguration = .disallow
         let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-        return ServiceHarness(baseURL: "http://127.0.0.1:\(port)", running: running, client: client) {
+        return ServiceHarness(
+            baseURL: "http://127.0.0.1:\(port)", running: running, client: client,
+            drain: { await group.triggerGracefulShutdown() }
+        ) {
             await group.triggerGracefulShutdown()
             _ = try? await task.value
             await running.close()
@@ -169,4 +175,6 @@ package final class ServiceHarness: Sendable {
 /// Why a harness failed.
 package enum HarnessError: Error {
     case didNotStart
+    /// A stream was asked for, and something else came.
+    case answered(Int)
 }

@@ -17,6 +17,6 @@ package final class SimulatedClock: Sendable {
 
     /// The same as services take it.
     package var serviceClock: ServiceClock {
-        ServiceClock(advancesByItself: false) { self.now }
+        ServiceClock(advancesByItself: false, immediate: { self.now })
     }
 }

@@ -45,6 +45,12 @@ class Operation:
         return list(self.definition.get("requestBody", {}).get("content", {}))
 
     @property
+    def is_endless(self):
+        """Whether the answer goes on for as long as anybody reads."""
+        return any("text/event-stream" in answer.get("content", {})
+                   for answer in self.definition["responses"].values())
+
+    @property
     def is_open(self):
         """Whether anybody may call it."""
         return self.definition.get("security") == [] or {} in self.definition.get("security", [])

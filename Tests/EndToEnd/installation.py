@@ -33,6 +33,10 @@ class StillWaiting(AssertionError):
     """A condition did not come true in time."""
 
 
+class MountRefused(Exception):
+    """This user may not mount anything here."""
+
+
 def wait_for(condition, what, within=60.0, every=0.05):
     """The first true value of `condition`, looked at again and again until the time is up."""
     deadline = time.monotonic() + within
@@ -87,7 +91,50 @@ class PostgresCluster:
             lambda: not any(Path(f"/proc/{pid}").exists() for pid in backends), "the backends to notice", within=30)
 
     def remove(self):
+        self.stop()
+        for mounted in self.mounts():
+            subprocess.run(["umount", mounted], check=True)
         self._run("remove")
+
+    def is_running(self):
+        return subprocess.run(
+            [REPOSITORY / "scripts" / "postgres.sh", "status", self.directory], capture_output=True).returncode == 0
+
+    @property
+    def data(self):
+        """Where the cluster really is."""
+        return (self.directory / "data").resolve()
+
+    def put_on_small_disks(self, data, wal):
+        """Moves the stopped cluster to two disks of so many megabytes, held in memory: its data, and its WAL."""
+        aside = self.data.with_name(self.data.name + ".aside")
+        owner = (self.data / "PG_VERSION").stat()
+        self.data.rename(aside)
+        try:
+            for directory, megabytes in [(self.data, data), (self.data / "pg_wal", wal)]:
+                directory.mkdir(mode=0o700)
+                mounted = subprocess.run(
+                    ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "martlet-test", directory],
+                    capture_output=True, text=True)
+                if mounted.returncode != 0:
+                    raise MountRefused(mounted.stderr.strip())
+                shutil.copytree(
+                    aside / directory.relative_to(self.data), directory, symlinks=True, dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns("pg_wal") if directory == self.data else None)
+                subprocess.run(["chown", "-R", f"{owner.st_uid}:{owner.st_gid}", directory], check=True)
+        except MountRefused:
+            for mounted in self.mounts():
+                subprocess.run(["umount", mounted], check=True)
+            shutil.rmtree(self.data)
+            aside.rename(self.data)
+            raise
+        shutil.rmtree(aside)
+
+    def mounts(self):
+        """What is mounted at or below the cluster, the innermost first."""
+        found = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        below = str(self.data) + "/"
+        return sorted((path for path in found if (path + "/").startswith(below)), key=len, reverse=True)
 
     def url(self, database="postgres"):
         return (self.directory / "url").read_text().strip().rsplit("/", 1)[0] + "/" + database
@@ -215,10 +262,11 @@ class Installation:
         for service in SERVICES:
             self.wait_for_ready(service)
 
-    def start_service(self, service):
+    def start_service(self, service, under=()):
+        """Starts a service, `under` another command such as `prlimit`."""
         with open(self.directory / "logs" / f"{service}.log", "ab") as log:
             self.processes[service] = subprocess.Popen(
-                [EXECUTABLES / f"martlet-{service}", "serve"], env=self.plans[service], stdin=subprocess.DEVNULL,
+                [*under, EXECUTABLES / f"martlet-{service}", "serve"], env=self.plans[service], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True, preexec_fn=end_with_parent)
 
     def stop_service(self, service, within=60):

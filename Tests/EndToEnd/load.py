@@ -3,6 +3,7 @@
 import threading
 import time
 import uuid
+from collections import Counter
 
 import requests
 
@@ -48,6 +49,9 @@ class Load(threading.Thread):
         self.acknowledged = set()
         self.shoppers = set()
         self.retries = 0
+        # What was answered, and how often; what came without an answer.
+        self.answers = Counter()
+        self.unanswered = []
         self.failure = None
         self._stopped = threading.Event()
 
@@ -83,10 +87,12 @@ class Load(threading.Thread):
         while True:
             try:
                 answer = session.post(self.url, json={"batch": events}, auth=(self.write_key, ""), timeout=30)
+                comes_back = "retry-after" in answer.headers
+                self.answers[f"{answer.status_code} with Retry-After" if comes_back else answer.status_code] += 1
                 if answer.status_code < 500 and answer.status_code != 429:
                     break
-            except requests.RequestException:
-                pass
+            except requests.RequestException as error:
+                self.unanswered.append(repr(error))
             self.retries += 1
             time.sleep(0.1)
         assert answer.status_code == 200, f"{answer.status_code} {answer.text}"

@@ -7,6 +7,7 @@ import threading
 import time
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 from installation import free_ports
 
@@ -48,18 +49,27 @@ class Mail:
 
 
 class Mailbox:
-    """The server, and what came. It may be told to refuse."""
+    """The server, and what came. It may be told to refuse, and to ask for a password."""
 
-    def __init__(self):
+    def __init__(self, password=None):
         self.mails = []
         self.refuse = None
+        self.refused = 0
+        self.logins = 0
+        self._password = password
         self._lock = threading.Lock()
         self._controller = Controller(
             self, hostname="127.0.0.1", port=free_ports(1), ready_timeout=30, data_size_limit=1 << 25,
-            enable_SMTPUTF8=True)
+            enable_SMTPUTF8=True, authenticator=self._log_in, auth_required=password is not None,
+            auth_require_tls=False)
+
+    def _log_in(self, server, session, envelope, mechanism, login):
+        self.logins += 1
+        return AuthResult(success=login.password == (self._password or "").encode())
 
     async def handle_DATA(self, server, session, envelope):
         if self.refuse:
+            self.refused += 1
             return self.refuse
         mail = Mail(envelope, time.time())
         with self._lock:

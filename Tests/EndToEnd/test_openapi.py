@@ -52,7 +52,7 @@ def test_what_exists_is_shown_within_its_schema(martlet, known, tmp_path, servic
     pinned = []
     for operation in operations(service):
         prefix = next((prefix for prefix in known if operation.path.startswith(prefix)), None)
-        if prefix is None or operation.method != "get":
+        if prefix is None or operation.method != "get" or operation.is_endless:
             continue
         value = known[prefix]
         name = operation.path[len(prefix):].split("}")[0]

@@ -42,6 +42,14 @@ private func fuzzItem(_ input: [UInt8]) {
         sourceID: SourceID(UUIDv7.derived(at: received, from: "source")), receivedAt: received)
     let parser = EventParser(limits: IngestionLimits())
     _ = parser.hints(of: input[...])
+    if let plain = parser.plain(input[...], in: envelope) {
+        guard let event = try? parser.parse(input[...], in: envelope) else {
+            preconditionFailure("an item was taken over that the parser refuses")
+        }
+        precondition(
+            (try? JSONParser.parse(plain.text)) == event.json, "what was taken over is another event")
+        precondition(plain.messageID == event.messageID && plain.subjectKey == event.subjectKey)
+    }
     let mended = StorableText.mend(input)
     if (try? JSONParser.parse(input[...])) != nil {
         precondition((try? JSONParser.parse(mended[...])) != nil, "mending broke a good text")

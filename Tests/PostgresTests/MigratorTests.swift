@@ -15,7 +15,7 @@ struct MigratorTests {
         let database = try await TestDatabase.make()
         let pool = database.pool(maxConnections: 1)
         let old = Migrator(service: .delivery, migrations: [first])
-        #expect(try await old.migrate(pool) == ["standard_tables", "initial"])
+        #expect(try await old.migrate(pool) == ["standard_tables", "standard_functions", "initial"])
         #expect(try await old.migrate(pool) == [])
         #expect(
             try await Migrator(service: .delivery, migrations: [second, first]).migrate(pool) == ["more"])
@@ -37,7 +37,7 @@ struct MigratorTests {
         } catch let error as MigrationError {
             #expect("\(error)".contains("V1 (initial) of schema delivery was changed"))
         }
-        #expect(try await pool.query("SELECT FROM delivery.schema_migration").count == 2)
+        #expect(try await pool.query("SELECT FROM delivery.schema_migration").count == 3)
         await pool.close()
     }
 
@@ -84,7 +84,7 @@ struct MigratorTests {
             }
             return try await group.reduce(into: []) { $0 += $1 }
         }
-        #expect(applied == ["standard_tables", "initial", "more"])
+        #expect(applied == ["standard_tables", "standard_functions", "initial", "more"])
     }
 
     @Test("a service's role works in its own schema and in no other, and keeps what a migration took away")
@@ -127,6 +127,13 @@ struct MigratorTests {
             WHERE r.rolname = 'martlet_readers'
             """)
         #expect(try members[0].get("n", as: Int.self) == ServiceName.allCases.count)
+        // What a service writes is personal, and no log's business.
+        let quiet = try await pool.query(
+            """
+            SELECT count(*) AS n FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
+            WHERE starts_with(r.rolname, 'martlet_') AND 'log_parameter_max_length=0' = ANY(s.setconfig)
+            """)
+        #expect(try quiet[0].get("n", as: Int.self) == ServiceName.allCases.count)
 
         var settings = database.settings()
         try await ServiceRoles.ensure(pool, passwords: [.journeys: "it's \\ a pass"])

@@ -52,6 +52,46 @@ struct TransactionTests {
         withExtendedLifetime(database) {}
     }
 
+    @Test("the last statements and COMMIT go in one round trip, all or nothing")
+    func committing() async throws {
+        let (database, pool) = try await fixture()
+        let rows = try await pool.transaction { transaction in
+            try await transaction.execute("UPDATE t SET n = 1 WHERE id = 1")
+            return try await transaction.commit(after: [
+                "UPDATE t SET n = 2 WHERE id = 2", "SELECT n FROM t ORDER BY id",
+            ])
+        }
+        let seen = try rows[1].map { try $0.get("n", as: Int.self) }
+        #expect(seen == [1, 2])
+        await #expect(throws: PostgresError.self) {
+            try await pool.transaction { transaction in
+                try await transaction.execute("UPDATE t SET n = 50 WHERE id = 1")
+                try await transaction.commit(after: ["UPDATE t SET n = 50 WHERE id = 2", "SELECT 1/0"])
+            }
+        }
+        // As the first statements of all, and with none.
+        try await pool.transaction { try await $0.commit(after: ["UPDATE t SET n = 3 WHERE id = 2"]) }
+        try await pool.transaction { try await $0.commit(after: []) }
+        try await pool.transaction { _ in }
+        #expect(try await sum(pool) == 4)
+        await pool.close()
+        withExtendedLifetime(database) {}
+    }
+
+    @Test("nothing can be done in a transaction that is committed already")
+    func afterCommit() async throws {
+        let (database, pool) = try await fixture()
+        await #expect(throws: PostgresError.self) {
+            try await pool.transaction { transaction in
+                try await transaction.commit(after: ["UPDATE t SET n = 1 WHERE id = 1"])
+                try await transaction.execute("UPDATE t SET n = 9 WHERE id = 1")
+            }
+        }
+        #expect(try await sum(pool) == 1)
+        await pool.close()
+        withExtendedLifetime(database) {}
+    }
+
     @Test("a savepoint undoes its own part only")
     func savepoint() async throws {
         let (database, pool) = try await fixture()

@@ -29,6 +29,43 @@ struct ValueTests {
         await pool.close()
     }
 
+    @Test("arrays in binary form are what they are as text")
+    func binaryArrays() async throws {
+        let pool = try await TestDatabase.shared().pool(maxConnections: 1)
+        func check<T: PostgresEncodable & PostgresDecodable & PostgresBinaryElement & Equatable>(
+            _ values: [T?], _ type: String
+        ) async throws {
+            let rows = try await pool.query(
+                "SELECT \(binary: values) AS b, \(binary: values) = \(values)::\(unsafe: type)[] AS same")
+            let same = try rows[0].get("same", as: Bool.self)
+            #expect(same, "\(type)")
+            let back = try rows[0].get("b", as: [T?].self)
+            #expect(back == values, "\(type)")
+        }
+        try await check(Self.hostileStrings + [nil], "text")
+        try await check([Int16.min, 0, nil, .max], "smallint")
+        try await check([Int64.min, -1, nil, .max], "bigint")
+        try await check([UUID(), nil, UUID()], "uuid")
+        try await check(
+            [Instant(milliseconds: -1), nil, Instant(milliseconds: 1_795_262_400_123), .distantPast],
+            "timestamptz")
+        try await check([String](), "text")
+        // A cast converts, and the same text with a parameter of another form is another statement.
+        let rows = try await pool.query("SELECT \(binary: ["7", "8"])::int[] AS n")
+        let numbers = try rows[0].get("n", as: [Int].self)
+        #expect(numbers == [7, 8])
+        let plain = try await pool.query("SELECT \(["9"])::int[] AS n")
+        let number = try plain[0].get("n", as: [Int].self)
+        #expect(number == [9])
+        await #expect(throws: PostgresError.self) {
+            try await pool.query("SELECT \(binary: ["\0"]) AS n")
+        }
+        let bytes = try await pool.query("SELECT \(binary: [UTF8Text(Array("é".utf8))]) AS t")
+        let text = try bytes[0].get("t", as: [String].self)
+        #expect(text == ["é"])
+        await pool.close()
+    }
+
     @Test("every type comes back as it was sent")
     func types() async throws {
         let pool = try await TestDatabase.shared().pool(maxConnections: 1)

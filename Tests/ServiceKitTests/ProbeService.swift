@@ -40,10 +40,42 @@ enum ProbeService {
             }
             router.get("/v1/away", access: .open) { _ in throw PostgresError.connectionLost("gone") }
             router.get("/v1/services-only", access: .service) { _ in .empty() }
-            router.post("/v1/call", access: .open) { _ in
+            router.post("/v1/direct", access: .open) { request in
+                .json(["usual": .string(String(decoding: try await request.body(), as: UTF8.self))])
+            }
+            router.direct("/v1/direct") { request, respond in
+                let text = String(decoding: request.body, as: UTF8.self)
+                let answer = ServiceResponse.json(["direct": .string(text)])
+                switch text {
+                case "decline": return false
+                case "later": Task { respond(.success(answer)) }
+                case "broken": respond(.failure(SecretBearingError(text: "secret@example.com")))
+                case "refused": respond(.failure(Problem.badRequest("not this")))
+                default: respond(.success(answer))
+                }
+                return true
+            }
+            router.get("/v1/gone", access: .open) { _ in
+                throw Problem(status: .gone, type: "gone", title: "It was erased")
+            }
+            // Counts for as long as anybody reads.
+            for method in [HTTPRequest.Method.get, .head] {
+                router.on(method, "/v1/count", .open) { request in
+                    let pause = try request.query("pause", in: 0...60_000, default: 0)
+                    return .events(longest: .seconds(30)) { writer in
+                        for number in 0... {
+                            try await writer.write(
+                                ServerSentEvent(id: "\(number)", event: "count", data: "a\nb").bytes)
+                            try await Task.sleep(for: .milliseconds(pause))
+                        }
+                    }
+                }
+            }
+            router.post("/v1/call", access: .open) { request in
+                let path = try request.query("path") ?? "/v1/batch"
                 try await context.pool.transaction { transaction in
                     try await context.outbox.enqueue(
-                        target: .ingestion, path: "/v1/batch", body: ["n": 1], in: transaction,
+                        target: .ingestion, path: path, body: ["n": 1], in: transaction,
                         at: try await context.clock.now())
                 }
                 return .empty(.accepted)

@@ -134,9 +134,12 @@ struct ServiceOverHTTPTests {
         {
             service, _ in
             var statuses: [Int] = []
-            for _ in 0..<5 { statuses.append(try await service.request("GET", "/v1/open", as: .none).status) }
+            // However slow the machine: it can't be so slow that each of these comes a second after the last.
+            while statuses.last != 429, statuses.count < 60 {
+                statuses.append(try await service.request("GET", "/v1/open", as: .none).status)
+            }
             #expect(statuses.prefix(3).allSatisfy { $0 == 200 })
-            #expect(statuses.suffix(1) == [429])
+            #expect(statuses.last == 429)
             // Another service of the installation is not held up by it.
             #expect(try await service.request("GET", "/v1/items/1", as: .service(.delivery)).status == 200)
         }

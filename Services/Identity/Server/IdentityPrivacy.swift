@@ -67,17 +67,16 @@ struct IdentityPrivacy {
         ]
     }
 
-    /// The raw event log knows people by the names that senders used, and after this only ingestion needs to.
+    /// The raw event log and the quarantine know people by the names that senders used, and after this only ingestion
+    /// needs to.
     private func tellIngestion(
         _ request: PrivacyRequest, of members: [ProfileID], at now: Instant,
         in transaction: PostgresTransaction
     ) async throws {
-        let names = try await reading.store.identifiers(of: members, in: transaction)
-            .filter { $0.identifier.kind == .userID || $0.identifier.kind == .anonymousID }
-            .map(\.identifier.value)
+        let names = try await ProfileStore.names(of: members, in: transaction)
         try await outbox.enqueue(
             target: .ingestion, method: "PUT", path: "/v1/erasures/\(request.id)",
-            body: ["subjects": .array((names + members.map(\.description)).map(JSON.string))],
+            body: ["subjects": .array(names.map(JSON.string))],
             in: transaction, at: now)
     }
 

@@ -28,8 +28,8 @@ package struct EventParser: Sendable {
         }
     }
 
-    private let limits: IngestionLimits
-    private let mendsTime: Bool
+    let limits: IngestionLimits
+    let mendsTime: Bool
     private let freshID: @Sendable (Instant) -> UUID
 
     /// With `mendsTime`, an event happened when it came where what it says can't be. `freshID` makes an id that nothing

@@ -18,8 +18,9 @@ package let ingestionService = ServiceDefinition(
         Migration(resource: "V0003_tracking_plan", bytes: PackageResources.V0003_tracking_plan_sql),
         Migration(resource: "V0004_webhooks", bytes: PackageResources.V0004_webhooks_sql),
         Migration(resource: "V0005_imports", bytes: PackageResources.V0005_imports_sql),
+        Migration(resource: "V0006_debugger", bytes: PackageResources.V0006_debugger_sql),
     ],
-    openAPI: Contracts.ingestion, published: [.events], channels: [ImportStore.channel]
+    openAPI: Contracts.ingestion, published: [.events], channels: Debugger.channels + [ImportStore.channel]
 ) { context in
     let (settings, pool, clock) = (context.settings, context.pool, context.clock)
     let limits = try IngestionLimits(settings: settings)
@@ -35,13 +36,16 @@ package let ingestionService = ServiceDefinition(
         perSecond: try settings.int(
             "INGESTION_SOURCE_ITEMS_PER_SECOND", in: 1...10_000_000, default: 50_000))
     let reading = ItemReading(preparation: preparation)
+    let debugger = try Debugger(context, sources: sources)
     let collector = Collector(
-        directory: directory, writer: writer, clock: clock, rates: rates, reading: reading)
+        directory: directory, writer: writer, clock: clock, rates: rates, reading: reading,
+        recent: debugger.recent)
     let replay = QuarantineReplay(
         pool: pool, clock: clock, log: log, limits: importing, directory: directory,
         preparation: preparation)
     let webhooks = try Webhooks(
-        context, sources: directory, reading: reading, writer: writer, rates: rates, limits: importing)
+        context, sources: directory, reading: reading, writer: writer, rates: rates, limits: importing,
+        recent: debugger.recent)
     let imports = try Imports(
         context, sources: directory, log: log, reading: reading, limits: importing)
     return ServiceParts(
@@ -52,6 +56,7 @@ package let ingestionService = ServiceDefinition(
             SettingsRoutes(directory: directory, publicURL: settings.string("INGESTION_PUBLIC_URL"))
                 .add(to: router)
             SourceRoutes(store: sources, clock: clock).add(to: router)
+            DebuggerRoutes(debugger: debugger).add(to: router)
             TrackingPlanRoutes(pool: pool, store: sources, clock: clock).add(to: router)
             webhooks.add(to: router)
             imports.add(to: router)
@@ -65,7 +70,7 @@ package let ingestionService = ServiceDefinition(
             KeyPruner(pool: pool, clock: clock, window: window, logger: context.logger),
             WebhookPruner(pool: pool, clock: clock, logger: context.logger),
             imports.pruner, imports.worker,
-        ],
+        ] + debugger.workers,
         privacy: IngestionPrivacy(store: RawEventStore(), clock: clock).handler)
 }
 

@@ -11,6 +11,7 @@ struct ItemReading: Sendable {
         _ item: ArraySlice<UInt8>, of source: KnownSource, _ envelope: EventParser.Envelope,
         _ parser: EventParser
     ) -> EventWriter.Item {
+        if let plain = plain(item, of: source, envelope, parser) { return .event(plain) }
         let event: TrackingEvent
         do throws(Refusal) {
             event = try parser.parse(item, in: envelope)
@@ -23,16 +24,34 @@ struct ItemReading: Sendable {
             )
         }
         // What the installation tells itself follows no plan.
-        guard source.id != SourceStore.installation else { return .event(event) }
+        guard source.id != SourceStore.installation else { return .event(ReadyEvent(event)) }
         switch preparation.prepare(event, of: source) {
-        case .accept(let event): return .event(event)
+        case .accept(let event): return .event(ReadyEvent(event))
         case .quarantine(let event, let refusal):
             return .quarantined(QuarantinedItem(refusal: refusal, event: event, envelope: envelope))
         }
     }
 
+    /// An event that nothing has to be done about: no plan judges it, and no other name or address is due.
+    private func plain(
+        _ item: ArraySlice<UInt8>, of source: KnownSource, _ envelope: EventParser.Envelope,
+        _ parser: EventParser
+    ) -> ReadyEvent? {
+        guard source.plan == nil, let plain = parser.plain(item, in: envelope) else { return nil }
+        if source.id != SourceStore.installation, source.treatment.vocabulary, let name = plain.event,
+            !EventVocabulary.leaves(name)
+        {
+            return nil
+        }
+        return ReadyEvent(
+            key: MessageKey(sourceID: envelope.sourceID, messageID: plain.messageID),
+            subject: plain.subjectKey,
+            receivedAt: envelope.receivedAt, text: plain.text)
+    }
+
     /// A single call's body is its item, and may hold the write key, which is kept nowhere.
     private static func withoutWriteKey(_ item: [UInt8]) -> [UInt8] {
+        let item = WriteKey.blanked(in: item)
         guard let key = try? JSONParser.members(of: item[...]).filter({ $0.key == "writeKey" }), !key.isEmpty
         else { return item }
         var kept = item

@@ -1,6 +1,7 @@
 import IngestionDomain
 import Models
 import ServiceKit
+import Synchronization
 
 /// A source as far as collecting needs to know it.
 struct KnownSource: Sendable {
@@ -26,7 +27,7 @@ struct SourceTreatment: Hashable, Sendable {
 }
 
 /// Which source a write key belongs to, remembered for a moment so that not every request asks the database.
-actor SourceDirectory {
+final class SourceDirectory: Sendable {
     private struct Known {
         var source: KnownSource
         var until: ContinuousClock.Instant
@@ -36,9 +37,13 @@ actor SourceDirectory {
     private static let lifetime: Duration = .seconds(5)
     private static let capacity = 10_000
 
+    private struct Memory {
+        var known: [[UInt8]: Known] = [:]
+        var plans: [SourceID: (version: Int, plan: TrackingPlan)] = [:]
+    }
+
     private let store: SourceStore
-    private var known: [[UInt8]: Known] = [:]
-    private var plans: [SourceID: (version: Int, plan: TrackingPlan)] = [:]
+    private let memory = Mutex(Memory())
 
     init(store: SourceStore) {
         self.store = store
@@ -48,15 +53,27 @@ actor SourceDirectory {
         // Longer than any key there is; not worth hashing.
         guard key.text.utf8.count <= 256 else { return nil }
         let hash = key.hash
-        if let hit = known[hash], hit.until > .now { return hit.source }
+        if let hit = remembered(hash) { return hit }
         guard let found = try await store.source(ofKeyHash: hash) else {
-            known[hash] = nil
+            memory.withLock { $0.known[hash] = nil }
             return nil
         }
         let source = try await complete(found)
-        if known.count >= Self.capacity { known.removeAll() }
-        known[hash] = Known(source: source, until: .now + Self.lifetime)
+        memory.withLock { memory in
+            if memory.known.count >= Self.capacity { memory.known.removeAll() }
+            memory.known[hash] = Known(source: source, until: .now + Self.lifetime)
+        }
         return source
+    }
+
+    /// The source that a key is known to belong to, without asking the database.
+    func remembered(_ key: WriteKey) -> KnownSource? {
+        key.text.utf8.count <= 256 ? remembered(key.hash) : nil
+    }
+
+    private func remembered(_ hash: [UInt8]) -> KnownSource? {
+        guard let hit = memory.withLock({ $0.known[hash] }), hit.until > .now else { return nil }
+        return hit.source
     }
 
     /// A source by its id, as it is now.
@@ -69,11 +86,13 @@ actor SourceDirectory {
     private func complete(_ found: SourceStore.Found) async throws -> KnownSource {
         var source = KnownSource(id: found.id, treatment: found.treatment)
         guard let version = found.planVersion else { return source }
-        if let cached = plans[found.id], cached.version == version {
+        if let cached = memory.withLock({ $0.plans[found.id] }), cached.version == version {
             source.plan = cached
         } else if let plan = try await store.plan(of: found.id, version: version)?.plan {
-            if plans.count >= Self.capacity { plans.removeAll() }
-            plans[found.id] = (version, plan)
+            memory.withLock { memory in
+                if memory.plans.count >= Self.capacity { memory.plans.removeAll() }
+                memory.plans[found.id] = (version, plan)
+            }
             source.plan = (version, plan)
         }
         return source

@@ -9,18 +9,29 @@ package import Postgres
 package struct ServiceClock: Sendable {
     /// False for a rehearsal's clock, which stands still until it is moved.
     package let advancesByItself: Bool
+    /// Tells the time without asking anybody; nil where that is not possible.
+    package let immediate: (@Sendable () -> Instant)?
     private let read: @Sendable () async throws -> Instant
 
+    /// A clock that has to be asked for.
     package init(advancesByItself: Bool, read: @escaping @Sendable () async throws -> Instant) {
         self.advancesByItself = advancesByItself
         self.read = read
+        immediate = nil
+    }
+
+    /// A clock at hand.
+    package init(advancesByItself: Bool, immediate: @escaping @Sendable () -> Instant) {
+        self.advancesByItself = advancesByItself
+        self.immediate = immediate
+        read = { immediate() }
     }
 
     /// The installation's time.
     package func now() async throws -> Instant { try await read() }
 
     /// The machine's clock.
-    package static let system = ServiceClock(advancesByItself: true) { Instant.fromSystemClock() }
+    package static let system = ServiceClock(advancesByItself: true, immediate: { .fromSystemClock() })
 
     /// The clock of the installation behind the pool: PostgreSQL's row in a rehearsal, else the machine's.
     package static func ofInstallation(_ pool: PostgresPool) async throws -> ServiceClock {

@@ -3,6 +3,7 @@ package import HTTPTypes
 import Hummingbird
 package import Models
 import NIOCore
+import NIOHTTP1
 
 /// A request as a handler sees it: decoded where the wire meets the code, with limits.
 package struct ServiceRequest: Sendable {
@@ -124,6 +125,9 @@ package struct ServiceRequest: Sendable {
             throw Problem.tooLarge(limit: maxBytes)
         } catch let error as HTTPError where error.status == .contentTooLarge {
             throw Problem.tooLarge(limit: maxBytes)
+        } catch is HTTPParserError {
+            // The client has gone, or was too slow: nothing that is wrong here.
+            throw Problem.badRequest("the body ended before it was whole")
         }
     }
 
@@ -158,7 +162,9 @@ package struct ServiceRequest: Sendable {
 
     /// The media type of the body in lower case without parameters, empty when not given.
     package var mediaType: String {
-        (request.headers[.contentType] ?? "").split(separator: ";").first
+        guard let type = request.headers[.contentType], !type.isEmpty else { return "" }
+        if type == "application/json" { return type }
+        return type.split(separator: ";").first
             .map { $0.trimmingCharacters(in: .whitespaces).lowercased() } ?? ""
     }
 
@@ -187,6 +193,10 @@ extension HTTPField.Name {
     /// W3C Trace Context.
     package static let traceparent = constant("traceparent")
     package static let idempotencyKey = constant("Idempotency-Key")
+    /// The id of the last server-sent event that a client has.
+    package static let lastEventID = constant("Last-Event-ID")
+    /// Whether a proxy may gather an answer before it passes it on (nginx).
+    package static let acceptsBuffering = constant("X-Accel-Buffering")
 
     /// A header name known to be a token.
     private static func constant(_ text: String) -> HTTPField.Name {

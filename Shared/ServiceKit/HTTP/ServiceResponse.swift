@@ -9,6 +9,8 @@ package struct ServiceResponse: Sendable {
     package var status: HTTPResponse.Status
     package var headers: HTTPFields
     package var body: [UInt8]
+    /// Written instead of `body` where there is one.
+    package var streamed: StreamedBody?
 
     package init(status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], body: [UInt8] = []) {
         self.status = status
@@ -76,12 +78,19 @@ package struct ServiceResponse: Sendable {
             bytes, contentType: "application/problem+json", status: problem.status, headers: problem.headers)
     }
 
-    /// The same without its body, for HEAD.
+    /// What Hummingbird sends, of a body that is there as a whole.
     var hummingbird: Response {
         var headers = headers
         headers[.xContentTypeOptions] = "nosniff"
         return Response(
             status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+    }
+
+    /// The same as the answer to a request. To HEAD nothing is streamed.
+    func hummingbird(answering request: Request) -> Response {
+        var response = hummingbird
+        if let streamed, request.method != .head { response.body = streamed.body(answering: request) }
+        return response
     }
 }
 

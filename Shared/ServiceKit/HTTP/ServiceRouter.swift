@@ -1,7 +1,7 @@
 package import HTTPTypes
 package import Hummingbird
+import HummingbirdCore
 import Logging
-import Metrics
 import Models
 import NIOCore
 import Streams
@@ -21,6 +21,7 @@ package final class ServiceRouter {
 
     package private(set) var routes: [Route] = []
     private var handlers: [(Route, Handler)] = []
+    private var directHandlers: [String: DirectHandler] = [:]
 
     package init() {}
 
@@ -47,6 +48,11 @@ package final class ServiceRouter {
         on(.post, path, access, handler)
     }
 
+    /// Answers small requests to the route of a POST before they take the usual way.
+    package func direct(_ path: String, _ handler: @escaping DirectHandler) {
+        directHandlers[path] = handler
+    }
+
     /// Any method.
     package func on(
         _ method: HTTPRequest.Method, _ path: String, _ access: Access, _ handler: @escaping Handler
@@ -57,10 +63,11 @@ package final class ServiceRouter {
     }
 
     /// The responder for Hummingbird: the routes, with a 405 for the methods that a path does not know.
-    func build(control: AccessControl, limiter: RateLimiter, logger: Logger) -> Router<ServiceRequestContext>
-    {
+    func build(control: AccessControl, limiter: RateLimiter, edge: RequestEdge) -> Router<
+        ServiceRequestContext
+    > {
         let router = Router(context: ServiceRequestContext.self)
-        router.add(middleware: EdgeMiddleware(routes: RouteTable(routes), logger: logger))
+        router.add(middleware: EdgeMiddleware(edge: edge))
         for (route, handler) in handlers {
             router.on(RouterPath(route.path), method: route.method) { request, context in
                 let caller =
@@ -71,11 +78,28 @@ package final class ServiceRouter {
                 try limiter.check(caller: caller, address: context.remoteAddress)
                 let serviceRequest = ServiceRequest(request: request, context: context, caller: caller)
                 return try await TraceContext.$traceparent.withValue(serviceRequest.traceparent) {
-                    try await handler(serviceRequest).hummingbird
+                    try await handler(serviceRequest).hummingbird(answering: request)
                 }
             }
         }
         return router
+    }
+
+    /// The server: HTTP/1.1, which lets slow clients go, with a lane for the direct handlers where there are some.
+    func server(limiter: RateLimiter, edge: RequestEdge, patience: ClientPatience) -> HTTPServerBuilder {
+        let direct = DirectRoutes(directHandlers)
+        return .http1(
+            configuration: .init(
+                additionalChannelHandlers: Self.handlers(direct, limiter, edge, patience),
+                idleTimeout: .milliseconds(patience.idle.milliseconds)))
+    }
+
+    private static func handlers(
+        _ direct: DirectRoutes, _ limiter: RateLimiter, _ edge: RequestEdge, _ patience: ClientPatience
+    ) -> [any RemovableChannelHandler] {
+        let slow = SlowClientHandler(patience, logger: edge.logger)
+        if direct.isEmpty { return [slow] }
+        return [slow, DirectLaneInstaller(routes: direct, edge: edge, limiter: limiter)]
     }
 
     private static func check(_ access: Access, caller: Caller) throws(Problem) {
@@ -106,51 +130,66 @@ package struct ServiceRequestContext: RequestContext {
 struct EdgeMiddleware: RouterMiddleware {
     typealias Context = ServiceRequestContext
 
-    let routes: RouteTable
-    let logger: Logger
+    let edge: RequestEdge
 
     @concurrent
     func handle(
         _ request: Request, context: Context, next: @concurrent (Request, Context) async throws -> Response
     ) async throws -> Response {
         let start = ContinuousClock.now
-        let response: Response
+        let route = context.endpointPath ?? "none"
+        var response: Response
         do {
             response = try await next(request, context)
         } catch {
-            response = answer(error, request: request, context: context)
+            response =
+                edge.answer(error, method: request.method, route: route, path: request.uri.path).hummingbird
         }
-        record(request, context: context, status: response.status, took: ContinuousClock.now - start)
+        // Whatever it says, a body after it would be taken for the next answer (RFC 9110, section 9.3.2).
+        if request.method == .head { response = response.createHeadResponse() }
+        let (status, body) = (response.status, response.body)
+        guard body.contentLength == nil else {
+            edge.record(request.method, route: route, status: status, took: ContinuousClock.now - start)
+            return response
+        }
+        // Its length isn't known before its end, and neither is the request's.
+        response.body = ResponseBody { writer in
+            defer {
+                edge.record(request.method, route: route, status: status, took: ContinuousClock.now - start)
+            }
+            try await body.write(writer)
+        }
         return response
     }
+}
 
-    private func answer(_ error: any Error, request: Request, context: Context) -> Response {
-        if let problem = Problem.from(error) { return ServiceResponse.problem(problem).hummingbird }
-        if let error = error as? HTTPError {
-            return ServiceResponse.problem(problem(of: error, request)).hummingbird
-        }
-        if error is CancellationError {
-            return ServiceResponse.problem(.unavailable("the service is stopping; try again")).hummingbird
-        }
+/// What is done with every request, whichever way it takes.
+struct RequestEdge: Sendable {
+    let routes: RouteTable
+    let logger: Logger
+    let metrics = RequestMetrics()
+
+    /// What a caller is told of an error.
+    func answer(
+        _ error: any Error, method: HTTPRequest.Method, route: String, path: String
+    ) -> ServiceResponse {
+        if let problem = Problem.from(error) { return .problem(problem) }
+        if let error = error as? HTTPError { return .problem(problem(of: error, path)) }
+        if error is CancellationError { return .problem(.unavailable("the service is stopping; try again")) }
         // The type and the message only: parameters and bodies of the request may be personal.
         logger.error(
             "request failed",
-            metadata: [
-                "method": "\(request.method)", "route": "\(context.endpointPath ?? "none")",
-                "error": "\(type(of: error)): \(error)",
-            ])
-        return ServiceResponse.problem(
+            metadata: ["method": "\(method)", "route": "\(route)", "error": "\(type(of: error)): \(error)"])
+        return .problem(
             Problem(
                 status: .internalServerError, type: "internal", title: "Something broke here",
-                detail: "it is logged; try again, and report it if it stays")
-        ).hummingbird
+                detail: "it is logged; try again, and report it if it stays"))
     }
 
-    private func problem(of error: HTTPError, _ request: Request) -> Problem {
+    private func problem(of error: HTTPError, _ path: String) -> Problem {
         switch error.status {
         case .notFound:
-            routes.methodNotAllowed(at: request.uri.path)
-                ?? .notFound("no such path; /openapi.yaml lists what there is")
+            routes.methodNotAllowed(at: path) ?? .notFound("no such path; /openapi.yaml lists what there is")
         case .contentTooLarge:
             Problem(status: .contentTooLarge, type: "too-large", title: "The request is too large")
         default:
@@ -158,26 +197,13 @@ struct EdgeMiddleware: RouterMiddleware {
         }
     }
 
-    private func record(_ request: Request, context: Context, status: HTTPResponse.Status, took: Duration) {
-        let route = context.endpointPath ?? "none"
-        Counter(
-            label: "martlet_http_requests_total",
-            dimensions: [("method", request.method.rawValue), ("route", route), ("status", "\(status.code)")]
-        ).increment()
-        Metrics.Timer(label: "martlet_http_request_duration_seconds", dimensions: [("route", route)])
-            .recordNanoseconds(took.nanoseconds)
+    func record(_ method: HTTPRequest.Method, route: String, status: HTTPResponse.Status, took: Duration) {
+        metrics.record(method, route: route, status: status, took: took)
         logger.debug(
             "request",
             metadata: [
-                "method": "\(request.method)", "route": "\(route)", "status": "\(status.code)",
-                "milliseconds": "\(took.nanoseconds / 1_000_000)",
+                "method": "\(method)", "route": "\(route)", "status": "\(status.code)",
+                "milliseconds": "\(took / .milliseconds(1))",
             ])
-    }
-}
-
-extension Duration {
-    fileprivate var nanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
     }
 }

@@ -8,8 +8,8 @@ package import Streams
 /// Durable calls to other services: recorded in the transaction that makes them due, made afterwards.
 ///
 /// A call may be made more than once (when the process dies between the answer and its record), and order is
-/// not promised: the receiver must be idempotent. A call that the receiver refuses for good (4xx other than
-/// 401, 403, 404, 408, 409, 425 and 429) is kept with its error and not tried again.
+/// not promised: the receiver must be idempotent. A call whose object is gone (410) is done with. One that the receiver
+/// refuses for good (4xx other than 401, 403, 404, 408, 409, 425 and 429) is kept with its error and not tried again.
 package struct Outbox: Sendable {
     private let schema: String
 
@@ -164,7 +164,13 @@ package final class OutboxWorker: Service {
                     to: call.target, method: call.method, path: call.path, body: Array(call.body.utf8),
                     headers: ["Idempotency-Key": call.id.uuidString.lowercased()])
             }
-            if (200..<300).contains(response.status) {
+            let isGone = response.status == 410
+            if isGone {
+                logger.info(
+                    "what a call was about is gone, so it is done with",
+                    metadata: ["target": "\(call.target)", "path": "\(call.path)"])
+            }
+            if isGone || (200..<300).contains(response.status) {
                 try await pool.execute("DELETE FROM \(unsafe: schema).outbox WHERE outbox_id = \(call.id)")
             } else {
                 let retriable =

@@ -69,6 +69,7 @@ package enum ServiceProcess {
 
     private static func serve(_ definition: ServiceDefinition) async throws {
         PrometheusRegistry.bootstrap()
+        OpenFiles.raiseLimit()
         let settings = try await ServiceSettings()
         let logger = logger(definition.name, settings: settings)
         var postgres = try PostgresSettings(url: try settings.required("DATABASE_URL"))
@@ -197,11 +198,18 @@ package final class RunningService: Sendable {
         parts.routes(router)
         routes = router.routes
         let control = AccessControl(service: name, tokens: tokens, pool: pool)
+        let patience = try ClientPatience(settings)
+        let connections = try settings.int(
+            "MAX_CONNECTIONS", in: 1...1_000_000, default: OpenFiles.roomForConnections(most: 10_000))
+        let edge = RequestEdge(routes: RouteTable(routes), logger: logger)
         let application = Application(
-            router: router.build(control: control, limiter: limiter, logger: logger),
-            // Without a limit an idle or trickling client would hold its connection for ever.
-            server: .http1(configuration: .init(idleTimeout: .seconds(60))),
-            configuration: .init(address: .hostname(host, port: port), serverName: "martlet"),
+            router: router.build(control: control, limiter: limiter, edge: edge),
+            server: router.server(limiter: limiter, edge: edge, patience: patience),
+            configuration: .init(
+                address: .hostname(host, port: port), serverName: "martlet",
+                // Whoever is beyond them waits in the kernel's queue. Without a bound they would take every file
+                // descriptor, also that of the next connection to the database, and accepting would spin.
+                availableConnectionsDelegate: .maximum(connections, logger: logger)),
             onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? 0) }, logger: logger)
         var services: [any Service] = [
             hub, OutboxWorker(schema: name.schema, pool: pool, hub: hub, http: http, logger: logger),

@@ -132,6 +132,18 @@ struct PrivacyRequestTests {
         }
     }
 
+    @Test("of somebody who was erased there is nothing left to ask for, now or later")
+    func gone() async throws {
+        try await ConsentFixture.with { fixture in
+            let profile = try await fixture.makeProfile()
+            try await fixture.owner.execute(
+                "UPDATE profiles.profile SET erased_at = \(fixture.clock.now) WHERE profile_id = \(profile)")
+            let asked = try await ask("erasure", profile, fixture)
+            #expect(asked.status == 410)
+            #expect(asked.json["type"]?.string == Problem.typeBase + "erased-subject")
+        }
+    }
+
     @Test("strangers, other services and unknown requests are refused")
     func refusals() async throws {
         try await ConsentFixture.with { fixture in

@@ -63,6 +63,11 @@ struct PrivacyTests {
                 try await privacy(database).erase(request, in: $0)
             }
             #expect(counts == ["profiles": 2, "identifiers": 3, "traits": 2, "timelineEntries": 3])
+            let told = try await database.owner.query("SELECT body FROM identity.outbox")
+            let subjects = try told.first?.get("body", as: JSON.self)["subjects"]?.array?
+                .compactMap(\.string)
+            #expect(Set(subjects ?? []).isSuperset(of: ["u", "phone", "secret@x.org"]))
+            #expect(subjects?.count == 5)
 
             let after = try await database.timeline()
             #expect(after.count == before.count + 2)

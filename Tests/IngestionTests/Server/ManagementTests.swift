@@ -122,6 +122,7 @@ struct IngestionPrivacyTests {
             CREATE SCHEMA IF NOT EXISTS profiles;
             CREATE TABLE profiles.profile (shard smallint, profile_id uuid, erased_at timestamptz);
             CREATE TABLE profiles.identifier (type text, value text, profile_id uuid);
+            CREATE TABLE profiles.trait (shard smallint, profile_id uuid, name text, value jsonb);
             GRANT USAGE ON SCHEMA profiles TO martlet_readers;
             GRANT SELECT ON ALL TABLES IN SCHEMA profiles TO martlet_readers;
             """)
@@ -187,6 +188,35 @@ struct IngestionPrivacyTests {
             #expect(again.json["duplicate"] == 1)
             #expect(try await collecting.reconciliation()["balanced"] == true)
             await pool.close()
+        }
+    }
+
+    @Test(
+        "a person's address and telephone number are erased as well where they lie in quarantine, and no others"
+    )
+    func quarantine() async throws {
+        try await with { collecting, owner, request, person in
+            try await owner.execute(
+                "INSERT INTO profiles.identifier VALUES ('email', 'ada@example.com', \(person))")
+            try await owner.execute(
+                """
+                INSERT INTO profiles.trait VALUES
+                    (\(Shard(person)), \(person), 'phone', '"+49 30 1234567"'::jsonb)
+                """)
+            for (index, traits) in [
+                ["email": "Ada@Example.com"], ["phone": "0049 30 / 1234567"], ["email": "bob@example.com"],
+            ].enumerated() as EnumeratedSequence<[[String: JSON]]> {
+                // Nobody is named by it, so it can't be accepted.
+                let answer = try await collecting.send(
+                    "identify", ["messageId": .string("q\(index)"), "traits": .object(traits)])
+                #expect(answer.json["quarantined"] == 1)
+            }
+            let pool = collecting.database.pool(as: .ingestion, maxConnections: 1)
+            _ = try await pool.transaction { try await handler(collecting).erase(request, $0) }
+            await pool.close()
+            let kept = try await owner.query(
+                "SELECT message_id FROM ingestion.quarantine WHERE item IS NOT NULL")
+            #expect(try kept.map { try $0.get("message_id", as: String.self) } == ["q2"])
         }
     }
 

@@ -38,9 +38,10 @@ struct PrivacyRequestRoutes: Sendable {
         let type = try fields.choice("type", as: PrivacyRequest.Kind.self)
         let profileID = try await subjects.lookUp(try Subject(fields))
         return try await idempotency.run(request, body: body) { now, transaction in
-            guard let person = try await subjects.profiles.person(profileID, in: transaction),
-                person.erasedAt == nil
-            else { throw SubjectResolver.unknown }
+            guard let person = try await subjects.profiles.person(profileID, in: transaction) else {
+                throw SubjectResolver.unknown
+            }
+            guard person.erasedAt == nil else { throw SubjectResolver.erased }
             let canonical = person.profileID
             let made = PrivacyRequest(
                 id: PrivacyRequestID(UUIDv7.make(at: now)), type: type, profileID: canonical,

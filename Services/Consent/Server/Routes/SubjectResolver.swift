@@ -1,5 +1,6 @@
 import Clients
 import ConsentDomain
+import HTTPTypes
 import Models
 import Postgres
 import ProfileStore
@@ -60,6 +61,11 @@ struct SubjectResolver: Sendable {
         case .identifier(let identifier): try await profiles.canonicalID(of: identifier, in: pool)
         }
     }
+
+    /// Of somebody who was erased nothing is left to do anything about, now or later.
+    static let erased = Problem(
+        status: .gone, type: "erased-subject", title: "The person was erased",
+        detail: "everything known of this profile was erased; there is nothing left to ask for")
 
     static let unknown = Problem.notFound("no profile is known for this subject", type: "unknown-subject")
 }

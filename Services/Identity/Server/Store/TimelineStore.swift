@@ -37,7 +37,7 @@ struct TimelineStore {
         var rows = CopyRows()
         for (shard, new) in zip(shards, facts) {
             guard let offset = next[shard] else {
-                throw StreamError.headMissing(stream: StreamDefinition.profileEvents.name, shard: shard)
+                throw StreamError.headMissing(stream: StreamDefinition.profileEvents.name)
             }
             next[shard] = offset + 1
             let columns = TimelineColumns(new.fact)

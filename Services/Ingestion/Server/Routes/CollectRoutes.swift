@@ -21,6 +21,42 @@ struct CollectRoutes: Sendable {
             try await CrossOrigin.answer { try await collect(call, request) }
         }
         router.on(.options, path, .open) { _ in CrossOrigin.preflight }
+        router.direct(path) { request, respond in
+            collectDirectly(call, request) { answered in
+                respond(
+                    answered.map { CrossOrigin.readable($0) }.mapError { CrossOrigin.readable($0) })
+            }
+        }
+    }
+
+    /// The same without a task, as nearly everything comes: JSON with a key that was seen before.
+    private func collectDirectly(
+        _ call: CollectingCall, _ request: DirectRequest,
+        then respond: @escaping @Sendable (Result<ServiceResponse, any Error>) -> Void
+    ) -> Bool {
+        guard Self.plainTypes.contains(request.headers[.contentType] ?? "") else { return false }
+        let limits = call == .importing ? importing : limits
+        guard request.body.count <= limits.bodyBytes else { return false }
+        return collector.collect(request, call: call, limits: limits) { outcome in
+            respond(
+                Result { () throws -> ServiceResponse in
+                    let outcome = try outcome.get()
+                    try Self.check(outcome, of: call)
+                    return outcome.response
+                })
+        }
+    }
+
+    /// As SDKs and browsers write them.
+    private static let plainTypes: Set<String> = [
+        "", "application/json", "text/plain", "application/json; charset=utf-8", "text/plain;charset=UTF-8",
+    ]
+
+    /// A call with a single item fails when its item is refused.
+    private static func check(_ outcome: Collector.Outcome, of call: CollectingCall) throws(Problem) {
+        if case .single = call, case .refused(let refusal)? = outcome.verdicts.first {
+            throw Problem.badRequest(refusal.detail, type: "refused-\(refusal.reason.rawValue)")
+        }
     }
 
     private func collect(_ call: CollectingCall, _ request: ServiceRequest) async throws -> ServiceResponse {
@@ -39,10 +75,8 @@ struct CollectRoutes: Sendable {
                 detail: "`items` says what became of each; those that were accepted stay accepted",
                 extensions: outcome.json.object ?? [:])
         }
-        if case .single = call, case .refused(let refusal)? = outcome.verdicts.first {
-            throw Problem.badRequest(refusal.detail, type: "refused-\(refusal.reason.rawValue)")
-        }
-        return .json(outcome.json)
+        try Self.check(outcome, of: call)
+        return outcome.response
     }
 }
 

@@ -6,7 +6,6 @@ import ServiceKit
 /// What browsers ask before they let a page of another site send events (Fetch standard, "CORS protocol"). Any site
 /// may: write keys are public and can only append.
 enum CrossOrigin {
-    ///
     /// Without the second, scripts don't see when they are to come back.
     private static let headers: HTTPFields = [
         .accessControlAllowOrigin: "*", .accessControlExposeHeaders: "Retry-After",
@@ -22,14 +21,23 @@ enum CrossOrigin {
 
     /// Runs a handler so that the page may read its answer, and its problem as well.
     static func answer(_ handler: () async throws -> ServiceResponse) async throws -> ServiceResponse {
-        do {
-            var response = try await handler()
-            response.headers.append(contentsOf: headers)
-            return response
-        } catch let problem as Problem {
-            throw readable(problem)
-        } catch let error as PostgresError where error.isTransient {
-            throw readable(.unavailable("the database is away or busy; send the same again"))
+        do { return readable(try await handler()) } catch { throw readable(error) }
+    }
+
+    /// What a page may read of an answer.
+    static func readable(_ response: ServiceResponse) -> ServiceResponse {
+        var response = response
+        response.headers.append(contentsOf: headers)
+        return response
+    }
+
+    /// What a page may read of an error.
+    static func readable(_ error: any Error) -> any Error {
+        switch error {
+        case let problem as Problem: readable(problem)
+        case let error as PostgresError where error.isTransient:
+            readable(.unavailable("the database is away or busy; send the same again"))
+        default: error
         }
     }
 

@@ -26,7 +26,9 @@ struct EventLog: Sendable {
             let isNew = try await WebhookDeliveryStore.accept(
                 deliveries.map(\.webhook), at: now, in: transaction)
             let new = zip(deliveries, isNew).filter(\.1).map(\.0)
-            var verdicts = try await append(new, at: now, in: transaction)[...]
+            let appended = try await prepare(new, at: now, in: transaction)
+            try await transaction.commit(after: appended.statements)
+            var verdicts = appended.verdicts[...]
             return isNew.map { $0 ? verdicts.popFirst() : nil }
         }
     }
@@ -35,12 +37,23 @@ struct EventLog: Sendable {
     func append(
         _ deliveries: [EventWriter.Delivery], at now: Instant, in transaction: PostgresTransaction
     ) async throws -> [[Verdict]] {
+        let appended = try await prepare(deliveries, at: now, in: transaction)
+        try await transaction.pipeline(appended.statements)
+        return appended.verdicts
+    }
+
+    /// Takes the message keys of the deliveries, and returns what else is to be done for them, in as few round trips
+    /// as can be: while a transaction is open, everybody waits.
+    private func prepare(
+        _ deliveries: [EventWriter.Delivery], at now: Instant, in transaction: PostgresTransaction
+    ) async throws -> (verdicts: [[Verdict]], statements: [SQL]) {
         let events = deliveries.flatMap { delivery in
             delivery.items.compactMap { item in
                 if case .event(let event) = item { LoggedEvent(event, delivery.traceparent) } else { nil }
             }
         }
-        var fresh = try await log(events, at: now, in: transaction)
+        var fresh = try await claim(events.map(\.event), in: transaction)
+        let append = stream.statements(appending: records(of: events, in: fresh), at: now)
         var kept = try await keep(deliveries, in: transaction)
         var counts = ReconciliationCounts()
         let verdicts = deliveries.map { delivery in
@@ -48,7 +61,7 @@ struct EventLog: Sendable {
                 switch item {
                 case .refused(let refusal, _): .refused(refusal)
                 // The first of several with one key is the one that counts.
-                case .event(let event): fresh.remove(MessageKey(event)) == nil ? .duplicate : .accepted
+                case .event(let event): fresh.remove(event.key) == nil ? .duplicate : .accepted
                 case .quarantined(let item):
                     kept.remove(DigestKey(item)) == nil ? .duplicate : .quarantined(item.refusal)
                 }
@@ -56,8 +69,7 @@ struct EventLog: Sendable {
             counts.add(verdicts, source: delivery.sourceID, at: delivery.receivedAt)
             return verdicts
         }
-        try await ReconciliationStore.add(counts, in: transaction)
-        return verdicts
+        return (verdicts, append + [ReconciliationStore.addition(of: counts)].compactMap { $0 })
     }
 
     private func keep(
@@ -76,10 +88,10 @@ struct EventLog: Sendable {
 
     /// An event with the trace that it belongs to.
     struct LoggedEvent: Sendable {
-        let event: TrackingEvent
+        let event: ReadyEvent
         let traceparent: String?
 
-        init(_ event: TrackingEvent, _ traceparent: String?) {
+        init(_ event: ReadyEvent, _ traceparent: String?) {
             (self.event, self.traceparent) = (event, traceparent)
         }
     }
@@ -88,76 +100,46 @@ struct EventLog: Sendable {
     func log(
         _ events: [LoggedEvent], at now: Instant, in transaction: PostgresTransaction
     ) async throws -> Set<MessageKey> {
-        let fresh = try await claim(events, in: transaction)
-        var left = fresh
-        var records: [NewRecord] = []
-        for logged in events where left.remove(MessageKey(logged.event)) != nil {
-            let subject = logged.event.subjectKey
-            records.append(
-                NewRecord(
-                    shard: Shard(hashing: subject), key: subject, body: logged.event.json,
-                    traceparent: logged.traceparent))
-        }
-        try await stream.append(records, at: now, in: transaction)
+        let fresh = try await claim(events.map(\.event), in: transaction)
+        try await stream.append(records(of: events, in: fresh), at: now, in: transaction)
         return fresh
+    }
+
+    /// The events whose keys are new, each once.
+    private func records(of events: [LoggedEvent], in fresh: Set<MessageKey>) -> [NewRecord] {
+        var left = fresh
+        return events.compactMap { logged in
+            guard left.remove(logged.event.key) != nil else { return nil }
+            return NewRecord(
+                shard: logged.event.shard, key: logged.event.subject, text: logged.event.text,
+                traceparent: logged.traceparent)
+        }
     }
 
     /// Takes the message keys that nobody has yet, or had before the window began, and returns them.
     private func claim(
-        _ events: [LoggedEvent], in transaction: PostgresTransaction
+        _ events: [ReadyEvent], in transaction: PostgresTransaction
     ) async throws -> Set<MessageKey> {
         var keys: [MessageKey: Instant] = [:]
-        for logged in events where keys[MessageKey(logged.event)] == nil {
-            keys[MessageKey(logged.event)] = logged.event.receivedAt
-        }
+        keys.reserveCapacity(events.count)
+        for event in events where keys[event.key] == nil { keys[event.key] = event.receivedAt }
         if keys.isEmpty { return [] }
         // In one order for all writers, so that two that bring the same keys wait and don't deadlock.
         let ordered = keys.sorted { $0.key < $1.key }
         let rows = try await transaction.query(
             """
             INSERT INTO message_key AS k (shard, source_id, message_id, received_at)
-            SELECT * FROM unnest(\(ordered.map(\.key.shard))::smallint[], \(ordered.map(\.key.sourceID))::uuid[],
-                \(ordered.map(\.key.messageID))::text[], \(ordered.map(\.value))::timestamptz[])
+            SELECT * FROM unnest(\(binary: ordered.map(\.key.shard)), \(binary: ordered.map(\.key.sourceID)),
+                \(binary: ordered.map(\.key.messageID)), \(binary: ordered.map(\.value)))
             ON CONFLICT (shard, source_id, message_id) DO UPDATE SET received_at = excluded.received_at
             WHERE k.received_at < excluded.received_at - make_interval(secs => \(Double(window.milliseconds) / 1000))
             RETURNING source_id, message_id
             """)
+        // All new, as they mostly are: no need to read which.
+        if rows.count == ordered.count { return Set(keys.keys) }
         return Set(
             try rows.map {
                 MessageKey(sourceID: try $0.get("source_id"), messageID: try $0.get("message_id"))
             })
-    }
-}
-
-/// What makes an event one and the same.
-struct MessageKey: Hashable, Comparable, Sendable {
-    let shard: Shard
-    let sourceID: SourceID
-    let messageID: String
-
-    init(sourceID: SourceID, messageID: String) {
-        shard = Shard(hashing: messageID)
-        self.sourceID = sourceID
-        self.messageID = messageID
-    }
-
-    init(_ event: TrackingEvent) {
-        self.init(sourceID: event.sourceID, messageID: event.messageID)
-    }
-
-    // By bytes, because strings that look alike are one to Swift and two to the database.
-    static func == (left: MessageKey, right: MessageKey) -> Bool {
-        left.sourceID == right.sourceID && left.messageID.utf8.elementsEqual(right.messageID.utf8)
-    }
-
-    func hash(into hasher: inout Hasher) {
-        hasher.combine(sourceID)
-        for byte in messageID.utf8 { hasher.combine(byte) }
-    }
-
-    static func < (left: MessageKey, right: MessageKey) -> Bool {
-        if left.shard != right.shard { return left.shard < right.shard }
-        if left.sourceID != right.sourceID { return left.sourceID < right.sourceID }
-        return left.messageID.precedesInUTF8(right.messageID)
     }
 }

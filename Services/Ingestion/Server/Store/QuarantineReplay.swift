@@ -43,12 +43,13 @@ struct QuarantineReplay: Sendable {
             // The plans as they are now: mending one is why items are taken in again.
             var sources: [SourceID: KnownSource] = [:]
             for id in Set(taken.map(\.sourceID)) { sources[id] = try await directory.source(id) }
-            var events: [(stored: StoredQuarantinedItem, event: TrackingEvent)] = []
+            var events: [(stored: StoredQuarantinedItem, event: ReadyEvent)] = []
             var refused: [(id: QuarantineID, refusal: Refusal)] = []
             for stored in taken {
                 do throws(Refusal) {
                     let item = replacement ?? stored.item ?? []
-                    events.append((stored, try read(item, of: stored, in: sources[stored.sourceID], mending)))
+                    let event = try read(item, of: stored, in: sources[stored.sourceID], mending)
+                    events.append((stored, ReadyEvent(event)))
                 } catch {
                     refused.append((stored.id, error))
                 }
@@ -60,11 +61,11 @@ struct QuarantineReplay: Sendable {
             var report = Report(hasMore: found.count > taken.count)
             var outcomes: [(id: QuarantineID, outcome: String)] = []
             for (stored, event) in events {
-                let isNew = fresh.remove(MessageKey(event)) != nil
+                let isNew = fresh.remove(event.key) != nil
                 let verdict: Verdict = isNew ? .accepted : .duplicate
                 counts.release(source: stored.sourceID, at: stored.receivedAt, isDuplicate: !isNew)
                 outcomes.append((stored.id, verdict.name))
-                report.items.append((stored.id, event.messageID, verdict))
+                report.items.append((stored.id, event.key.messageID, verdict))
             }
             try await QuarantineStore.settle(outcomes, at: now, in: transaction)
             try await QuarantineStore.explain(refused, in: transaction)

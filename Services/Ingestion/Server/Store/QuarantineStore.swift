@@ -40,6 +40,14 @@ struct QuarantinedItem: Sendable {
     ) {
         (self.refusal, self.hints, self.item, self.envelope) = (refusal, hints, item, envelope)
         digest = Data(SHA256.hash(data: identity))
+        let known = Set(hints.subjects)
+        self.hints.subjects += Self.names(in: item).filter { !known.contains($0) }
+    }
+
+    /// Whom the bytes name beside those whom a call names: an erasure must find them all.
+    private static func names(in item: [UInt8]) -> [String] {
+        guard let json = try? JSONParser.parse(StorableText.mend(item)[...]) else { return [] }
+        return RecordSubjects.found(in: json)
     }
 }
 
@@ -201,8 +209,9 @@ enum QuarantineStore {
     }
 
     /// Erases what names somebody; the row stays, so that the account of what was received stays true.
-    static func erase(_ subjects: [String], in transaction: PostgresTransaction) async throws -> Int {
-        try await transaction.execute(
+    static func erase(_ names: [String], in transaction: PostgresTransaction) async throws -> Int {
+        let subjects = names + names.flatMap { RecordSubjects.aliases(of: $0) }
+        return try await transaction.execute(
             """
             UPDATE quarantine SET item = NULL, message_id = NULL, event = NULL, subjects = '{}', envelope = '{}',
                 traceparent = NULL, detail = 'erased', digest = decode(md5(quarantine_id::text), 'hex')

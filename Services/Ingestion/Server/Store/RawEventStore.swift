@@ -1,16 +1,12 @@
 import Models
 import Postgres
+import ProfileStore
 
 /// The raw event log as far as it is about one person.
 struct RawEventStore: Sendable {
-    /// The names that the profiles went by, as senders write them.
+    /// The names that the profiles went by.
     func subjects(of profileIDs: [ProfileID], in transaction: PostgresTransaction) async throws -> [String] {
-        let rows = try await transaction.query(
-            """
-            SELECT DISTINCT value FROM profiles.identifier
-            WHERE profile_id = ANY(\(profileIDs)::uuid[]) AND type IN ('userId', 'anonymousId')
-            """)
-        return try rows.map { try $0.get("value") } + profileIDs.map(\.description)
+        try await ProfileStore.names(of: profileIDs, in: transaction)
     }
 
     /// What identity has told about a request; nil while it has told nothing.

@@ -15,6 +15,15 @@ struct ReconciliationCounts: Sendable {
         var quarantined = 0
         var refused = 0
         var received: Int { accepted + duplicate + quarantined + refused }
+
+        mutating func add(_ verdict: Verdict) {
+            switch verdict {
+            case .accepted: accepted += 1
+            case .duplicate: duplicate += 1
+            case .quarantined: quarantined += 1
+            case .refused: refused += 1
+            }
+        }
     }
 
     private(set) var counts: [Place: Count] = [:]
@@ -22,14 +31,7 @@ struct ReconciliationCounts: Sendable {
     mutating func add(_ verdicts: [Verdict], source: SourceID, at instant: Instant) {
         guard !verdicts.isEmpty else { return }
         change(source: source, at: instant) { count in
-            for verdict in verdicts {
-                switch verdict {
-                case .accepted: count.accepted += 1
-                case .duplicate: count.duplicate += 1
-                case .quarantined: count.quarantined += 1
-                case .refused: count.refused += 1
-                }
-            }
+            for verdict in verdicts { count.add(verdict) }
         }
     }
 
@@ -67,22 +69,28 @@ struct ReconciliationStore: Sendable {
     }
 
     static func add(_ counts: ReconciliationCounts, in transaction: PostgresTransaction) async throws {
+        if let statement = addition(of: counts) { try await transaction.execute(statement) }
+    }
+
+    /// The statement that adds to the account; nil where there is nothing to add.
+    static func addition(of counts: ReconciliationCounts) -> SQL? {
         // Rows are locked in one order by all writers.
         let ordered = counts.counts.sorted {
             ($0.key.source, $0.key.hour) < ($1.key.source, $1.key.hour)
         }
-        if ordered.isEmpty { return }
-        try await transaction.execute(
-            """
+        if ordered.isEmpty { return nil }
+        func column(_ value: (ReconciliationCounts.Count) -> Int) -> [Int64] {
+            ordered.map { Int64(value($0.value)) }
+        }
+        return """
             INSERT INTO reconciliation AS r (source_id, hour, received, accepted, duplicate, quarantined, refused)
-            SELECT * FROM unnest(\(ordered.map(\.key.source))::uuid[], \(ordered.map(\.key.hour))::timestamptz[],
-                \(ordered.map(\.value.received))::bigint[], \(ordered.map(\.value.accepted))::bigint[],
-                \(ordered.map(\.value.duplicate))::bigint[], \(ordered.map(\.value.quarantined))::bigint[],
-                \(ordered.map(\.value.refused))::bigint[])
+            SELECT * FROM unnest(\(binary: ordered.map(\.key.source)), \(binary: ordered.map(\.key.hour)),
+                \(binary: column(\.received)), \(binary: column(\.accepted)), \(binary: column(\.duplicate)),
+                \(binary: column(\.quarantined)), \(binary: column(\.refused)))
             ON CONFLICT (source_id, hour) DO UPDATE SET received = r.received + excluded.received,
                 accepted = r.accepted + excluded.accepted, duplicate = r.duplicate + excluded.duplicate,
                 quarantined = r.quarantined + excluded.quarantined, refused = r.refused + excluded.refused
-            """)
+            """
     }
 
     /// Both sides of the account, from one snapshot: what was counted, and what is stored, for the hours that begin in

@@ -72,6 +72,11 @@ extension MappedPrivacyRequest {
             .compactMap { $0 }
     }
 
+    /// The names in what is kept.
+    var keptNames: [String] {
+        [userID, anonymousID].compactMap { $0 } + externalIDs.map { "\($0.type):\($0.id)" }
+    }
+
     /// What is kept in quarantine of a wish that nobody here can be found for. Addresses are left out: whoever wants to
     /// be forgotten is not to be remembered by them.
     var keptJSON: JSON {

@@ -22,7 +22,7 @@ struct WebhookReading: Sendable {
         var contents = WebhookContents()
         for record in decoded.records {
             for item in known.mapping.items(for: record, receivedAt: now) {
-                contents.lines.append(try await line(item, of: record, from: source, envelope))
+                contents.lines.append(try await line(item, of: record, from: source, envelope, known.mapping))
             }
         }
         contents.lines += decoded.unreadable.map { unreadable in
@@ -57,7 +57,7 @@ struct WebhookReading: Sendable {
 
     private func line(
         _ item: MappedItem, of record: InboundRecord, from source: KnownSource,
-        _ envelope: EventParser.Envelope
+        _ envelope: EventParser.Envelope, _ mapping: WebhookMapping
     ) async throws -> WebhookContents.Line {
         switch item.outcome {
         case .call(let call):
@@ -65,7 +65,8 @@ struct WebhookReading: Sendable {
             return .item(reading.item(bytes[...], of: source, envelope, EventParser(limits: limits)))
         case .ignored(let reason): return .ignored(messageID: item.messageID, reason: reason)
         case .failed(let reason):
-            return .item(kept(item, record.json(rule: item.rule), reason, [], record, envelope))
+            let subjects = mapping.subjects(of: record)
+            return .item(kept(item, record.json(rule: item.rule), reason, subjects, record, envelope))
         case .privacyRequest(let request):
             for identifier in request.identifiers {
                 guard let profile = try await profiles.canonicalID(of: identifier, in: pool) else { continue }
@@ -84,7 +85,7 @@ struct WebhookReading: Sendable {
                     """
                     nobody is known by the identifiers of this request for \(request.kind.rawValue); if the person is \
                     known otherwise, make the request at consent
-                    """, [request.userID, request.anonymousID].compactMap { $0 }, record, envelope))
+                    """, request.keptNames, record, envelope))
         }
     }
 

@@ -14,6 +14,7 @@ struct WebhookReceiver: Sendable {
     let pool: PostgresPool
     let clock: ServiceClock
     let rates: SourceRates
+    let recent: RecentItems
     /// Where senders reach the service, without a slash at the end; nil where that is what they say themselves.
     let publicURL: String?
     let logger: Logger
@@ -38,7 +39,7 @@ struct WebhookReceiver: Sendable {
             throw Problem.unsupportedMediaType("the body without a Content-Encoding")
         }
         let body = try await request.body(maxBytes: Self.bodyBytes)
-        let now = try await clock.now()
+        let (now, generation) = (try await clock.now(), recent.generation)
         let verified = try verify(asSent(request, body), webhook, now)
         let contents = try await reading.contents(of: verified, webhook, at: now)
         try rates.check(webhook.sourceID, items: contents.lines.count)
@@ -47,7 +48,10 @@ struct WebhookReceiver: Sendable {
                 verified.replayKey, of: webhook.id, now: now, in: pool)
             switch verified.replayKey.verdict(accepted: accepted, now: now) {
             case .replayed: throw refused(.replayed, webhook)
-            case .duplicate: return try await acknowledge(contents, webhook, now)
+            case .duplicate:
+                let verdicts = try await acknowledge(contents, webhook, now)
+                note(contents, verdicts, of: webhook, at: now, since: generation, bytes: body.count)
+                return contents.json(verdicts)
             case .fresh:
                 let delivery = EventWriter.Delivery(
                     sourceID: webhook.sourceID, receivedAt: now, traceparent: request.traceparent,
@@ -56,23 +60,36 @@ struct WebhookReceiver: Sendable {
                         id: webhook.id, replayKey: verified.replayKey, privacyCalls: contents.privacyCalls))
                 // Of two that come at once, one is accepted and the other looks again.
                 do {
-                    return contents.json(try await writer.write(delivery))
+                    let verdicts = try await writer.write(delivery)
+                    note(contents, verdicts, of: webhook, at: now, since: generation, bytes: body.count)
+                    return contents.json(verdicts)
                 } catch is WebhookAcceptedMeanwhile {}
             }
+        }
+    }
+
+    /// Notes what came for those who watch its source.
+    private func note(
+        _ contents: WebhookContents, _ verdicts: [Verdict], of webhook: KnownWebhook, at now: Instant,
+        since generation: Int, bytes: Int
+    ) {
+        let items = contents.items
+        recent.note(items, verdicts, of: webhook.sourceID, at: now, since: generation) { _ in
+            bytes / max(1, items.count)
         }
     }
 
     /// Answers a repetition: it has no effect, and is counted as what it is.
     private func acknowledge(
         _ contents: WebhookContents, _ webhook: KnownWebhook, _ now: Instant
-    ) async throws -> JSON {
+    ) async throws -> [Verdict] {
         let verdicts = contents.items.map { _ in Verdict.duplicate }
         var counts = ReconciliationCounts()
         counts.add(verdicts, source: webhook.sourceID, at: now)
         let added = counts
         try await pool.transaction { try await ReconciliationStore.add(added, in: $0) }
         EventWriter.count(verdicts)
-        return contents.json(verdicts)
+        return verdicts
     }
 
     private func verify(

@@ -10,7 +10,7 @@ struct Webhooks: Sendable {
 
     init(
         _ context: ServiceContext, sources: SourceDirectory, reading: ItemReading, writer: EventWriter,
-        rates: SourceRates, limits: IngestionLimits
+        rates: SourceRates, limits: IngestionLimits, recent: RecentItems
     ) throws {
         let (pool, clock) = (context.pool, context.clock)
         let secret = try context.settings.identifierSecret()
@@ -28,7 +28,7 @@ struct Webhooks: Sendable {
                 reading: WebhookReading(
                     profiles: ProfileStore(key: IdentifierKey(secret: secret)), pool: pool, limits: limits,
                     sources: sources, reading: reading),
-                writer: writer, pool: pool, clock: clock, rates: rates, publicURL: publicURL,
+                writer: writer, pool: pool, clock: clock, rates: rates, recent: recent, publicURL: publicURL,
                 logger: context.logger))
     }
 

@@ -3,19 +3,20 @@ import Metrics
 import Models
 import Postgres
 import ServiceKit
+import Synchronization
 
 /// Writes what requests bring, many of them in one transaction: while one transaction commits, the next group
 /// gathers. Nobody is answered before the commit.
-actor EventWriter {
+final class EventWriter: Sendable {
     /// One item, as far as it could be read.
     enum Item: Sendable {
-        case event(TrackingEvent)
+        case event(ReadyEvent)
         case quarantined(QuarantinedItem)
         case refused(Refusal, messageID: String?)
 
         var messageID: String? {
             switch self {
-            case .event(let event): event.messageID
+            case .event(let event): event.key.messageID
             case .quarantined(let item): item.hints.messageID
             case .refused(_, let messageID): messageID
             }
@@ -34,17 +35,28 @@ actor EventWriter {
 
     private struct Waiting {
         let delivery: Delivery
-        let continuation: CheckedContinuation<[Verdict], any Error>
+        let completion: @Sendable (Result<[Verdict], any Error>) -> Void
+    }
+
+    private struct State {
+        var queue: [Waiting] = []
+        var items = 0
+        var isWriting = false
+        /// The writer, while it waits for the queue to have so many.
+        var gathering: (count: Int, number: Int, continuation: CheckedContinuation<Void, Never>)?
+        var gatherings = 0
     }
 
     /// Items in one transaction, unless a single request brings more.
     private static let groupItems = 2000
+    /// A write that takes less is not worth waiting for: the next requests are read while it runs.
+    private static let quickWrite: Duration = .milliseconds(3)
+    /// The longest that a group is waited for.
+    private static let gatherLimit: Duration = .milliseconds(5)
 
     private let log: EventLog
     private let capacity: Int
-    private var queue: [Waiting] = []
-    private var queuedItems = 0
-    private var isWriting = false
+    private let state = Mutex(State())
 
     init(log: EventLog, capacity: Int) {
         self.log = log
@@ -54,55 +66,122 @@ actor EventWriter {
     /// Returns the verdicts of the items in their order, once they are committed. Throws 503 at once when too much
     /// waits already, and `WebhookAcceptedMeanwhile` for a request of a webhook that came before.
     func write(_ delivery: Delivery) async throws -> [Verdict] {
-        if delivery.items.isEmpty, delivery.webhook == nil { return [] }
-        guard queue.isEmpty || queuedItems + delivery.items.count <= capacity else {
-            throw Problem.unavailable("more comes in than can be written; send the same again a little later")
+        try await withCheckedThrowingContinuation { continuation in
+            write(delivery) { continuation.resume(with: $0) }
         }
-        let verdicts = try await withCheckedThrowingContinuation { continuation in
-            queue.append(Waiting(delivery: delivery, continuation: continuation))
-            queuedItems += delivery.items.count
-            if !isWriting {
-                isWriting = true
-                Task { await self.writeAll() }
+    }
+
+    /// The same with a completion, which is called once.
+    func write(_ delivery: Delivery, completion: @escaping @Sendable (Result<[Verdict], any Error>) -> Void) {
+        if delivery.items.isEmpty, delivery.webhook == nil { return completion(.success([])) }
+        enqueue(Waiting(delivery: delivery, completion: completion))
+    }
+
+    private func enqueue(_ waiting: Waiting) {
+        let items = waiting.delivery.items.count
+        let (isTaken, starts, gathered) = state.withLock { state in
+            guard state.queue.isEmpty || state.items + items <= capacity else {
+                return (false, false, nil as CheckedContinuation<Void, Never>?)
             }
+            state.queue.append(waiting)
+            state.items += items
+            let starts = !state.isWriting
+            state.isWriting = true
+            guard let gathering = state.gathering, state.queue.count >= gathering.count else {
+                return (true, starts, nil)
+            }
+            state.gathering = nil
+            return (true, starts, gathering.continuation)
         }
-        Self.count(verdicts)
-        return verdicts
+        if !isTaken {
+            waiting.completion(
+                .failure(
+                    Problem.unavailable(
+                        "more comes in than can be written; send the same again a little later")))
+        }
+        gathered?.resume()
+        if starts { Task { await self.writeAll() } }
     }
 
     private func writeAll() async {
-        while !queue.isEmpty { await write(takeGroup()) }
-        isWriting = false
+        var last = (count: 1, took: Duration.zero)
+        while true {
+            if last.took > Self.quickWrite {
+                await gather(last.count, atMost: min(last.took / 2, Self.gatherLimit))
+            }
+            let group = takeGroup()
+            if group.isEmpty { return }
+            let start = ContinuousClock.now
+            await write(group)
+            last = (group.count, .now - start)
+        }
     }
 
+    /// Waits until as many requests are there as the last group had, for half the time that it took to write at most:
+    /// senders that were answered together send again together, and one commit for all is worth more than a quick one
+    /// for the first of them. Whoever sends alone is never made to wait.
+    private func gather(_ count: Int, atMost limit: Duration) async {
+        guard count > 1, state.withLock({ $0.queue.count < count }) else { return }
+        await withCheckedContinuation { continuation in
+            let number: Int? = state.withLock { state in
+                guard state.queue.count < count else { return nil }
+                state.gatherings += 1
+                state.gathering = (count, state.gatherings, continuation)
+                return state.gatherings
+            }
+            guard let number else { return continuation.resume() }
+            Task {
+                try? await Task.sleep(for: limit)
+                self.endGathering(number)
+            }
+        }
+    }
+
+    private func endGathering(_ number: Int) {
+        let continuation: CheckedContinuation<Void, Never>? = state.withLock { state in
+            guard state.gathering?.number == number else { return nil }
+            defer { state.gathering = nil }
+            return state.gathering?.continuation
+        }
+        continuation?.resume()
+    }
+
+    /// The next group; none when nothing waits, and then the writer is done.
     private func takeGroup() -> [Waiting] {
-        var items = 0
-        let size =
-            queue.prefix { waiting in
-                items += waiting.delivery.items.count
-                return items <= Self.groupItems
-            }.count
-        let group = Array(queue.prefix(max(1, size)))
-        queue.removeFirst(group.count)
-        queuedItems -= group.reduce(0) { $0 + $1.delivery.items.count }
-        return group
+        state.withLock { state in
+            var items = 0
+            let size =
+                state.queue.prefix { waiting in
+                    items += waiting.delivery.items.count
+                    return items <= Self.groupItems
+                }.count
+            if state.queue.isEmpty {
+                state.isWriting = false
+                return []
+            }
+            let group = Array(state.queue.prefix(max(1, size)))
+            state.queue.removeFirst(group.count)
+            state.items -= group.reduce(0) { $0 + $1.delivery.items.count }
+            return group
+        }
     }
 
     private func write(_ group: [Waiting]) async {
         do {
             let verdicts = try await log.append(group.map(\.delivery))
             for (waiting, verdicts) in zip(group, verdicts) {
-                if let verdicts {
-                    waiting.continuation.resume(returning: verdicts)
-                } else {
-                    waiting.continuation.resume(throwing: WebhookAcceptedMeanwhile())
+                guard let verdicts else {
+                    waiting.completion(.failure(WebhookAcceptedMeanwhile()))
+                    continue
                 }
+                Self.count(verdicts)
+                waiting.completion(.success(verdicts))
             }
         } catch let error as PostgresError where group.count > 1 && !error.isTransient {
             // What the database will never take must not fail those who happened to come along with it.
             for waiting in group { await write([waiting]) }
         } catch {
-            for waiting in group { waiting.continuation.resume(throwing: error) }
+            for waiting in group { waiting.completion(.failure(error)) }
         }
     }
 
@@ -117,13 +196,11 @@ actor EventWriter {
 
     /// Counts verdicts in the metrics.
     static func count(_ verdicts: [Verdict]) {
-        for verdict in verdicts {
-            switch verdict {
-            case .accepted: accepted.increment()
-            case .duplicate: duplicate.increment()
-            case .quarantined: quarantined.increment()
-            case .refused: refused.increment()
-            }
-        }
+        var counts = ReconciliationCounts.Count()
+        for verdict in verdicts { counts.add(verdict) }
+        if counts.accepted > 0 { accepted.increment(by: counts.accepted) }
+        if counts.duplicate > 0 { duplicate.increment(by: counts.duplicate) }
+        if counts.quarantined > 0 { quarantined.increment(by: counts.quarantined) }
+        if counts.refused > 0 { refused.increment(by: counts.refused) }
     }
 }

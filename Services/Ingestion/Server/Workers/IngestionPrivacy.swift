@@ -41,6 +41,7 @@ struct IngestionPrivacy {
         }
         let erased = try await store.erase(subjects, at: try await clock.now(), in: transaction)
         try await store.forgetHandOver(request.id, in: transaction)
+        try await RecentItemStore.erase(in: transaction)
         return ["rawEvents": .integer(Int64(erased))]
     }
 }

@@ -30,6 +30,13 @@ package enum EventVocabulary {
         return translated
     }
 
+    /// Whether a track call of this name is left as it is, whatever its properties.
+    package static func leaves(_ name: String) -> Bool {
+        guard EventNames.googleAnalytics[name] == nil else { return false }
+        let standard = EventNames.segment(name)
+        return standard == nil || standard == name
+    }
+
     /// GA4's `share` is of any content; Product Shared is of products.
     private static func isShareOfSomethingElse(_ name: String, _ properties: [String: JSON]) -> Bool {
         guard name == "share", let content = properties["content_type"]?.string?.lowercased() else {

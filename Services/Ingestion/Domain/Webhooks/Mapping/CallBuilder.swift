@@ -151,6 +151,18 @@ struct CallBuilder {
         return instant
     }
 
+    /// The names that the rule gives somebody, as many as can be read, whatever else is wrong with the record.
+    var subjects: [String] {
+        var values = [rule.userID, rule.anonymousID, rule.email, rule.phone].compactMap { $0 }
+        if case .alias(let previousID) = rule.action { values.append(previousID) }
+        let names = values.flatMap { (try? texts($0, "")) ?? [] }
+        let externalIDs = rule.externalIDs.flatMap { external in
+            ((try? texts(external.value, "")) ?? []).map { "\(external.type):\($0)" }
+        }
+        // As they are, because a userId may look like an address, and as identity writes them.
+        return names + names.flatMap { RecordSubjects.names(in: $0) } + externalIDs
+    }
+
     // MARK: Texts
 
     private var scope: MappingValue.Scope { MappingValue.Scope(here: record.object, record: record) }

@@ -106,6 +106,13 @@ package struct WebhookMapping: Hashable, Sendable {
 }
 
 extension WebhookMapping {
+    /// The names that the rules for a record give somebody, also where a rule can make no item of it.
+    package func subjects(of record: InboundRecord) -> [String] {
+        let names = rules.filter { $0.condition.matches(record) }
+            .flatMap { CallBuilder(rule: $0, record: record, receivedAt: .distantPast).subjects }
+        return Array(Set(names).sorted().prefix(RecordSubjects.limit))
+    }
+
     /// What becomes of a record: an item for each rule that fits it, and at least one that says why nothing did.
     package func items(for record: InboundRecord, receivedAt: Instant) -> [MappedItem] {
         let items = rules.filter { $0.condition.matches(record) }
