@@ -6,19 +6,19 @@ package import ServiceKit
 
 /// Server-sent events as they come.
 package struct EventStream {
-    private var chunks: HTTPClientResponse.Body.AsyncIterator
+    private var chunks: AsyncThrowingStream<[UInt8], any Error>.Iterator
     private var reader = ServerSentEventReader()
     private var waiting: [ServerSentEvent] = []
 
-    init(_ body: HTTPClientResponse.Body) {
-        chunks = body.makeAsyncIterator()
+    init(_ chunks: AsyncThrowingStream<[UInt8], any Error>) {
+        self.chunks = chunks.makeAsyncIterator()
     }
 
     /// The next event; nil when the stream has ended cleanly.
     package mutating func next() async throws -> ServerSentEvent? {
         while waiting.isEmpty {
-            guard let chunk = try await chunks.next() else { return nil }
-            waiting = reader.events(in: chunk.readableBytesView)
+            guard let chunk = try await chunks.next(isolation: #isolation) else { return nil }
+            waiting = reader.events(in: chunk)
         }
         return waiting.removeFirst()
     }
@@ -32,7 +32,7 @@ package struct EventStream {
 
     /// The next bytes as text, comments and all.
     package mutating func nextText() async throws -> String? {
-        try await chunks.next().map { String(buffer: $0) }
+        try await chunks.next(isolation: #isolation).map { String(decoding: $0, as: UTF8.self) }
     }
 }
 
@@ -48,7 +48,17 @@ extension ServiceHarness {
         for (name, value) in headers { request.headers.add(name: name, value: value) }
         let response = try await client.execute(request, timeout: .seconds(120))
         guard response.status == .ok else { throw HarnessError.answered(Int(response.status.code)) }
-        var stream = EventStream(response.body)
+        let (chunks, arrived) = AsyncThrowingStream.makeStream(of: [UInt8].self)
+        let reading = Task {
+            do {
+                for try await chunk in response.body { arrived.yield(Array(chunk.readableBytesView)) }
+                arrived.finish()
+            } catch {
+                arrived.finish(throwing: error)
+            }
+        }
+        defer { reading.cancel() }
+        var stream = EventStream(chunks)
         try await body(&stream)
     }
 }

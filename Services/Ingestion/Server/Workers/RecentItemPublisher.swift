@@ -18,7 +18,7 @@ actor RecentItemPublisher: Service {
     /// More often than this nothing is published: whoever looks on can't see more, and the database has other work.
     private static let pause: Duration = .milliseconds(100)
 
-    let recent: RecentItems
+    nonisolated let recent: RecentItems
     private let store: RecentItemStore
     private let hub: WakeHub
     private let logger: Logger
