@@ -121,12 +121,14 @@ let services: [(name: String, server: [Target.Dependency])] = [
     ("Recommendation", []),
     ("Journeys", ["MarkedYAML", crypto]),
     ("Delivery", ["CCurl", crypto]),
-].filter { isWanted($0.0) }
+].filter { isWanted($0.0) || $0.0 == "Ingestion" && isWanted("CommandLine") }
 
 let commandLine = Target.executableTarget(
     name: "CommandLine",
     dependencies: [
-        "Models", "Postgres", "Streams", "ServiceKit", "Clients", argumentParser, yams, logging, crypto,
+        // How ingestion reads files, to tell what one would come to without an installation.
+        "IngestionDomain", "MarkedYAML",
+        "Models", "Postgres", "Streams", "ServiceKit", "Clients", argumentParser, logging, crypto,
         asyncHTTPClient, nioCore, nioHTTP1, nioPosix,
     ],
     path: "CommandLine", swiftSettings: house)
@@ -152,7 +154,9 @@ let testTargets: [Target] = [
     tests(
         "CommandLine",
         [
-            "CommandLine", "Models", "Postgres", "ServiceKit", "Clients", yams, asyncHTTPClient, nioCore,
+            "CommandLine", "IngestionDomain", "Models", "Postgres", "ServiceKit", "Clients", yams,
+            argumentParser,
+            asyncHTTPClient, nioCore,
             logging,
         ]),
 ].compactMap { $0 }

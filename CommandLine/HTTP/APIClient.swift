@@ -108,14 +108,16 @@ struct APIClient: Sendable {
     /// Sends until there is an answer that will not change by waiting: no answer, 408, 425, 429 and 5xx are
     /// tried again for ever, with growing pauses that honour `Retry-After`. `waiting` hears why.
     func sendUntilAnswered(
-        _ method: String, _ url: String, as authorization: Authorization, body: [UInt8],
+        _ method: String, _ url: String, as authorization: Authorization, body: [UInt8]? = nil,
+        contentType: String = "application/json", headers: [String: String] = [:],
         waiting: @Sendable (String) -> Void
     ) async throws -> Answer {
         var pause = Duration.milliseconds(100)
         while true {
             var wanted: Duration?
             do {
-                let answer = try await send(method, url, as: authorization, body: body)
+                let answer = try await send(
+                    method, url, as: authorization, body: body, contentType: contentType, headers: headers)
                 guard answer.status >= 500 || [408, 425, 429].contains(answer.status) else { return answer }
                 wanted = answer.headers["retry-after"].flatMap { Int($0) }.map { .seconds(min($0, 60)) }
                 waiting("\(url) answered \(answer.problem)")

@@ -20,7 +20,7 @@ struct CatalogSender: Sendable {
                 "PUT", url + "/v1/catalog/items", as: .bearer(apiKey), body: Array(body.compact.utf8),
                 waiting: waiting)
             guard answer.status == 200, let verdicts = answer.json?["items"]?.array else {
-                throw ImportProblem("the catalog was refused: \(answer.problem)")
+                throw CommandProblem("the catalog was refused: \(answer.problem)")
             }
             for verdict in verdicts {
                 if verdict["status"]?.string == "refused" {

@@ -1,24 +1,23 @@
 import Foundation
 
-/// How far an import has come, so that it goes on there after an interruption. Sending a part again would
+/// Which import of the installation a file is, so that it goes on there after an interruption. Sending a file again would
 /// double nothing; this only saves the time.
 struct ResumeFile: Codable, Sendable, Equatable {
-    /// What the state is about; another file, mapping or target starts from the beginning.
+    /// What the import is of; another file, mapping or target is another import.
     struct Identity: Codable, Sendable, Equatable {
         let file: String
-        let bytes: Int
+        let bytes: Int64
         let modified: Double
         let mapping: UInt64
         let target: String
+        let source: String
     }
 
     let identity: Identity
-    /// Kept, so that every event of the file is shifted alike.
-    let shiftMilliseconds: Int64
+    /// Named before the import is made, so that it is made once.
+    let key: String
+    var importID: String?
     var catalogDone = false
-    /// How many groups, in the order in which they end, are done with.
-    var groupsDone = 0
-    var counts = ImportCounts()
 
     static func read(path: String, identity: Identity) -> ResumeFile? {
         guard let data = FileManager.default.contents(atPath: path),

@@ -8,7 +8,7 @@ struct SimulationRun {
     let ingestion: String
     let writeKey: String
     private(set) var world: World
-    private(set) var counts = ImportCounts()
+    private(set) var counts = SentCounts()
     private(set) var opened = 0
     private(set) var clicked = 0
     private(set) var unsubscribed = 0

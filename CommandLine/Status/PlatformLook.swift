@@ -16,6 +16,8 @@ struct PlatformLook: Sendable, Equatable {
     var outbox: [String: Int64] = [:]
     /// Deadlines whose time has come, by service.
     var due: [String: Int64] = [:]
+    /// Files that are being taken in, by service.
+    var imports: [String: Int64] = [:]
     /// The earliest deadline of all, rounded up to the millisecond that a clock can show.
     var earliestDeadline: Instant?
     /// How many records all streams have, so that two looks can be told apart.
@@ -23,12 +25,14 @@ struct PlatformLook: Sendable, Equatable {
     /// The installation's time: the rehearsal's clock, or PostgreSQL's.
     var now = Instant.distantPast
 
-    /// Nothing is on its way: every stream is read to its end, every call made, every due deadline fired.
-    var isDrained: Bool { lags.isEmpty && outbox.isEmpty && due.isEmpty }
+    /// Nothing is on its way: every file is taken in, every stream read to its end, every call made, every due deadline
+    /// fired.
+    var isDrained: Bool { imports.isEmpty && lags.isEmpty && outbox.isEmpty && due.isEmpty }
 
     /// What is on its way, for a person who waits.
     var waitingFor: String {
-        (lags.map { "\($0.consumer) has \($0.records) of \($0.stream) before it" }
+        (imports.map { "\($0.key) has \($0.value) files to take in" }
+            + lags.map { "\($0.consumer) has \($0.records) of \($0.stream) before it" }
             + outbox.sorted { $0.key < $1.key }.map { "\($0.key) has \($0.value) calls to make" }
             + due.sorted { $0.key < $1.key }.map { "\($0.key) has \($0.value) deadlines to fire" })
             .joined(separator: "; ")
@@ -56,7 +60,7 @@ struct PlatformObserver: Sendable {
             """
             SELECT n.nspname AS schema, array_agg(c.relname::text) AS tables
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relkind IN ('r', 'p') AND c.relname IN ('stream_head', 'stream_checkpoint', 'outbox', 'deadline')
+            WHERE c.relkind IN ('r', 'p') AND c.relname IN ('stream_head', 'stream_checkpoint', 'outbox', 'deadline', 'import')
               AND n.nspname = ANY(\(ServiceName.allCases.map(\.schema))::text[])
             GROUP BY n.nspname
             """)
@@ -73,14 +77,17 @@ struct PlatformObserver: Sendable {
                 "the database holds no tables of Martlet; run `martlet migrate` or `martlet up`")
         }
         statement = Self.statement(
-            streams: schemas("stream_head"), outboxes: schemas("outbox"), deadlines: schemas("deadline"))
+            streams: schemas("stream_head"), outboxes: schemas("outbox"), deadlines: schemas("deadline"),
+            files: schemas("import"))
     }
 
     private static func union(_ schemas: [String], _ select: (String) -> String, none: String) -> String {
         schemas.isEmpty ? none : schemas.map(select).joined(separator: " UNION ALL ")
     }
 
-    private static func statement(streams: [String], outboxes: [String], deadlines: [String]) -> SQL {
+    private static func statement(
+        streams: [String], outboxes: [String], deadlines: [String], files: [String]
+    ) -> SQL {
         // Schema names come from ServiceName, so nothing of a user's is spliced in.
         let heads = union(
             streams, { "SELECT stream, shard, next_offset - 1 AS last FROM \($0).stream_head" },
@@ -109,6 +116,10 @@ struct PlatformObserver: Sendable {
                 """
             }, none: "SELECT ''::text AS service, NULL::timestamptz AS earliest, 0::bigint AS due WHERE false"
         )
+        let imports = union(
+            files,
+            { "SELECT '\($0)' AS service, count(*) AS files FROM \($0).import WHERE state = 'running'" },
+            none: "SELECT ''::text AS service, 0::bigint AS files WHERE false")
         return SQL(
             unsafe: """
                 WITH present AS (SELECT coalesce((SELECT now FROM platform.clock), now()) AS now),
@@ -130,6 +141,7 @@ struct PlatformObserver: Sendable {
                 SELECT 'lag' AS kind, service, consumer, stream, records::bigint AS number, NULL::timestamptz AS at
                 FROM lags WHERE records > 0
                 UNION ALL SELECT 'outbox', service, NULL, NULL, calls, NULL FROM (\(outbox)) o WHERE calls > 0
+                UNION ALL SELECT 'import', service, NULL, NULL, files, NULL FROM (\(imports)) i WHERE files > 0
                 UNION ALL SELECT 'due', service, NULL, NULL, due, NULL FROM deadlines WHERE due > 0
                 UNION ALL SELECT 'earliest', NULL, NULL, NULL, NULL,
                     date_trunc('milliseconds', min(earliest) + interval '999 microseconds') FROM deadlines
@@ -152,6 +164,7 @@ struct PlatformObserver: Sendable {
                         stream: try row.get("stream", as: String.self), records: number))
             case "outbox": look.outbox[service] = number
             case "due": look.due[service] = number
+            case "import": look.imports[service] = number
             case "earliest": look.earliestDeadline = try row.get("at", as: Instant?.self)
             case "records": look.records = number
             default: look.now = try row.get("at", as: Instant.self)

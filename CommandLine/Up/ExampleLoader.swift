@@ -1,6 +1,6 @@
 import Foundation
+import MarkedYAML
 import Models
-import Yams
 
 /// Puts the definitions of `deploy/examples` into an installation. What is there already is left alone.
 struct ExampleLoader {
@@ -78,8 +78,8 @@ struct ExampleLoader {
             throw CommandProblem("cannot read \(file)")
         }
         if file.hasSuffix(".json") { return Array(data) }
-        let document = try YAMLNode.document(String(decoding: data, as: UTF8.self), file: file)
-        return Array(try document.json().compact.utf8)
+        let document = try YAMLFile.node(Array(data), file: file, what: "a definition")
+        return Array(document.json.compact.utf8)
     }
 
     private func put(

@@ -13,10 +13,11 @@ struct ClockTests {
         let deadline = Migration(
             version: 1, name: "deadline",
             sql: "CREATE TABLE deadline (key text PRIMARY KEY, due_at timestamptz NOT NULL)")
+        let imports = Migration(version: 1, name: "imports", sql: "CREATE TABLE import (state text NOT NULL)")
         var migrators = [Migrator(schema: "platform", migrations: Schema.platformMigrations)]
         for service in ServiceName.deployed {
             let own = service == .journeys || service == .segmentation ? [deadline] : []
-            migrators.append(Migrator(service: service, migrations: own))
+            migrators.append(Migrator(service: service, migrations: service == .ingestion ? [imports] : own))
         }
         return try await TestDatabase.make(migrators)
     }
@@ -54,6 +55,11 @@ struct ClockTests {
         #expect(look.lags.isEmpty)
         #expect(look.outbox == ["journeys": 1])
         try await pool.execute("DELETE FROM journeys.outbox")
+        try await pool.execute("INSERT INTO ingestion.import VALUES ('running'), ('paused'), ('done')")
+        look = try await observer.look()
+        #expect(!look.isDrained)
+        #expect(look.waitingFor == "ingestion has 1 files to take in")
+        try await pool.execute("UPDATE ingestion.import SET state = 'done'")
         #expect(try await observer.drained().isDrained)
         await pool.close()
     }

@@ -1,3 +1,4 @@
+import IngestionDomain
 import Models
 import Testing
 

@@ -97,6 +97,7 @@ def put_somebody_through(martlet, mailbox):
         "POST", "consent", "/v1/privacy-requests", json={"type": "access", "subject": {"profileId": profile}},
         expect=(200, 201, 202))
     instance = martlet.items("journeys", "/v1/journeys/load-thanks/instances")[0]
+    source = martlet.items("ingestion", "/v1/sources")[0]["sourceId"]
     return {
         "/v1/profiles/{": profile,
         "/v1/messages/{": mail.id,
@@ -107,8 +108,28 @@ def put_somebody_through(martlet, mailbox):
         "/v1/purposes/{": "transactional",
         "/v1/catalog/items/{": "A-1",
         "/v1/privacy-requests/{": request["id"],
-        "/v1/sources/{": martlet.items("ingestion", "/v1/sources")[0]["sourceId"],
+        "/v1/sources/{": source,
+        "/v1/imports/{": put_a_file_through(martlet, source, shopper),
         "/v1/streams/{": {
             "ingestion": "events", "identity": "profile-events", "consent": "consents",
             "segmentation": "memberships", "journeys": "intents"},
     }
+
+
+def put_a_file_through(martlet, source, shopper):
+    """An import with a mapping, a mistake and something that is skipped; returns its id."""
+    made = martlet.call("POST", "ingestion", "/v1/imports", expect=201, json={
+        "name": "orders", "sourceId": source, "format": "csv",
+        "mapping": {
+            "mapping": "contract", "columns": {"id": "text", "count": "integer",
+                                               "at": {"type": "time", "format": "rfc3339"}},
+            "skip": [{"reason": "none", "when": [{"column": "count", "is": 0}]}],
+            "events": [{"id": "count", "type": "track", "event": "Counted", "user-id": "load-{id}",
+                        "timestamp": "at"}]}})["importId"]
+    rows = [f"{shopper},{count},2026-01-01T00:00:00Z" for count in ("1", "0", "x")]
+    martlet.call("PUT", "ingestion", f"/v1/imports/{made}/file?offset=0", expect=200,
+                 data="\n".join(["id,count,at", *rows]), headers={"Content-Type": "text/csv"})
+    martlet.call("POST", "ingestion", f"/v1/imports/{made}/preview", expect=200)
+    martlet.call("POST", "ingestion", f"/v1/imports/{made}/run", expect=200)
+    wait_for(lambda: martlet.get("ingestion", f"/v1/imports/{made}")["state"] == "done", "the import to end")
+    return made

@@ -1,3 +1,4 @@
+import IngestionDomain
 import Models
 
 /// Who is who in a simulated world, and what a platform should have made of it.

@@ -1,3 +1,4 @@
+import IngestionDomain
 import Models
 
 /// What the simulated shop sells.

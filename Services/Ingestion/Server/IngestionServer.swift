@@ -17,9 +17,10 @@ package let ingestionService = ServiceDefinition(
         Migration(resource: "V0002_quarantine", bytes: PackageResources.V0002_quarantine_sql),
         Migration(resource: "V0003_tracking_plan", bytes: PackageResources.V0003_tracking_plan_sql),
         Migration(resource: "V0004_webhooks", bytes: PackageResources.V0004_webhooks_sql),
-        Migration(resource: "V0005_debugger", bytes: PackageResources.V0006_debugger_sql),
+        Migration(resource: "V0005_imports", bytes: PackageResources.V0005_imports_sql),
+        Migration(resource: "V0006_debugger", bytes: PackageResources.V0006_debugger_sql),
     ],
-    openAPI: Contracts.ingestion, published: [.events], channels: Debugger.channels
+    openAPI: Contracts.ingestion, published: [.events], channels: Debugger.channels + [ImportStore.channel]
 ) { context in
     let (settings, pool, clock) = (context.settings, context.pool, context.clock)
     let limits = try IngestionLimits(settings: settings)
@@ -45,6 +46,8 @@ package let ingestionService = ServiceDefinition(
     let webhooks = try Webhooks(
         context, sources: directory, reading: reading, writer: writer, rates: rates, limits: importing,
         recent: debugger.recent)
+    let imports = try Imports(
+        context, sources: directory, log: log, reading: reading, limits: importing)
     return ServiceParts(
         routes: { router in
             CollectRoutes(collector: collector, limits: limits, importing: importing).add(to: router)
@@ -56,6 +59,7 @@ package let ingestionService = ServiceDefinition(
             DebuggerRoutes(debugger: debugger).add(to: router)
             TrackingPlanRoutes(pool: pool, store: sources, clock: clock).add(to: router)
             webhooks.add(to: router)
+            imports.add(to: router)
             QuarantineRoutes(pool: pool, replay: replay).add(to: router)
             ReconciliationRoutes(
                 store: ReconciliationStore(pool: pool), sources: sources, clock: clock, window: window
@@ -65,6 +69,7 @@ package let ingestionService = ServiceDefinition(
         workers: [
             KeyPruner(pool: pool, clock: clock, window: window, logger: context.logger),
             WebhookPruner(pool: pool, clock: clock, logger: context.logger),
+            imports.pruner, imports.worker,
         ] + debugger.workers,
         privacy: IngestionPrivacy(store: RawEventStore(), clock: clock).handler)
 }

@@ -45,7 +45,7 @@ struct WebhookRoutes: Sendable {
         try fields.allow(["name", "sourceId", "mapping", "mappingYAML", "secrets"])
         let (name, sourceID) = (try Self.name(fields), try fields.id("sourceId", as: SourceID.self))
         let secrets = try Self.secrets(fields)
-        guard let mapping = try WebhookMappingText.read(fields) else {
+        guard let mapping = try MappingText.ofWebhook.read(fields) else {
             throw fields.problem("mapping", expected: "the mapping, here or as YAML in `mappingYAML`")
         }
         let now = try await clock.now()
@@ -76,7 +76,7 @@ struct WebhookRoutes: Sendable {
         }
         if fields["name"] != nil { webhook.name = try Self.name(fields) }
         if fields["secrets"] != nil { webhook.secrets = try vault.seal(try Self.secrets(fields), for: id) }
-        if let mapping = try WebhookMappingText.read(fields) { webhook.mapping = mapping }
+        if let mapping = try MappingText.ofWebhook.read(fields) { webhook.mapping = mapping }
         guard try await store.change(webhook) else {
             throw Problem.conflict("the webhook was changed at the same time; read it again")
         }

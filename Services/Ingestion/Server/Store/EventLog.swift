@@ -33,6 +33,15 @@ struct EventLog: Sendable {
         }
     }
 
+    /// Appends the deliveries in the caller's transaction; the verdicts are true once that commits.
+    func append(
+        _ deliveries: [EventWriter.Delivery], at now: Instant, in transaction: PostgresTransaction
+    ) async throws -> [[Verdict]] {
+        let appended = try await prepare(deliveries, at: now, in: transaction)
+        try await transaction.pipeline(appended.statements)
+        return appended.verdicts
+    }
+
     /// Takes the message keys of the deliveries, and returns what else is to be done for them, in as few round trips
     /// as can be: while a transaction is open, everybody waits.
     private func prepare(
