@@ -51,7 +51,11 @@ extension ServiceHarness {
         let (chunks, arrived) = AsyncThrowingStream.makeStream(of: [UInt8].self)
         let reading = Task {
             do {
-                for try await chunk in response.body { arrived.yield(Array(chunk.readableBytesView)) }
+                for try await chunk in response.body {
+                    // As long as something comes, a task that is cancelled is not told otherwise.
+                    try Task.checkCancellation()
+                    arrived.yield(Array(chunk.readableBytesView))
+                }
                 arrived.finish()
             } catch {
                 arrived.finish(throwing: error)

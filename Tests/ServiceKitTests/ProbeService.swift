@@ -55,14 +55,15 @@ enum ProbeService {
                 }
                 return true
             }
-            router.get("/v1/gone", access: .open) { _ in
+            router.get("/v1/gone", access: .provenToHandler) { _ in
                 throw Problem(status: .gone, type: "gone", title: "It was erased")
             }
             // Counts for as long as anybody reads.
             for method in [HTTPRequest.Method.get, .head] {
                 router.on(method, "/v1/count", .open) { request in
-                    let pause = try request.query("pause", in: 0...60_000, default: 0)
-                    return .events(longest: .seconds(30)) { writer in
+                    let pause = try request.query("pause", in: 1...60_000, default: 1)
+                    let longest = try request.query("longest", in: 1...30, default: 30)
+                    return .events(longest: .seconds(longest)) { writer in
                         for number in 0... {
                             try await writer.write(
                                 ServerSentEvent(id: "\(number)", event: "count", data: "a\nb").bytes)

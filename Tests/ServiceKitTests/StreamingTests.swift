@@ -45,6 +45,17 @@ struct StreamingTests {
         }
     }
 
+    @Test("after its time it ends cleanly, however much there still is to say")
+    func longest() async throws {
+        try await withProbe { service, _ in
+            try await service.events("/v1/count?longest=1") { stream in
+                var count = 0
+                while try await stream.next() != nil { count += 1 }
+                #expect(count > 0)
+            }
+        }
+    }
+
     @Test("to HEAD nothing of it is written")
     func head() async throws {
         try await withProbe { service, _ in

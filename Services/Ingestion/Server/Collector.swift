@@ -78,7 +78,8 @@ struct Collector: Sendable {
 
     /// What became of a delivery, which those who watch the source are shown.
     private func outcome(
-        _ delivery: EventWriter.Delivery, _ verdicts: [Verdict], of submission: Submission, since generation: Int
+        _ delivery: EventWriter.Delivery, _ verdicts: [Verdict], of submission: Submission,
+        since generation: Int
     ) -> Outcome {
         recent.note(
             delivery.items, verdicts, of: delivery.sourceID, at: delivery.receivedAt, since: generation

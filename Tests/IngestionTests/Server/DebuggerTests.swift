@@ -97,9 +97,8 @@ struct DebuggerTests {
     @Test("of more than can be shown it tells how many are missing")
     func missed() async throws {
         try await Debugged.with { debugged in
-            try await debugged.service.events(debugged.path + "?last=0") { stream in
-                // So that it watches before anything comes.
-                try await debugged.track("first")
+            try await debugged.track("first")
+            try await debugged.service.events(debugged.path) { stream in
                 let first = try await stream.next()
                 #expect(first?.messageID == "first")
                 try await debugged.batch(1000)
