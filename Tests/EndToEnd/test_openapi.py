@@ -16,6 +16,8 @@ from contract import COLLECTING, contract, contract_file, operations, put_somebo
 from installation import SEED, SERVICES
 
 EXAMPLES_EACH = os.environ.get("MARTLET_SCHEMATHESIS_EXAMPLES", "15")
+# Schemathesis finds the sources that it made itself, and would watch each of them for ten minutes.
+SETTINGS = {"MARTLET_INGESTION_DEBUGGER_LONGEST": "1s"}
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 

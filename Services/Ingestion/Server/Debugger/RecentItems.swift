@@ -91,10 +91,6 @@ final class RecentItems: Sendable {
     /// There is something to publish.
     func wakeUp() { wake.yield() }
 
-    func unwatch(_ source: SourceID) {
-        _ = state.withLock { $0.watched.remove(source) }
-    }
-
     /// What is held of a source, in its order, and since how many erasures nothing older is; nil when nothing can be
     /// published.
     func held(of source: SourceID) -> (ring: Int64, erasures: Int64, items: [Held])? {

@@ -107,11 +107,8 @@ actor RecentItemPublisher: Service {
             fresh.map { RecentItem($0) }, missed: missed, of: source, ring: ring, erasures: erasures)
         switch outcome {
         case .published: if resets == before { places[source] = Place(ring: ring, number: last) }
-        case .unwatched:
-            recent.unwatch(source)
-            places[source] = nil
-            watches = watches.filter { $0.value != source }
-        case .erased: try await look()
+        // What was found is old by now: somebody may have begun to watch, and have been seen, meanwhile.
+        case .unwatched, .erased: try await look()
         }
     }
 }
