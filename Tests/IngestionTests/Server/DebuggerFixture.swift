@@ -34,6 +34,12 @@ struct Debugged: Sendable {
                 ingestionService, database: database, clock: clock, settings: settings
             ) { try await start(count, running + [$0], database, clock, settings, body) }
         }
+        // What came before an instance knows of the erasures that were is not shown.
+        for instance in running {
+            for case let publisher as RecentItemPublisher in instance.running.parts.workers {
+                try await publisher.look()
+            }
+        }
         let source = try await running[0].request("POST", "/v1/sources", json: ["name": "web"])
         let id = try #require(source.json["sourceId"]?.string)
         let key = try await running[0].request("POST", "/v1/sources/\(id)/write-keys")
