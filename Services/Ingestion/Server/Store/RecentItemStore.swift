@@ -43,8 +43,9 @@ struct RecentItemStore: Sendable {
         case erased
     }
 
-    /// Publishes what is not there yet; `missed` items came before the first of them. Publishers of a source come one after the other, so that the order of the ids
-    /// is that of the commits and nobody who reads on from an id misses one.
+    /// Publishes what is not there yet; `missed` items came before the first of them. Publishers of a source come one
+    /// after the other, so that the order of the ids is that of the commits and nobody who reads on from an id misses
+    /// one.
     func publish(
         _ items: [RecentItem], missed: Int64, of source: SourceID, ring: Int64, erasures: Int64
     ) async throws -> Published {

@@ -24,7 +24,7 @@ package typealias DirectHandler =
     ) -> Bool
 
 /// The routes that have a direct handler beside their usual one, for services that live from the number of small
-/// requests. A request costs about half of the usual way, because nothing crosses threads on its behalf.
+/// requests. Nothing crosses threads on behalf of one: a collecting call costs about two thirds of the usual way.
 struct DirectRoutes: Sendable {
     /// Larger bodies go the usual way.
     static let bodyBytes = 64 << 10
