@@ -66,6 +66,10 @@ struct ImportCommand: AsyncParsableCommand {
         guard FileManager.default.isReadableFile(atPath: file) else {
             throw CommandProblem("cannot read \(file): expected a CSV or NDJSON file, or one packed as .gz")
         }
+        if writeKey != nil || concurrency != nil || batchSize != nil {
+            StandardError.write(
+                "--write-key, --concurrency and --batch-size mean nothing any more; leave them out\n")
+        }
         if dryRun { return try rehearse(definition) }
         let installation = options.installation
         guard
