@@ -6,6 +6,7 @@ package import Models
 /// table alone doesn't tell whether an address is in it.
 package struct IdentifierKey: Sendable {
     private let key: SymmetricKey
+    private let searchKey: SymmetricKey
 
     /// Derives the key from the installation's secret (HKDF-SHA256, RFC 5869). All services must be given the
     /// same one.
@@ -14,6 +15,15 @@ package struct IdentifierKey: Sendable {
             inputKeyMaterial: SymmetricKey(data: Data(secret.utf8)),
             info: Data("martlet identifier look-up".utf8),
             outputByteCount: 32)
+        searchKey = HKDF<SHA256>.deriveKey(
+            inputKeyMaterial: SymmetricKey(data: Data(secret.utf8)), info: Data("martlet prefix search".utf8),
+            outputByteCount: 32)
+    }
+
+    /// What stands for the beginning of a value in the index of a field: 64 bits of HMAC-SHA256.
+    package func searchHash(of prefix: String, in field: String) -> Int64 {
+        HMAC<SHA256>.authenticationCode(for: Data("\(field):\(prefix)".utf8), using: searchKey)
+            .prefix(8).reduce(0) { $0 << 8 | Int64($1) }
     }
 
     /// Where an identifier is stored.

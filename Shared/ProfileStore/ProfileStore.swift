@@ -25,6 +25,27 @@ package struct ProfileStore: Sendable {
         return try await canonicalID(of: owner, in: session)
     }
 
+    /// The profiles that identifiers lead to, after all merges; those that nobody is known by are left out.
+    package func canonicalIDs(
+        of identifiers: Set<Identifier>, in session: some PostgresSession
+    ) async throws -> [Identifier: ProfileID] {
+        guard !identifiers.isEmpty else { return [:] }
+        let asked = identifiers.map { (identifier: $0, place: key.place(of: $0)) }
+        let rows = try await session.query(
+            """
+            SELECT w.number, i.profile_id
+            FROM unnest(\(asked.map(\.place.shard))::smallint[], \(asked.map(\.place.kind.rawValue))::text[],
+                        \(asked.map(\.place.hash))::bytea[]) WITH ORDINALITY AS w (shard, type, value_hash, number)
+            JOIN profiles.identifier i USING (shard, type, value_hash)
+            """)
+        var owners: [Identifier: ProfileID] = [:]
+        for row in rows {
+            owners[asked[try row.get("number", as: Int.self) - 1].identifier] = try row.get("profile_id")
+        }
+        let people = try await people(Array(Set(owners.values)), in: session)
+        return owners.compactMapValues { people[$0]?.profileID }
+    }
+
     /// The profile that an identifier led to first, before all merges; nil when nobody is known by it.
     package func owner(of identifier: Identifier, in session: some PostgresSession) async throws -> ProfileID?
     {

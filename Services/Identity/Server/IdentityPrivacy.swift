@@ -27,7 +27,7 @@ struct IdentityPrivacy {
     /// Everything that identity holds on the person.
     func access(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
         let members = try await members(request, in: transaction)
-        let profile = try await reading.profile(request.profileID, in: transaction)
+        let profile = try await reading.view(of: request.profileID, in: transaction)
         var entries: [JSON] = []
         var position: TimelineStore.Position?
         while true {
@@ -38,7 +38,7 @@ struct IdentityPrivacy {
             position = last.position
         }
         return [
-            "profile": profile ?? .null,
+            "profile": profile?.json ?? .null,
             "merges": .array(try await people.merges(of: members, in: transaction)),
             "timeline": .array(entries),
         ]
@@ -56,6 +56,7 @@ struct IdentityPrivacy {
         try await tellIngestion(request, of: members, at: now, in: transaction)
         let traits = try await people.deleteTraits(of: members, in: transaction)
         let identifiers = try await people.deleteIdentifiers(of: members, in: transaction)
+        try await SearchStore(key: reading.store.key).delete(members, in: transaction)
         let entries = try await timeline.eraseEvents(of: members, at: now, in: transaction)
         try await people.markErased(members, at: now, in: transaction)
         try await timeline.append(

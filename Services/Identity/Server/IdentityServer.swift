@@ -12,7 +12,12 @@ import Streams
 /// Who somebody is: profiles, identifiers, merges, traits and the timeline.
 package let identityService = ServiceDefinition(
     name: .identity,
-    migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
+    migrations: [
+        Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql),
+        Migration(
+            resource: "V0002_search_and_idempotency",
+            bytes: PackageResources.V0002_search_and_idempotency_sql),
+    ],
     openAPI: Contracts.identity, published: [.profileEvents]
 ) { context in
     let key = IdentifierKey(secret: try context.settings.identifierSecret())
@@ -21,6 +26,14 @@ package let identityService = ServiceDefinition(
     return ServiceParts(
         routes: { router in
             ProfileRoutes(reading: reading).add(to: router)
+            LookupRoutes(reading: reading).add(to: router)
+            UpsertRoutes(
+                upserts: Upserts(resolution: resolution, reading: reading),
+                idempotency: Idempotency(pool: context.pool, clock: context.clock), clock: context.clock
+            ).add(to: router)
+            TraitRoutes(
+                resolution: resolution, reading: reading, pool: context.pool, clock: context.clock
+            ).add(to: router)
             ResolveRoutes(resolution: resolution, pool: context.pool, clock: context.clock).add(to: router)
             TimelineRoutes(reading: reading).add(to: router)
         },

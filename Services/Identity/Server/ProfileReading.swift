@@ -9,22 +9,68 @@ struct ProfileReading {
     let pool: PostgresPool
     private let people = PeopleStore()
     private let timeline = TimelineStore()
+    private let search: SearchStore
+    /// Entries of the timeline that come with a profile.
+    private static let recentEntries = 20
+    /// Profiles that one page of a search looks at.
+    private static let mostExamined = 2_000
 
     init(store: ProfileStore, pool: PostgresPool) {
         self.store = store
         self.pool = pool
+        search = SearchStore(key: store.key)
     }
 
     /// The profile as the API shows it; nil when there is none, or nothing of it any more.
-    func profile(_ id: ProfileID) async throws -> JSON? {
-        try await snapshot { try await profile(id, in: $0) }
+    func profile(_ id: ProfileID) async throws -> ProfileView? {
+        try await snapshot { try await view(of: id, in: $0) }
+    }
+
+    /// The profile with the sections that were asked for, and its version.
+    func profile(_ id: ProfileID, with sections: Set<ProfileSection>) async throws -> (
+        json: JSON, etag: String
+    )? {
+        try await snapshot { transaction in
+            guard let view = try await view(of: id, in: transaction) else { return nil }
+            guard case .object(var members) = view.json(with: sections) else { return nil }
+            if sections.contains(.consent) {
+                members["consent"] = .object(
+                    try await store.consents(of: view.person, in: transaction).mapValues(Self.json))
+            }
+            if sections.contains(.segments) {
+                members["segments"] = .array(
+                    try await store.memberships(of: view.person, in: transaction).map(Self.json))
+            }
+            // Nobody decides it yet.
+            if sections.contains(.stage) { members["stage"] = .null }
+            if sections.contains(.timeline) {
+                let page = try await timeline.page(
+                    of: view.person.memberIDs, matching: TimelineFilter(), at: nil,
+                    limit: Self.recentEntries, in: transaction)
+                members["timeline"] = page.json
+            }
+            return (.object(members), view.etag)
+        }
     }
 
     /// The profile that an identifier leads to.
-    func profile(of identifier: Identifier) async throws -> JSON? {
+    func profile(of identifier: Identifier) async throws -> ProfileView? {
         try await snapshot { transaction in
             guard let id = try await store.canonicalID(of: identifier, in: transaction) else { return nil }
-            return try await profile(id, in: transaction)
+            return try await view(of: id, in: transaction)
+        }
+    }
+
+    /// The profiles that identifiers lead to.
+    func profiles(of identifiers: Set<Identifier>) async throws -> [Identifier: ProfileView] {
+        try await snapshot { transaction in
+            let ids = try await store.canonicalIDs(of: identifiers, in: transaction)
+            let views = Dictionary(
+                try await views(of: Array(Set(ids.values)), in: transaction).map {
+                    ($0.person.profileID, $0)
+                },
+                uniquingKeysWith: { first, _ in first })
+            return ids.compactMapValues { views[$0] }
         }
     }
 
@@ -33,30 +79,59 @@ struct ProfileReading {
         try await snapshot { transaction in
             let ids = try await people.page(after: position, limit: limit + 1, in: transaction)
             let shown = Array(ids.prefix(limit))
-            let items = try await profiles(shown, in: transaction)
+            let items = try await views(of: shown, in: transaction).map(\.json)
             return (items, ids.count > limit ? shown.last : nil)
+        }
+    }
+
+    /// Up to `limit` profiles that match, after the one given, and where to go on; nil when that was all.
+    func profiles(
+        matching query: SearchQuery, after position: ProfileID?, limit: Int
+    ) async throws -> (items: [JSON], next: ProfileID?) {
+        try await snapshot { transaction in
+            var items: [JSON] = []
+            var position = position
+            var examined = 0
+            while true {
+                // What the index finds matches as a rule; only long or outdated words are told apart here.
+                let ids = try await search.candidates(
+                    query, after: position, limit: limit + 1, in: transaction)
+                for view in try await views(of: ids, in: transaction) {
+                    if items.count == limit { return (items, position) }
+                    let identifiers = view.identifiers.map(\.identifier)
+                    if query.matches(identifiers: identifiers, traits: view.values) {
+                        items.append(view.json)
+                    }
+                    position = view.person.profileID
+                }
+                examined += ids.count
+                guard ids.count > limit, let last = ids.last else { return (items, nil) }
+                position = last
+                if items.count == limit || examined > Self.mostExamined { return (items, last) }
+            }
         }
     }
 
     /// A page of a person's timeline, the latest first; nil when there is no such person.
     func timeline(
-        of id: ProfileID, before position: TimelineStore.Position?, limit: Int
-    ) async throws -> [TimelineStore.Entry]? {
+        of id: ProfileID, matching filter: TimelineFilter, at place: TimelinePlace?, limit: Int
+    ) async throws -> TimelinePage? {
         try await snapshot { transaction in
             guard let person = try await store.person(id, in: transaction), person.erasedAt == nil else {
                 return nil
             }
             return try await timeline.page(
-                of: person.memberIDs, before: position, limit: limit, in: transaction)
+                of: person.memberIDs, matching: filter, at: place, limit: limit, in: transaction)
         }
     }
 
     /// The profile as the API shows it, read in a transaction of the caller's.
-    func profile(_ id: ProfileID, in transaction: PostgresTransaction) async throws -> JSON? {
-        try await profiles([id], in: transaction).first
+    func view(of id: ProfileID, in transaction: PostgresTransaction) async throws -> ProfileView? {
+        try await views(of: [id], in: transaction).first
     }
 
-    private func profiles(_ ids: [ProfileID], in transaction: PostgresTransaction) async throws -> [JSON] {
+    /// The profiles that there are, in the order of the ids.
+    func views(of ids: [ProfileID], in transaction: PostgresTransaction) async throws -> [ProfileView] {
         let found = try await store.people(ids, in: transaction).filter { $0.value.erasedAt == nil }
         let memberIDs = found.values.flatMap(\.memberIDs)
         guard !memberIDs.isEmpty else { return [] }
@@ -67,59 +142,25 @@ struct ProfileReading {
         return ids.compactMap { found[$0] }.map { person in
             ProfileView(
                 person: person, identifiers: person.memberIDs.flatMap { identifiers[$0] ?? [] },
-                traits: person.memberIDs.flatMap { traits[$0] ?? [] }
-            ).json
+                traits: person.memberIDs.flatMap { traits[$0] ?? [] })
         }
     }
 
     private func snapshot<T>(_ body: (PostgresTransaction) async throws -> T) async throws -> T {
         try await pool.transaction(isolation: .repeatableRead) { try await body($0) }
     }
-}
 
-/// A person as the API shows them.
-private struct ProfileView {
-    let person: Person
-    let identifiers: [StoredIdentifier]
-    let traits: [StoredTrait]
-
-    var json: JSON {
+    private static func json(_ consent: StoredConsent) -> JSON {
         [
-            "profileId": .string(person.profileID.description),
-            "mergedProfileIds": .array(
-                person.memberIDs.filter { $0 != person.profileID }.map { .string($0.description) }),
-            "identifiers": .array(identifiers.sorted(by: Self.precedes).map(Self.json)),
-            "traits": .object(effectiveTraits), "createdAt": .string(person.createdAt.rfc3339),
-            "updatedAt": .string(person.updatedAt.rfc3339),
+            "state": .string(consent.state.rawValue), "at": .string(consent.at.rfc3339),
+            "ledgerEntry": .string(consent.ledgerEntry.hyphenated),
         ]
     }
 
-    private var effectiveTraits: [String: JSON] {
-        Dictionary(grouping: traits, by: \.name)
-            .compactMapValues { $0.max { $0.entry.stamp < $1.entry.stamp } }
-            .filter { !$0.value.entry.value.isNull }
-            .mapValues { trait in
-                [
-                    "value": trait.entry.value, "occurredAt": .string(trait.entry.stamp.at.rfc3339),
-                    "messageId": .string(trait.entry.stamp.messageID),
-                    "sourceId": .string(trait.sourceID.description),
-                ]
-            }
-    }
-
-    private static func json(_ stored: StoredIdentifier) -> JSON {
+    private static func json(_ membership: StoredMembership) -> JSON {
         [
-            "type": .string(stored.identifier.kind.rawValue), "value": .string(stored.identifier.value),
-            "firstSeen": .string(stored.firstSeen.rfc3339), "lastSeen": .string(stored.lastSeen.rfc3339),
+            "segment": .string(membership.segment), "version": .integer(Int64(membership.version)),
+            "enteredAt": .string(membership.enteredAt.rfc3339),
         ]
-    }
-
-    /// By kind, the most recently seen first.
-    private static func precedes(_ left: StoredIdentifier, _ right: StoredIdentifier) -> Bool {
-        if left.identifier.kind != right.identifier.kind {
-            return left.identifier.kind.rawValue < right.identifier.kind.rawValue
-        }
-        if left.lastSeen != right.lastSeen { return left.lastSeen > right.lastSeen }
-        return left.identifier.value.precedesInUTF8(right.identifier.value)
     }
 }

@@ -1,31 +1,48 @@
+import HTTPTypes
 import Models
 import ServiceKit
 
-/// Looking up profiles.
+/// Reading profiles.
 struct ProfileRoutes {
     let reading: ProfileReading
 
     func add(to router: ServiceRouter) {
         router.get("/v1/profiles/{id}", scope: .profilesRead) { request in
             let id = try request.pathID("id", as: ProfileID.self)
-            guard let profile = try await reading.profile(id) else { throw Problem.noProfile }
-            return .json(profile)
+            let sections = try sections(of: request)
+            guard let profile = try await reading.profile(id, with: sections) else { throw Problem.noProfile }
+            return .json(profile.json, headers: [.eTag: profile.etag])
         }
         router.get("/v1/profiles", scope: .profilesRead) { request in
             if let identifier = try identifier(in: request) {
                 let found = try await reading.profile(of: identifier)
-                return .page(found.map { [$0] } ?? [], nextCursor: nil)
+                return .page(found.map { [$0.json] } ?? [], nextCursor: nil)
             }
             let limit = try request.query("limit", in: 1...200, default: 50)
             let parts = try Cursor.decode(try request.query("cursor"), count: 1)
-            let (items, next) = try await reading.profiles(after: try parts.map(position), limit: limit)
+            let (items, next) = try await reading.profiles(
+                after: try parts.map { parts throws(Problem) in try ProfileID(cursor: parts[0]) },
+                limit: limit)
             return .page(items, nextCursor: next.map { Cursor.encode([$0.description]) })
         }
-        router.post("/v1/profiles/lookup", scope: .profilesRead) { request in
-            let identifier = try Identifier(json: try await request.json(maxBytes: 64 << 10))
-            guard let profile = try await reading.profile(of: identifier) else { throw Problem.noProfile }
-            return .json(profile)
+    }
+
+    /// The parts that `include` names, and what each asks of its caller beyond reading profiles.
+    private func sections(of request: ServiceRequest) throws(Problem) -> Set<ProfileSection> {
+        guard let text = try request.query("include") else { return ProfileSection.usual }
+        var sections: Set<ProfileSection> = []
+        for name in text.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let section = ProfileSection(rawValue: String(name)) else {
+                let known = ProfileSection.allCases.map(\.rawValue).joined(separator: ", ")
+                throw .badRequest("`include` must be some of these, with commas between them: \(known)")
+            }
+            if let scope = section.scope, !request.caller.may(scope) {
+                throw .forbidden(
+                    "to include \(section.rawValue) the API key needs the scope `\(scope.rawValue)`")
+            }
+            sections.insert(section)
         }
+        return sections
     }
 
     /// `identifierType` and `identifierValue`, which go together.
@@ -41,12 +58,26 @@ struct ProfileRoutes {
         }
         return identifier
     }
+}
 
-    private func position(_ parts: [String]) throws(Problem) -> ProfileID {
-        guard let id = ProfileID(parts[0]) else {
+extension ProfileSection {
+    /// What a caller needs to be shown it.
+    fileprivate var scope: Scope? {
+        switch self {
+        case .traits, .identifiers, .timeline: nil
+        case .consent: .consentRead
+        case .segments, .stage: .segmentsRead
+        }
+    }
+}
+
+extension ProfileID {
+    /// Out of the one part of a cursor.
+    init(cursor text: String) throws(Problem) {
+        guard let id = ProfileID(text) else {
             throw .badRequest("`cursor` must be a `nextCursor` of this list, passed on as it was")
         }
-        return id
+        self = id
     }
 }
 

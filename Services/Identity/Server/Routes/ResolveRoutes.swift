@@ -47,7 +47,7 @@ struct ResolveRoutes {
                 return try await pool.transaction { transaction in
                     let now = try await clock.now()
                     let observation = Observation(
-                        messageID: identifiers.map(\.json.compact).sorted().joined(), sourceID: Self.source,
+                        messageID: identifiers.map(\.json.compact).sorted().joined(), sourceID: .profileAPI,
                         identifiers: identifiers, at: now, receivedAt: now)
                     var resolver = try await resolution.resolver(for: [observation], in: transaction)
                     let placement = try resolver.resolve(observation)
@@ -63,7 +63,4 @@ struct ResolveRoutes {
         }
         throw Problem.unavailable("the same person is being resolved elsewhere; try again")
     }
-
-    /// The API itself as the source of what it is told.
-    private static let source = SourceID(UUID(high: 0, low: 0))
 }

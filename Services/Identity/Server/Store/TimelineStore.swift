@@ -20,7 +20,7 @@ struct TimelineStore {
     }
 
     /// A place in a person's timeline, which is read from the latest entry back.
-    struct Position {
+    struct Position: Hashable {
         var occurredAt: Instant
         var shard: Shard
         var offset: Int64
@@ -58,29 +58,56 @@ struct TimelineStore {
     func page(
         of memberIDs: [ProfileID], before position: Position?, limit: Int, in session: some PostgresSession
     ) async throws -> [Entry] {
-        let bound: SQL =
-            if let position {
+        try await entries(
+            of: memberIDs, matching: TimelineFilter(),
+            at: position.map { TimelinePlace(direction: .earlier, position: $0) }, limit: limit, in: session)
+    }
+
+    /// A page of those that match, and what is beyond its ends.
+    func page(
+        of memberIDs: [ProfileID], matching filter: TimelineFilter, at place: TimelinePlace?, limit: Int,
+        in session: some PostgresSession
+    ) async throws -> TimelinePage {
+        let found = try await entries(
+            of: memberIDs, matching: filter, at: place, limit: limit + 1, in: session)
+        let isMore = found.count > limit
+        // Who comes from somewhere has left it behind.
+        if let place, place.direction == .later {
+            return TimelinePage(entries: found.suffix(limit), hasEarlier: true, hasLater: isMore)
+        }
+        return TimelinePage(
+            entries: Array(found.prefix(limit)), hasEarlier: isMore, hasLater: place != nil)
+    }
+
+    /// The nearest to the place that match, the latest first.
+    private func entries(
+        of memberIDs: [ProfileID], matching filter: TimelineFilter, at place: TimelinePlace?, limit: Int,
+        in session: some PostgresSession
+    ) async throws -> [Entry] {
+        let isLater = place?.direction == .later
+        var bound: SQL = ""
+        if let position = place?.position {
+            bound = """
+                AND (occurred_at, shard, "offset") \(unsafe: isLater ? ">" : "<")
+                    (\(position.occurredAt)::timestamptz, \(position.shard)::smallint, \(position.offset)::bigint)
                 """
-                AND (occurred_at, shard, "offset")
-                    < (\(position.occurredAt)::timestamptz, \(position.shard)::smallint, \(position.offset)::bigint)
-                """
-            } else {
-                ""
-            }
+        }
+        let way: SQL = isLater ? "ASC" : "DESC"
         let rows = try await session.query(
             """
             SELECT shard, "offset", recorded_at, occurred_at, body
             FROM profiles.timeline
-            WHERE profile_id = ANY(\(memberIDs)::uuid[]) AND type <> 'mergedInto' \(bound)
-            ORDER BY occurred_at DESC, shard DESC, "offset" DESC
+            WHERE profile_id = ANY(\(memberIDs)::uuid[]) AND type <> 'mergedInto' \(bound)\(filter.condition)
+            ORDER BY occurred_at \(way), shard \(way), "offset" \(way)
             LIMIT \(limit)
             """)
-        return try rows.map { row in
+        let entries = try rows.map { row in
             Entry(
                 shard: try row.get("shard"), offset: try row.get("offset"),
                 recordedAt: try row.get("recorded_at"), occurredAt: try row.get("occurred_at"),
                 body: try row.get("body"))
         }
+        return isLater ? entries.reversed() : entries
     }
 
     /// Puts `erased` facts in the place of all events of the profiles: offsets have no gaps, and who reads the

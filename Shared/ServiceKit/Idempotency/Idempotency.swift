@@ -1,31 +1,51 @@
 import Crypto
-import HTTPTypes
-import Models
-import Postgres
-import ServiceKit
+package import HTTPTypes
+package import Models
+package import Postgres
 
-/// Answers a repeated POST with what was answered the first time (Idempotency-Key, draft-ietf-httpapi).
+/// Answers a repeated POST with what was answered the first time (Idempotency-Key, draft-ietf-httpapi), for services
+/// whose schema has a table `idempotency_key`.
 ///
 /// The key is taken in the transaction of the effect: the effect is there if and only if its answer is kept.
-struct Idempotency: Sendable {
+package struct Idempotency: Sendable {
     /// What a POST did.
-    struct Outcome: Sendable {
-        let status: HTTPResponse.Status
-        let body: JSON
-        let profileID: ProfileID
+    package struct Outcome: Sendable {
+        package let status: HTTPResponse.Status
+        package let body: JSON
+        /// Whom the answer is about, so that it goes with them.
+        package let profileID: ProfileID?
+
+        package init(status: HTTPResponse.Status, body: JSON, profileID: ProfileID? = nil) {
+            self.status = status
+            self.body = body
+            self.profileID = profileID
+        }
     }
 
     let pool: PostgresPool
     let clock: ServiceClock
 
+    package init(pool: PostgresPool, clock: ServiceClock) {
+        self.pool = pool
+        self.clock = clock
+    }
+
     /// Runs `perform` in a transaction, unless the request's key says that it was run before.
-    func run(
+    package func run(
         _ request: ServiceRequest, body: JSON,
+        _ perform: @Sendable (Instant, PostgresTransaction) async throws -> Outcome
+    ) async throws -> ServiceResponse {
+        try await run(request, content: Array(body.compact.utf8), perform)
+    }
+
+    /// The same for a body that is not, or not yet, read as JSON.
+    package func run(
+        _ request: ServiceRequest, content: [UInt8],
         _ perform: @Sendable (Instant, PostgresTransaction) async throws -> Outcome
     ) async throws -> ServiceResponse {
         let key = try Self.key(of: request)
         let caller = request.caller.label
-        let digest = Array(SHA256.hash(data: Array("\(request.path)\n\(body.compact)".utf8)))
+        let digest = Array(SHA256.hash(data: Array("\(request.path)\n".utf8) + content))
         let now = try await clock.now()
         return try await pool.transaction { transaction in
             if let key,
@@ -58,7 +78,7 @@ struct Idempotency: Sendable {
     }
 
     /// 1 to 255 visible characters.
-    private static func key(of request: ServiceRequest) throws(Problem) -> String? {
+    package static func key(of request: ServiceRequest) throws(Problem) -> String? {
         guard let key = request.header(.idempotencyKey) else { return nil }
         guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw .badRequest("`Idempotency-Key` must be 1 to 255 visible ASCII characters")
@@ -69,7 +89,7 @@ struct Idempotency: Sendable {
 
 extension Caller {
     /// Who it is, for records: a key's id, never the key.
-    var label: String {
+    package var label: String {
         switch self {
         case .anonymous: "anonymous"
         case .apiKey(let id, _): "key \(id)"

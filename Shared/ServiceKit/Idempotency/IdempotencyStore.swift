@@ -1,8 +1,8 @@
-import Models
-import Postgres
+package import Models
+package import Postgres
 
 /// The SQL of answers kept under an Idempotency-Key.
-enum IdempotencyStore {
+package enum IdempotencyStore {
     /// A key as it was used before.
     struct Used: Sendable {
         let requestDigest: [UInt8]
@@ -43,7 +43,7 @@ enum IdempotencyStore {
 
     /// Keeps the answer for repetitions.
     static func keep(
-        caller: String, key: String, status: Int, body: String, profileID: ProfileID,
+        caller: String, key: String, status: Int, body: String, profileID: ProfileID?,
         in transaction: PostgresTransaction
     ) async throws {
         try await transaction.execute(
@@ -54,7 +54,8 @@ enum IdempotencyStore {
     }
 
     /// Drops the answers about the profiles.
-    static func drop(_ profiles: [ProfileID], in transaction: PostgresTransaction) async throws -> Int {
+    package static func drop(_ profiles: [ProfileID], in transaction: PostgresTransaction) async throws -> Int
+    {
         try await transaction.execute(
             "DELETE FROM idempotency_key WHERE profile_id = ANY (\(profiles)::uuid[])")
     }

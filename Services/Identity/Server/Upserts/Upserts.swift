@@ -1,0 +1,96 @@
+import IdentityDomain
+import Models
+import Postgres
+import ProfileStore
+
+/// Takes in what callers say of people, as if each item were an identify call: the resolver decides who is meant, and
+/// it stands on the timeline, so that everything that follows the facts follows these.
+struct Upserts {
+    let resolution: Resolution
+    let reading: ProfileReading
+
+    /// An item that was read, with the id that its fact has.
+    struct Item {
+        let upsert: ProfileUpsert
+        let messageID: String
+    }
+
+    /// A verdict for each item, in their order. Fails with `RetryLater` when another instance meets one of the people
+    /// for the first time at the same time.
+    func run(
+        _ items: [Result<Item, ItemRefusal>], traceparent: String?, at now: Instant,
+        in transaction: PostgresTransaction
+    ) async throws -> [UpsertVerdict] {
+        let events = items.map { item in
+            item.map { $0.upsert.event(messageID: $0.messageID, now: now) }
+        }
+        let observations = events.compactMap { try? $0.get() }.map { Observation($0) }
+        guard !observations.isEmpty else {
+            return items.compactMap { if case .failure(let refusal) = $0 { .refused(refusal) } else { nil } }
+        }
+        var resolver = try await resolution.resolver(for: observations, in: transaction)
+        // Under the locks that the resolver's rows have.
+        var known = try await Known(observations, reading: reading, in: transaction)
+        let verdicts = events.map { event -> UpsertVerdict in
+            switch event {
+            case .failure(let refusal): .refused(refusal)
+            case .success(let event): take(event, into: &resolver, &known)
+            }
+        }
+        try await resolution.write(
+            resolver, traceparents: resolver.facts.map { _ in traceparent }, at: now, in: transaction)
+        return verdicts
+    }
+
+    private func take(
+        _ event: TrackingEvent, into resolver: inout Resolver, _ known: inout Known
+    ) -> UpsertVerdict {
+        if let id = known.owner(of: event) { return .unchanged(id) }
+        do {
+            guard let placement = try resolver.resolve(event) else {
+                return .refused(
+                    ItemRefusal("everything known of this person was erased a moment ago; send it again"))
+            }
+            known.forget(event)
+            return placement.created ? .created(placement.profileID) : .updated(placement.profileID)
+        } catch {
+            switch error {
+            case .nobody: return .refused(ItemRefusal("the identifiers lead to nobody", at: "identifiers"))
+            case .unknownProfile: return .refused(ItemRefusal("there is no such profile"))
+            }
+        }
+    }
+}
+
+/// What was known before a batch, to tell items that say nothing new.
+private struct Known {
+    private var owners: [Identifier: ProfileID]
+    private var profiles: [ProfileID: ProfileView]
+
+    init(_ observations: [Observation], reading: ProfileReading, in transaction: PostgresTransaction)
+        async throws
+    {
+        owners = try await reading.store.canonicalIDs(
+            of: Set(observations.flatMap(\.allIdentifiers)), in: transaction)
+        let views = try await reading.views(of: Array(Set(owners.values)), in: transaction)
+        profiles = Dictionary(
+            views.map { ($0.person.profileID, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// The profile that an event says nothing new of.
+    func owner(of event: TrackingEvent) -> ProfileID? {
+        let leads = Observation(event).allIdentifiers.map { owners[$0] }
+        guard let first = leads.first, let id = first, leads.allSatisfy({ $0 == id }),
+            let profile = profiles[id]
+        else { return nil }
+        let values = profile.values
+        return event.traits.allSatisfy { name, value in values[name] ?? .null == value } ? id : nil
+    }
+
+    /// The people of an event are not told any more from what was known: it has changed.
+    mutating func forget(_ event: TrackingEvent) {
+        for identifier in Observation(event).allIdentifiers {
+            if let id = owners[identifier] { profiles[id] = nil }
+        }
+    }
+}
