@@ -1,0 +1,128 @@
+/// Records with their values as numbers: what all comparing works on.
+package struct MatchTable: Sendable {
+    package let schema: MatchSchema
+    private(set) var pools: [ValuePool]
+    /// Which pool the values of each column are in; columns that may be swapped share one.
+    let poolOfColumn: [Int]
+    private let orders: [DateOrder]
+    /// The numbers of the values, record by record; -1 where nothing is known.
+    private(set) var numbers: [Int32] = []
+    /// How many records have each value, by column and number.
+    private(set) var counts: [[Int32]]
+    /// How many records have any value, by column.
+    private(set) var known: [Int]
+    /// How rare each value is: minus the logarithm of its share in bits, by column and number.
+    private(set) var rarity: [[Float]] = []
+    package private(set) var count = 0
+
+    var width: Int { schema.fields.count }
+
+    /// A table of the columns, which are of the same length.
+    package init(_ schema: MatchSchema, columns: [[String?]], workers: MatchWorkers = .alone) {
+        self.schema = schema
+        var pools: [ValuePool] = []
+        var poolOfColumn: [Int] = []
+        var poolOfFamily: [Int: Int] = [:]
+        for field in schema.fields {
+            if let family = field.family, let shared = poolOfFamily[family] {
+                poolOfColumn.append(shared)
+                continue
+            }
+            field.family.map { poolOfFamily[$0] = pools.count }
+            poolOfColumn.append(pools.count)
+            pools.append(ValuePool(field.comparator))
+        }
+        self.poolOfColumn = poolOfColumn
+        orders = zip(schema.fields, columns).map { field, column in
+            field.comparator == .date ? CalendarDate.order(of: column) : .dayFirst
+        }
+        count = columns.first?.count ?? 0
+        let (empty, dates, poolOf) = (pools, orders, poolOfColumn)
+        let read = workers.map(pools.count) { pool in
+            Self.read(columns, of: poolOf.indices.filter { poolOf[$0] == pool }, dates, into: empty[pool])
+        }
+        self.pools = read.map(\.pool)
+        var byColumn: [[Int32]] = Array(repeating: [], count: schema.fields.count)
+        for each in read { for (column, numbers) in each.columns { byColumn[column] = numbers } }
+        (counts, known) = Self.counted(byColumn, pools: self.pools, poolOfColumn)
+        numbers = Self.rows(byColumn, count: count)
+        rarity = zip(counts, known).map { counts, known in counts.map { Self.rarity($0, of: known) } }
+    }
+
+    private static func rarity(_ count: Int32, of known: Int) -> Float {
+        count <= 0 ? 0 : Float(-Logarithm.base2(Double(count) / Double(max(known, 1))))
+    }
+
+    /// The numbers of the values of some columns that share a pool.
+    private static func read(
+        _ columns: [[String?]], of which: [Int], _ orders: [DateOrder], into pool: ValuePool
+    ) -> (pool: ValuePool, columns: [(Int, [Int32])]) {
+        var pool = pool
+        let read = which.map { column in
+            (column, columns[column].map { text in text.map { pool.number(of: $0, reading: orders[column]) } ?? -1 })
+        }
+        return (pool, read)
+    }
+
+    private static func counted(
+        _ columns: [[Int32]], pools: [ValuePool], _ poolOfColumn: [Int]
+    ) -> ([[Int32]], [Int]) {
+        var counts: [[Int32]] = []
+        for (column, numbers) in columns.enumerated() {
+            var count = [Int32](repeating: 0, count: pools[poolOfColumn[column]].count)
+            for number in numbers where number >= 0 { count[Int(number)] += 1 }
+            counts.append(count)
+        }
+        return (counts, counts.map { $0.reduce(0) { $0 + Int($1) } })
+    }
+
+    private static func rows(_ columns: [[Int32]], count: Int) -> [Int32] {
+        let width = columns.count
+        return [Int32](unsafeUninitializedCapacity: count * width) { rows, initialised in
+            for (column, numbers) in columns.enumerated() {
+                for index in 0..<count { rows[index * width + column] = numbers[index] }
+            }
+            initialised = count * width
+        }
+    }
+
+    @inline(__always)
+    func number(_ record: Int, _ column: Int) -> Int32 { numbers[record * width + column] }
+
+    /// The value as it was compared; nil when there is none.
+    package func text(_ record: Int, _ column: Int) -> String? {
+        let number = number(record, column)
+        return number < 0 ? nil : pools[poolOfColumn[column]].text(number)
+    }
+
+    /// Adds a record with a value for each column, and returns its place.
+    package mutating func append(_ values: [String?]) -> Int {
+        for column in 0..<width {
+            let pool = poolOfColumn[column]
+            let number = column < values.count
+                ? values[column].map { pools[pool].number(of: $0, reading: orders[column]) } ?? -1 : -1
+            numbers.append(number)
+            guard number >= 0 else { continue }
+            while counts[column].count <= number {
+                counts[column].append(0)
+                rarity[column].append(0)
+            }
+            known[column] += 1
+            counts[column][Int(number)] += 1
+            rarity[column][Int(number)] = Self.rarity(counts[column][Int(number)], of: known[column])
+        }
+        count += 1
+        return count - 1
+    }
+
+    /// Takes the values of the record at a place away; its place stays empty.
+    package mutating func clear(_ record: Int) {
+        for column in 0..<width {
+            let number = number(record, column)
+            guard number >= 0 else { continue }
+            counts[column][Int(number)] -= 1
+            known[column] -= 1
+            numbers[record * width + column] = -1
+        }
+    }
+}

@@ -1,0 +1,35 @@
+/// What agreement and disagreement of each field are worth, learned from the records.
+///
+/// A pair's weight is the sum over the fields of `log2(m/u)`, where `m` is how often records of one person agree at that
+/// level and `u` how often records of two do (Fellegi & Sunter, "A theory for record linkage", 1969). Equal values count
+/// by how rare they are: `u` is then the share of the value itself (Winkler 1990; Enamorado, Fifield & Imai, "Using a
+/// probabilistic model to assist merging of large-scale administrative records", 2019). A missing value says nothing.
+package struct MatchWeights: Sendable, Equatable {
+    /// By column and level; place 0 is for missing values and unused.
+    package internal(set) var m: [[Double]]
+    package internal(set) var u: [[Double]]
+    /// The share of all pairs of records that are of one person.
+    package internal(set) var prior: Double
+    package let circumstances: [Circumstance]
+    /// The share of all pairs that are of two people who share each circumstance.
+    package internal(set) var shared: [Double]
+
+    /// What is assumed before anything was learned.
+    init(expectedOf schema: MatchSchema, u: [[Double]], prior: Double) {
+        m = schema.fields.map { [0] + $0.comparator.levels.map(\.expected) }
+        self.u = u
+        self.prior = prior
+        circumstances = Circumstance.all(schema)
+        shared = circumstances.map { _ in prior }
+    }
+
+    /// The share of pairs that have nothing to do with each other.
+    var chance: Double { max(0.01, 1 - prior - shared.reduce(0, +)) }
+
+    /// The weight in bits of knowing nothing of a pair but that it is one.
+    package var priorWeight: Double { Logarithm.base2(prior / chance) }
+
+    func weight(_ column: Int, _ level: Int) -> Double {
+        level == 0 ? 0 : Logarithm.base2(m[column][level] / u[column][level])
+    }
+}

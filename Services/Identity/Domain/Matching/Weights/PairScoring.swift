@@ -1,0 +1,121 @@
+/// Weighs pairs of records, in bits: above 0 it is more likely than not that they are of one person.
+struct PairScoring: Sendable {
+    let comparison: PairComparison
+    let priorWeight: Float
+    /// By column and level, sixteen places each; equal values without their rarity.
+    let bits: [Float]
+    /// By column, the most that any level but equal can add.
+    private let most: [Float]
+    private let circumstances: [UInt32]
+    /// How often each circumstance is met, to once by chance.
+    private let shares: [Float]
+    private let columns: Int
+    /// Columns that are compared last, because they may have been swapped.
+    private let swapped: UInt32
+
+    init(_ weights: MatchWeights, _ comparison: PairComparison) {
+        self.comparison = comparison
+        columns = weights.m.count
+        priorWeight = Float(weights.priorWeight)
+        var bits = [Float](repeating: 0, count: weights.m.count * 16)
+        var most = [Float](repeating: 0, count: weights.m.count)
+        for column in weights.m.indices {
+            most[column] = -.infinity
+            for level in 1..<weights.m[column].count {
+                let isEqual = level == Int(ExactLevel.equal)
+                bits[column * 16 + level] = Float(
+                    isEqual ? Logarithm.base2(weights.m[column][level]) : weights.weight(column, level))
+                if !isEqual { most[column] = max(most[column], bits[column * 16 + level]) }
+            }
+        }
+        for swap in comparison.swaps { most[swap.second] = max(0, most[swap.second]) }
+        (self.bits, self.most) = (bits, most)
+        swapped = comparison.swaps.reduce(0) { $0 | 1 << UInt32($1.first) | 1 << UInt32($1.second) }
+        circumstances = weights.circumstances.map(\.columns)
+        shares = weights.shared.map { Float($0 / weights.chance) }
+    }
+
+    /// The weight of a pair.
+    func weight(_ a: Int, _ b: Int, in table: TableView) -> Float {
+        weight(a, b, above: -.infinity, in: table) ?? -.infinity
+    }
+
+    /// The weight of a pair; nil when it is not above the bar, which mostly shows before all is compared.
+    func weight(_ a: Int, _ b: Int, above bar: Float, in table: TableView) -> Float? {
+        let (rowA, rowB) = (table.numbers + a * columns, table.numbers + b * columns)
+        return bits.withUnsafeBufferPointer { bits in
+            most.withUnsafeBufferPointer { most in
+                var reachable = priorWeight
+                var open: UInt32 = 0
+                for column in 0..<columns {
+                    let (valueA, valueB) = (rowA[column], rowB[column])
+                    if valueA < 0 || valueB < 0 {
+                        // A surname may stand where the given name belongs, and its own place be empty.
+                        if swapped >> UInt32(column) & 1 != 0 { reachable += max(0, most[column]) }
+                    } else if valueA == valueB {
+                        reachable += bits[column * 16 + 1] + table.rarity[column][Int(valueA)]
+                    } else {
+                        reachable += most[column]
+                        open |= 1 << UInt32(column)
+                    }
+                }
+                if reachable <= bar { return nil }
+                var rest = open & ~swapped
+                while rest != 0 {
+                    let column = rest.trailingZeroBitCount
+                    let pool = table.pools[column]
+                    let level = pool.comparator.level(rowA[column], rowB[column], in: pool)
+                    reachable += bits[column * 16 + Int(level)] - most[column]
+                    if reachable <= bar { return nil }
+                    rest &= rest &- 1
+                }
+                let pattern = comparison.pattern(a, b, in: table)
+                let weight = total(pattern, rowA, table)
+                return weight > bar ? weight : nil
+            }
+        }
+    }
+
+    /// The weight of a pattern whose equal values are those of a row.
+    private func total(_ pattern: MatchPattern, _ row: UnsafePointer<Int32>, _ table: TableView) -> Float {
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { parts in
+            var sum = priorWeight
+            for column in 0..<columns {
+                parts[column] = part(pattern, column, row, table)
+                sum += parts[column]
+            }
+            return sum - sharedBits { parts[$0] }
+        }
+    }
+
+    /// What a column adds.
+    @inline(__always)
+    func part(
+        _ pattern: MatchPattern, _ column: Int, _ row: UnsafePointer<Int32>, _ table: TableView
+    ) -> Float {
+        let level = pattern[column]
+        let rarity = level == ExactLevel.equal ? table.rarity[column][Int(row[column])] : 0
+        return bits[column * 16 + Int(level)] + rarity
+    }
+
+    /// What has to be taken off because two people may share a circumstance.
+    @inline(__always)
+    func sharedBits(_ part: (Int) -> Float) -> Float {
+        var odds: Float = 1
+        for (index, columns) in circumstances.enumerated() {
+            odds += shares[index] * Logarithm.power2(min(100, Self.sum(columns, part)))
+        }
+        return Logarithm.base2(odds)
+    }
+
+    @inline(__always)
+    static func sum(_ columns: UInt32, _ part: (Int) -> Float) -> Float {
+        var sum: Float = 0
+        var rest = columns
+        while rest != 0 {
+            sum += part(rest.trailingZeroBitCount)
+            rest &= rest &- 1
+        }
+        return sum
+    }
+}
