@@ -15,7 +15,7 @@ package enum MatchField: String, CaseIterable, Sendable {
     case code
 
     /// How values of the field are compared.
-    var comparator: Comparator {
+    package var comparator: Comparator {
         switch self {
         case .givenName, .middleName, .surname: .name
         case .city: .place

@@ -53,7 +53,7 @@ struct BlockingFeature: Sendable {
     /// The feature of a value, hashed; 0 when it has none.
     func hash(_ number: Int32, in pool: PoolView) -> UInt32 {
         let text = pool.text(number)
-        let detail = pool.details[Int(number)]
+        let detail = pool.detail(number)
         switch part {
         case .sound: return Self.mixed(UInt64(Phonetics.code(text)))
         case .whole: return Self.mixed(UInt64(UInt32(number)) + 1)
@@ -63,9 +63,9 @@ struct BlockingFeature: Sendable {
         case .local:
             let local = Int(detail)
             return local < 3 ? 0 : Self.hash(text.part(0..<min(local, text.count)))
-        case .yearMonth: return detail == 0 ? 0 : Self.mixed(detail >> 8 | 1 << 40)
+        case .yearMonth: return detail == 0 ? 0 : Self.mixed(detail >> 8 & 0xFF_FFFF | 1 << 40)
         case .monthDay: return detail == 0 ? 0 : Self.mixed(detail & 0xFFFF | 1 << 41)
-        case .yearDay: return detail == 0 ? 0 : Self.mixed((detail >> 16) << 8 | detail & 0xFF | 1 << 42)
+        case .yearDay: return detail == 0 ? 0 : Self.mixed(detail & 0xFFFF_00FF | 1 << 42)
         }
     }
 
@@ -119,6 +119,17 @@ struct FeatureTable: Sendable {
                 }
             }
             initialised = table.count * width
+        }
+    }
+
+    /// The features of one record.
+    static func hashes(of record: Int, _ list: [BlockingFeature], in table: borrowing MatchTable) -> [UInt32]
+    {
+        table.withView { view in
+            list.map { feature in
+                let number = view.numbers[record * view.width + feature.column]
+                return number < 0 ? 0 : feature.hash(number, in: view.pools[feature.column])
+            }
         }
     }
 }

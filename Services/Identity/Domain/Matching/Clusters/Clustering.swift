@@ -80,7 +80,8 @@ struct Clustering {
         var sums = [Float](repeating: 0, count: size * size)
         for a in 1..<size {
             for b in 0..<a {
-                let weight = max(-Self.limit, min(Self.limit, scoring.weight(Int(records[b]), Int(records[a]), in: view)))
+                let weight = max(
+                    -Self.limit, min(Self.limit, scoring.weight(Int(records[b]), Int(records[a]), in: view)))
                 sums[a * size + b] = weight
                 sums[b * size + a] = weight
             }

@@ -18,14 +18,27 @@ enum CodeLevels {
     }
 
     static func level(_ a: Int32, _ b: Int32, _ pool: PoolView) -> UInt8 {
-        let apart = (pool.signatures[Int(a)] ^ pool.signatures[Int(b)]).nonzeroBitCount
-        if apart > 4 { return different }
-        let (lengthA, lengthB) = (pool.length(a), pool.length(b))
-        if abs(lengthA - lengthB) > 2 { return different }
-        let edits = EditDistance.between(
-            pool.text(a), pool.text(b))
-        if edits == 1, min(lengthA, lengthB) > 1 { return oneEdit }
-        return edits == 2 && min(lengthA, lengthB) > 4 ? twoEdits : different
+        if pool.apart(a, b) > 4 { return different }
+        let (textA, textB) = (pool.text(a), pool.text(b))
+        let shorter = min(textA.count, textB.count)
+        guard max(textA.count, textB.count) - shorter <= 2, shorter > 1 else { return different }
+        // A slip leaves the ends as they are; two slips mostly leave one of them.
+        guard CommonEnds.length(textA, textB) * 3 >= shorter else { return different }
+        let edits = EditDistance.between(textA, textB)
+        if edits == 1 { return oneEdit }
+        return edits == 2 && shorter > 4 ? twoEdits : different
+    }
+}
+
+/// What two texts begin and end with.
+enum CommonEnds {
+    static func length(_ a: Symbols, _ b: Symbols) -> Int {
+        let shorter = min(a.count, b.count)
+        var first = 0
+        while first < shorter, a[first] == b[first] { first += 1 }
+        var last = 0
+        while last < shorter - first, a[a.count - 1 - last] == b[b.count - 1 - last] { last += 1 }
+        return first + last
     }
 }
 

@@ -4,7 +4,7 @@ package enum Comparator: Sendable, CaseIterable {
 
     /// The levels in order of likeness; those after `different` stand outside of the order. 0 is kept for pairs of which
     /// one has no value, which say nothing.
-    var levels: [ComparisonLevel] {
+    package var levels: [ComparisonLevel] {
         switch self {
         case .name: NameLevels.all
         case .place: PlaceLevels.all

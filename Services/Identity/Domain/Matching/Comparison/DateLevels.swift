@@ -21,25 +21,33 @@ enum DateLevels {
     }
 
     static func level(_ a: Int32, _ b: Int32, _ pool: PoolView) -> UInt8 {
-        let (first, second) = (pool.details[Int(a)], pool.details[Int(b)])
+        let (first, second) = (pool.detail(a), pool.detail(b))
         guard first != 0, second != 0 else { return written(a, b, pool) }
-        let (yearA, monthA, dayA) = (Int(first >> 16), Int(first >> 8 & 255), Int(first & 255))
-        let (yearB, monthB, dayB) = (Int(second >> 16), Int(second >> 8 & 255), Int(second & 255))
-        let equal = (yearA == yearB ? 1 : 0) + (monthA == monthB ? 1 : 0) + (dayA == dayB ? 1 : 0)
-        if yearA == yearB, monthA == dayB, dayA == monthB { return slip }
-        let apart = (pool.signatures[Int(a)] ^ pool.signatures[Int(b)]).nonzeroBitCount
-        if apart <= 4 {
-            let edits = EditDistance.between(
-                pool.text(a), pool.text(b))
-            if edits == 1 { return slip }
-            if equal == 2 { return near }
-            let days = abs((yearA * 12 + monthA - yearB * 12 - monthB) * 30 + dayA - dayB)
-            if days <= 31 { return near }
-            if edits == 2 { return twoSlips }
-        } else if equal == 2 {
-            return near
-        }
-        return abs(yearA - yearB) <= 1 ? sameYear : different
+        let (one, other) = (CalendarDate(packed: first), CalendarDate(packed: second))
+        let equal =
+            (one.year == other.year ? 1 : 0) + (one.month == other.month ? 1 : 0)
+            + (one.day == other.day ? 1 : 0)
+        if one.year == other.year, one.month == other.day, one.day == other.month { return slip }
+        let slips = slips(first, second)
+        if slips == 1 { return slip }
+        if equal == 2 { return near }
+        let days = (one.year - other.year) * 360 + (one.month - other.month) * 30 + one.day - other.day
+        if abs(days) <= 31 { return near }
+        if slips == 2 { return twoSlips }
+        return abs(one.year - other.year) <= 1 ? sameYear : different
+    }
+
+    /// How many digits were mistaken, or swapped with their neighbour. The digits are the upper half of the words.
+    private static func slips(_ a: UInt64, _ b: UInt64) -> Int {
+        let apart = (a ^ b) >> 32
+        if apart == 0 { return 0 }
+        let places = (apart | apart >> 1 | apart >> 2 | apart >> 3) & 0x1111_1111
+        let count = places.nonzeroBitCount
+        guard count == 2 else { return count }
+        let low = UInt64(places.trailingZeroBitCount)
+        guard places >> low == 0x11 else { return 2 }
+        let (pairA, pairB) = (a >> (32 + low) & 0xFF, b >> (32 + low) & 0xFF)
+        return pairA >> 4 == pairB & 15 && pairA & 15 == pairB >> 4 ? 1 : 2
     }
 
     /// Texts that are no dates.
@@ -55,7 +63,8 @@ enum NumberLevels {
     static let different: UInt8 = 5
 
     static let all = [
-        ComparisonLevel("equal", 0.85), ComparisonLevel("one apart", 0.06), ComparisonLevel("one slip apart", 0.03),
+        ComparisonLevel("equal", 0.85), ComparisonLevel("one apart", 0.06),
+        ComparisonLevel("one slip apart", 0.03),
         ComparisonLevel("within five", 0.02), ComparisonLevel("different", 0.04),
     ]
 
@@ -67,11 +76,12 @@ enum NumberLevels {
             return ParsedValue(symbols: value.symbols, key: value.key)
         }
         let number = whole.reduce(0) { $0 * 10 + UInt64($1 - 27) }
-        return ParsedValue(symbols: MatchText.symbols(String(number)), key: String(number), detail: number + 1)
+        return ParsedValue(
+            symbols: MatchText.symbols(String(number)), key: String(number), detail: number + 1)
     }
 
     static func level(_ a: Int32, _ b: Int32, _ pool: PoolView) -> UInt8 {
-        let (first, second) = (Int64(pool.details[Int(a)]), Int64(pool.details[Int(b)]))
+        let (first, second) = (Int64(pool.detail(a)), Int64(pool.detail(b)))
         guard first != 0, second != 0 else { return different }
         let apart = abs(first - second)
         if apart == 1 { return 2 }

@@ -3,7 +3,7 @@
 /// The optimal string alignment distance (Damerau 1964), a column of the matrix at a time in the bits of one word:
 /// Hyyrö, "A bit-vector algorithm for computing Levenshtein and Damerau edit distances" (2003). Texts of up to 64
 /// symbols.
-enum EditDistance {
+package enum EditDistance {
     static func between(_ a: Symbols, _ b: Symbols) -> Int {
         if a.isEmpty { return b.count }
         if b.isEmpty { return a.count }

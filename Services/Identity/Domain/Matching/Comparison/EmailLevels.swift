@@ -15,22 +15,28 @@ enum EmailLevels {
     static func parse(_ text: String) -> ParsedValue? {
         guard let value = MatchText.normalise(text) else { return nil }
         let read = text.prefix(256)
-        let local = read.lastIndex(of: "@").flatMap { MatchText.normalise(String(read[..<$0]))?.symbols.count } ?? 0
+        let local =
+            read.lastIndex(of: "@").flatMap { MatchText.normalise(String(read[..<$0]))?.symbols.count } ?? 0
         return ParsedValue(symbols: value.symbols, key: value.key, detail: UInt64(local))
     }
 
     static func level(_ a: Int32, _ b: Int32, _ pool: PoolView) -> UInt8 {
-        let apart = (pool.signatures[Int(a)] ^ pool.signatures[Int(b)]).nonzeroBitCount
+        let apart = pool.apart(a, b)
         let (textA, textB) = (pool.text(a), pool.text(b))
-        if apart <= 4, abs(textA.count - textB.count) <= 2 {
+        if apart <= 4, abs(textA.count - textB.count) <= 2, CommonEnds.length(textA, textB) * 3 >= textA.count
+        {
             let edits = EditDistance.between(textA, textB)
             if edits <= 2 { return near }
             if edits <= 4, max(textA.count, textB.count) >= 16 { return likeLocal }
         }
-        let (localA, localB) = (Int(pool.details[Int(a)]), Int(pool.details[Int(b)]))
-        guard localA > 0, localB > 0, abs(localA - localB) <= 2 else { return different }
-        let edits = EditDistance.between(
-            textA.part(0..<min(textA.count, localA)), textB.part(0..<min(textB.count, localB)))
+        let (localA, localB) = (Int(pool.detail(a)), Int(pool.detail(b)))
+        guard localA > 0, localB > 0, abs(localA - localB) <= 1 else { return different }
+        let (partA, partB) = (
+            textA.part(0..<min(textA.count, localA)), textB.part(0..<min(textB.count, localB))
+        )
+        // One slip leaves all but two symbols at the ends.
+        guard CommonEnds.length(partA, partB) + 2 >= min(partA.count, partB.count) else { return different }
+        let edits = EditDistance.between(partA, partB)
         if edits == 0 { return sameLocal }
         return edits == 1 && min(localA, localB) >= 5 ? likeLocal : different
     }

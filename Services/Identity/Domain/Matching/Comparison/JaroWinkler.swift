@@ -2,7 +2,7 @@
 /// bonus for a common beginning ("String comparator metrics and enhanced decision rules in the Fellegi–Sunter model of
 /// record linkage", 1990), a tenth of the rest for each of up to four letters. The bonus is given always, as in
 /// Winkler's own tables, not above 0.7 alone.
-enum JaroWinkler {
+package enum JaroWinkler {
     static func similarity(_ a: Symbols, _ b: Symbols) -> Double {
         let jaro = jaro(a, b)
         var prefix = 0

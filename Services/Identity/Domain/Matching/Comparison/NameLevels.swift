@@ -22,7 +22,7 @@ enum NameLevels {
                 ? initial : different
         }
         // Names that are alike have most of their letters in common; the sets of letters tell most that are not.
-        let apart = (pool.signatures[Int(a)] ^ pool.signatures[Int(b)]).nonzeroBitCount
+        let apart = pool.apart(a, b)
         if apart * 5 > longer * 3 + 2 { return different }
         let (spanA, spanB) = (pool.text(a), pool.text(b))
         if abs(lengthA - lengthB) <= 1 || apart <= 2 {

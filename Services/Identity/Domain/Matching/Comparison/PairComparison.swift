@@ -50,12 +50,13 @@ struct PairComparison: Sendable {
         var pattern = MatchPattern()
         let (rowA, rowB) = (table.numbers + a * table.width, table.numbers + b * table.width)
         for column in 0..<table.width { pattern[column] = level(rowA[column], rowB[column], column, table) }
-        for swap in swaps where isApart(pattern, swap) { cross(rowA, rowB, swap, table, &pattern) }
+        for swap in swaps { cross(rowA, rowB, swap, table, &pattern) }
         return pattern
     }
 
+    /// How well the values of a column agree.
     @inline(__always)
-    private func level(_ a: Int32, _ b: Int32, _ column: Int, _ table: TableView) -> UInt8 {
+    func level(_ a: Int32, _ b: Int32, _ column: Int, _ table: TableView) -> UInt8 {
         if a < 0 || b < 0 { return ExactLevel.missing }
         if a == b { return ExactLevel.equal }
         let pool = table.pools[column]
@@ -69,10 +70,12 @@ struct PairComparison: Sendable {
         return (first == 0 || first >= swap.different) && (second == 0 || second >= swap.different)
     }
 
-    private func cross(
+    /// Looks whether two columns agree crosswise that don't as they stand.
+    func cross(
         _ a: UnsafePointer<Int32>, _ b: UnsafePointer<Int32>, _ swap: Swap, _ table: TableView,
         _ pattern: inout MatchPattern
     ) {
+        guard isApart(pattern, swap) else { return }
         let one = level(a[swap.first], b[swap.second], swap.first, table)
         let other = level(a[swap.second], b[swap.first], swap.first, table)
         let agree = (1...3)

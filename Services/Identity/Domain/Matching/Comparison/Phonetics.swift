@@ -1,6 +1,6 @@
 /// Codes that are equal for names that sound alike: after Soundex (Russell 1918), with the first letter coded like the
 /// others where it is heard alike (Katherine and Catherine), and the letters that are mostly silent left out.
-enum Phonetics {
+package enum Phonetics {
     /// The code of the symbols of one word; 0 when it has no letter. At most five sounds are kept.
     static func code(_ word: Symbols) -> UInt32 {
         var code: UInt32 = 0
@@ -22,6 +22,12 @@ enum Phonetics {
             if symbol != 8, symbol != 23 { last = sound }
         }
         return code
+    }
+
+    /// Whether two words sound alike.
+    package static func alike(_ a: String, _ b: String) -> Bool {
+        let codes = [a, b].map { MatchText.symbols($0).withUnsafeBufferPointer { code($0) } }
+        return codes[0] == codes[1]
     }
 
     /// 0 for vowels and h, w, y; letters of one sound share a number; digits and other scripts stand for themselves.

@@ -13,7 +13,7 @@ enum WordLevels {
     ]
 
     static func level(_ a: Int32, _ b: Int32, _ pool: PoolView) -> UInt8 {
-        let apart = (pool.signatures[Int(a)] ^ pool.signatures[Int(b)]).nonzeroBitCount
+        let apart = pool.apart(a, b)
         let (spanA, spanB) = (pool.text(a), pool.text(b))
         let longer = max(spanA.count, spanB.count)
         if apart * 3 <= longer {
@@ -27,7 +27,9 @@ enum WordLevels {
     /// Whether the words of the shorter one are those of the other, in any order, and at least two of them.
     private static func commonWords(_ a: Symbols, _ b: Symbols) -> UInt8 {
         let (wordsA, wordsB) = (WordCut(a), WordCut(b))
-        guard wordsA.count > 0, wordsB.count > 0, max(wordsA.count, wordsB.count) > 1 else { return different }
+        guard wordsA.count > 0, wordsB.count > 0, max(wordsA.count, wordsB.count) > 1 else {
+            return different
+        }
         var common = 0
         var letters = 0
         var used: UInt32 = 0
@@ -43,7 +45,8 @@ enum WordLevels {
         }
         let (fewer, more) = (min(wordsA.count, wordsB.count), max(wordsA.count, wordsB.count))
         if common == more { return near }
-        return (common == fewer && common >= 2) || letters * 4 >= max(a.count, b.count) * 3 ? alike : different
+        return (common == fewer && common >= 2) || letters * 4 >= max(a.count, b.count) * 3
+            ? alike : different
     }
 
     private static func same(_ a: Symbols, _ b: Symbols) -> Bool {

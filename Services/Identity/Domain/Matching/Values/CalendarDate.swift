@@ -40,8 +40,20 @@ struct CalendarDate: Equatable {
         (self.year, self.month, self.day) = (year, month, day)
     }
 
-    /// As one word: year, month, day.
-    var packed: UInt64 { UInt64(year) << 16 | UInt64(month) << 8 | UInt64(day) }
+    /// As one word: the eight digits, four bits each, and below them year, month and day.
+    var packed: UInt64 {
+        var digits: UInt64 = 0
+        var rest = year * 10_000 + month * 100 + day
+        for place in 0..<UInt64(8) {
+            digits |= UInt64(rest % 10) << (place * 4)
+            rest /= 10
+        }
+        return digits << 32 | UInt64(year) << 16 | UInt64(month) << 8 | UInt64(day)
+    }
+
+    init(packed: UInt64) {
+        (year, month, day) = (Int(packed >> 16 & 0xFFFF), Int(packed >> 8 & 0xFF), Int(packed & 0xFF))
+    }
 
     var digits: String {
         let text = String(year * 10_000 + month * 100 + day)

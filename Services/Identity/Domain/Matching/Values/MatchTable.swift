@@ -59,7 +59,11 @@ package struct MatchTable: Sendable {
     ) -> (pool: ValuePool, columns: [(Int, [Int32])]) {
         var pool = pool
         let read = which.map { column in
-            (column, columns[column].map { text in text.map { pool.number(of: $0, reading: orders[column]) } ?? -1 })
+            (
+                column,
+                columns[column].map { text in text.map { pool.number(of: $0, reading: orders[column]) } ?? -1
+                }
+            )
         }
         return (pool, read)
     }
@@ -99,7 +103,8 @@ package struct MatchTable: Sendable {
     package mutating func append(_ values: [String?]) -> Int {
         for column in 0..<width {
             let pool = poolOfColumn[column]
-            let number = column < values.count
+            let number =
+                column < values.count
                 ? values[column].map { pools[pool].number(of: $0, reading: orders[column]) } ?? -1 : -1
             numbers.append(number)
             guard number >= 0 else { continue }
@@ -122,7 +127,24 @@ package struct MatchTable: Sendable {
             guard number >= 0 else { continue }
             counts[column][Int(number)] -= 1
             known[column] -= 1
+            rarity[column][Int(number)] = Self.rarity(counts[column][Int(number)], of: known[column])
             numbers[record * width + column] = -1
         }
+    }
+
+    /// Calls with a record behind all others that is compared with them and leaves no trace.
+    mutating func withGuest<Result>(_ values: [String?], _ body: (borrowing MatchTable, Int) -> Result)
+        -> Result
+    {
+        let sizes = pools.map(\.count)
+        for column in 0..<width {
+            let pool = poolOfColumn[column]
+            let text = column < values.count ? values[column] : nil
+            numbers.append(text.map { pools[pool].stage($0, reading: orders[column]) } ?? -1)
+        }
+        let result = body(self, count)
+        numbers.removeLast(width)
+        for (pool, size) in sizes.enumerated() { pools[pool].unstage(to: size) }
+        return result
     }
 }

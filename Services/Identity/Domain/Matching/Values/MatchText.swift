@@ -62,7 +62,8 @@ enum MatchText {
     static func isLetter(_ symbol: UInt8) -> Bool { symbol >= 1 && symbol <= 26 }
 
     private static let alphabet: [UInt8] =
-        [0x3F] + Array(UInt8(ascii: "a")...UInt8(ascii: "z")) + Array(UInt8(ascii: "0")...UInt8(ascii: "9")) + [0x20]
+        [0x3F] + Array(UInt8(ascii: "a")...UInt8(ascii: "z")) + Array(UInt8(ascii: "0")...UInt8(ascii: "9"))
+        + [0x20]
         + Array(repeating: 0x3F, count: 26)
 
     /// By ASCII code; apostrophes vanish, so that O'Neil is Oneil.

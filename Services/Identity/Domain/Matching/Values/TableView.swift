@@ -15,16 +15,24 @@ typealias Symbols = UnsafeBufferPointer<UInt8>
 struct PoolView {
     let comparator: Comparator
     let symbols: UnsafePointer<UInt8>
-    let starts: UnsafePointer<Int32>
-    let signatures: UnsafePointer<UInt64>
-    let details: UnsafePointer<UInt64>
+    let entries: UnsafePointer<ValuePool.Entry>
 
     @inline(__always)
-    func length(_ number: Int32) -> Int { Int(starts[Int(number) + 1] - starts[Int(number)]) }
+    func length(_ number: Int32) -> Int { Int(entries[Int(number)].length) }
+
+    @inline(__always)
+    func detail(_ number: Int32) -> UInt64 { entries[Int(number)].detail }
+
+    /// How many symbols stand in one of the values alone.
+    @inline(__always)
+    func apart(_ a: Int32, _ b: Int32) -> Int {
+        (entries[Int(a)].signature ^ entries[Int(b)].signature).nonzeroBitCount
+    }
 
     @inline(__always)
     func text(_ number: Int32) -> Symbols {
-        Symbols(start: symbols + Int(starts[Int(number)]), count: length(number))
+        let entry = entries[Int(number)]
+        return Symbols(start: symbols + Int(entry.start), count: Int(entry.length))
     }
 }
 
@@ -66,18 +74,11 @@ extension MatchTable {
 extension ValuePool {
     func withView<Result>(_ body: (PoolView) -> Result) -> Result {
         symbols.withUnsafeBufferPointer { symbols in
-            starts.withUnsafeBufferPointer { starts in
-                signatures.withUnsafeBufferPointer { signatures in
-                    details.withUnsafeBufferPointer { details in
-                        guard let symbols = symbols.baseAddress, let starts = starts.baseAddress,
-                            let signatures = signatures.baseAddress, let details = details.baseAddress
-                        else { preconditionFailure("an array has an address") }
-                        return body(
-                            PoolView(
-                                comparator: comparator, symbols: symbols, starts: starts, signatures: signatures,
-                                details: details))
-                    }
+            entries.withUnsafeBufferPointer { entries in
+                guard let symbols = symbols.baseAddress, let entries = entries.baseAddress else {
+                    preconditionFailure("an array has an address")
                 }
+                return body(PoolView(comparator: comparator, symbols: symbols, entries: entries))
             }
         }
     }

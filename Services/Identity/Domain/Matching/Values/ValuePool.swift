@@ -2,17 +2,24 @@
 struct ValuePool: Sendable {
     let comparator: Comparator
     private(set) var symbols: [UInt8] = []
-    private(set) var starts: [Int32] = [0]
-    /// The set of the symbols of each value, as bits.
-    private(set) var signatures: [UInt64] = []
-    /// What the comparator wants to know of each value besides: the parts of a date, where an e-mail address has its @.
-    private(set) var details: [UInt64] = []
+    private(set) var entries: [Entry] = []
+
+    /// A value, as it lies in memory.
+    struct Entry: Sendable {
+        /// The set of its symbols, as bits.
+        var signature: UInt64
+        /// What the comparator wants to know besides: the parts of a date, where an e-mail address has its @.
+        var detail: UInt64
+        var start: UInt32
+        var length: UInt32
+    }
+
     private var numbers: [String: Int32] = [:]
     private var raw: [String: Int32] = [:]
 
     init(_ comparator: Comparator) { self.comparator = comparator }
 
-    var count: Int { signatures.count }
+    var count: Int { entries.count }
 
     /// The number of a value, a new one if it wasn't seen before; -1 when nothing is known.
     mutating func number(of text: String, reading: DateOrder) -> Int32 {
@@ -26,23 +33,38 @@ struct ValuePool: Sendable {
     private mutating func intern(_ text: String, _ reading: DateOrder) -> Int32 {
         guard let value = comparator.parse(text, reading) else { return -1 }
         if let known = numbers[value.key] { return known }
-        let number = Int32(count)
+        let number = put(value)
         numbers[value.key] = number
-        symbols.append(contentsOf: value.symbols)
-        starts.append(Int32(symbols.count))
-        signatures.append(value.symbols.reduce(0) { $0 | 1 << UInt64($1 & 63) })
-        details.append(value.detail)
         return number
     }
 
-    @inline(__always)
-    func length(_ number: Int32) -> Int { Int(starts[Int(number) + 1] - starts[Int(number)]) }
+    /// The number of a value that is only looked up: if it isn't known it gets one until `unstage`.
+    mutating func stage(_ text: String, reading: DateOrder) -> Int32 {
+        guard let value = comparator.parse(text, reading) else { return -1 }
+        if let known = numbers[value.key] { return known }
+        return put(value)
+    }
 
-    @inline(__always)
-    func range(_ number: Int32) -> Range<Int> { Int(starts[Int(number)])..<Int(starts[Int(number) + 1]) }
+    /// Forgets what was staged since there were so many values.
+    mutating func unstage(to count: Int) {
+        guard count < entries.count else { return }
+        symbols.removeLast(symbols.count - Int(entries[count].start))
+        entries.removeLast(entries.count - count)
+    }
+
+    private mutating func put(_ value: ParsedValue) -> Int32 {
+        let entry = Entry(
+            signature: value.symbols.reduce(0) { $0 | 1 << UInt64($1 & 63) }, detail: value.detail,
+            start: UInt32(symbols.count), length: UInt32(value.symbols.count))
+        symbols.append(contentsOf: value.symbols)
+        entries.append(entry)
+        return Int32(entries.count - 1)
+    }
 
     /// What stands for the value in an explanation.
-    func text(_ number: Int32) -> String { MatchText.text(symbols[range(number)]) }
+    func text(_ number: Int32) -> String {
+        MatchText.text(symbols[Int(entries[Int(number)].start)...].prefix(Int(entries[Int(number)].length)))
+    }
 }
 
 /// What a comparator makes of a text.

@@ -10,8 +10,10 @@ struct PairScoring: Sendable {
     /// How often each circumstance is met, to once by chance.
     private let shares: [Float]
     private let columns: Int
-    /// Columns that are compared last, because they may have been swapped.
+    /// Columns that may have been swapped.
     private let swapped: UInt32
+    /// Columns and swaps (−1, −2…) in the order in which a pair most likely turns out to be of two people.
+    private let order: [Int]
 
     init(_ weights: MatchWeights, _ comparison: PairComparison) {
         self.comparison = comparison
@@ -31,6 +33,18 @@ struct PairScoring: Sendable {
         for swap in comparison.swaps { most[swap.second] = max(0, most[swap.second]) }
         (self.bits, self.most) = (bits, most)
         swapped = comparison.swaps.reduce(0) { $0 | 1 << UInt32($1.first) | 1 << UInt32($1.second) }
+        let (drops, inSwap) = (
+            weights.m.indices.map { column in
+                most[column]
+                    - bits[column * 16 + comparison.comparators[column].levels.filter(\.ordered).count]
+            }, swapped
+        )
+        let units: [(Int, Float)] =
+            weights.m.indices.filter { inSwap >> UInt32($0) & 1 == 0 }.map { ($0, drops[$0]) }
+            + comparison.swaps.indices.map {
+                (-1 - $0, drops[comparison.swaps[$0].first] + drops[comparison.swaps[$0].second])
+            }
+        order = units.sorted { $0.1 > $1.1 }.map(\.0)
         circumstances = weights.circumstances.map(\.columns)
         shares = weights.shared.map { Float($0 / weights.chance) }
     }
@@ -46,30 +60,42 @@ struct PairScoring: Sendable {
         return bits.withUnsafeBufferPointer { bits in
             most.withUnsafeBufferPointer { most in
                 var reachable = priorWeight
-                var open: UInt32 = 0
+                var pattern = MatchPattern()
                 for column in 0..<columns {
                     let (valueA, valueB) = (rowA[column], rowB[column])
                     if valueA < 0 || valueB < 0 {
                         // A surname may stand where the given name belongs, and its own place be empty.
                         if swapped >> UInt32(column) & 1 != 0 { reachable += max(0, most[column]) }
                     } else if valueA == valueB {
+                        pattern[column] = ExactLevel.equal
                         reachable += bits[column * 16 + 1] + table.rarity[column][Int(valueA)]
                     } else {
                         reachable += most[column]
-                        open |= 1 << UInt32(column)
+                    }
+                }
+                for unit in order {
+                    if reachable <= bar { return nil }
+                    if unit >= 0 {
+                        let (valueA, valueB) = (rowA[unit], rowB[unit])
+                        guard valueA != valueB, valueA >= 0, valueB >= 0 else { continue }
+                        pattern[unit] = comparison.level(valueA, valueB, unit, table)
+                        reachable += bits[unit * 16 + Int(pattern[unit])] - most[unit]
+                    } else {
+                        let swap = comparison.swaps[-1 - unit]
+                        for column in [swap.first, swap.second] {
+                            let (valueA, valueB) = (rowA[column], rowB[column])
+                            if valueA < 0 || valueB < 0 { reachable -= max(0, most[column]) }
+                            guard valueA != valueB, valueA >= 0, valueB >= 0 else { continue }
+                            pattern[column] = comparison.level(valueA, valueB, column, table)
+                            reachable -= most[column]
+                        }
+                        comparison.cross(rowA, rowB, swap, table, &pattern)
+                        for column in [swap.first, swap.second] where pattern[column] != ExactLevel.equal {
+                            reachable += bits[column * 16 + Int(pattern[column])]
+                        }
                     }
                 }
                 if reachable <= bar { return nil }
-                var rest = open & ~swapped
-                while rest != 0 {
-                    let column = rest.trailingZeroBitCount
-                    let pool = table.pools[column]
-                    let level = pool.comparator.level(rowA[column], rowB[column], in: pool)
-                    reachable += bits[column * 16 + Int(level)] - most[column]
-                    if reachable <= bar { return nil }
-                    rest &= rest &- 1
-                }
-                let pattern = comparison.pattern(a, b, in: table)
                 let weight = total(pattern, rowA, table)
                 return weight > bar ? weight : nil
             }
@@ -117,5 +143,25 @@ struct PairScoring: Sendable {
             rest &= rest &- 1
         }
         return sum
+    }
+
+    /// What a pair's weight is made of.
+    func explain(_ a: Int, _ b: Int, _ weights: MatchWeights, in table: MatchTable) -> MatchExplanation {
+        table.withView { view in
+            let pattern = comparison.pattern(a, b, in: view)
+            let row = view.numbers + a * columns
+            let fields = (0..<columns).map { column in
+                let level = Int(pattern[column])
+                let weight = weights.weight(column, level)
+                return MatchExplanation.Evidence(
+                    column: column, field: table.schema.fields[column],
+                    level: level == 0 ? nil : comparison.comparators[column].levels[level - 1].name,
+                    m: weights.m[column][level], u: weights.u[column][level], weight: weight,
+                    rarity: Double(part(pattern, column, row, view)) - weight)
+            }
+            return MatchExplanation(
+                prior: Double(priorWeight), fields: fields,
+                shared: -Double(sharedBits { part(pattern, $0, row, view) }))
+        }
     }
 }

@@ -27,27 +27,48 @@ struct WeightEstimation {
 
     func estimate(records: Int) -> MatchWeights {
         var weights = MatchWeights(
-            expectedOf: schema, u: u(without: nil), prior: min(0.3, 0.3 * Double(records) / max(sample.pairs, 1)))
+            expectedOf: schema, u: u(without: nil),
+            prior: min(0.3, 0.3 * Double(records) / max(sample.pairs, 1)))
         if sample.pairs < 1 { return weights }
         keepOrder(&weights)
-        for _ in 0..<Self.mostRounds {
+        var (candidates, chance) = (sample.candidates, sample.chance)
+        for round in 0..<Self.mostRounds {
             let before = weights
-            improve(&weights)
+            if round == 2 {
+                candidates = telling(candidates, weights)
+                chance = telling(chance, weights)
+            }
+            improve(&weights, candidates, chance)
             if distance(before, weights) < 1e-3 { break }
         }
         return weights
     }
 
-    private func improve(_ weights: inout MatchWeights) {
-        let found = expect(sample.candidates, weights)
-        let byChance = expect(sample.chance, weights)
+    /// The pairs that are not sure to have nothing to do with each other.
+    private func telling(_ pairs: [PairSample.Pair], _ weights: MatchWeights) -> [PairSample.Pair] {
+        let scoring = PairScoring(weights, PairComparison(schema))
+        return pairs.filter { pair in
+            func part(_ column: Int) -> Float {
+                scoring.bits[column * 16 + Int(pair.pattern[column])] + Float(pair.rarity[column]) / 4
+            }
+            let sum = comparators.indices.reduce(scoring.priorWeight) { $0 + part($1) }
+            return sum > -20 || scoring.sharedBits(part) > 0.05
+        }
+    }
+
+    private func improve(
+        _ weights: inout MatchWeights, _ candidates: [PairSample.Pair], _ chance: [PairSample.Pair]
+    ) {
+        let found = expect(candidates, weights)
+        let byChance = expect(chance, weights)
         for column in comparators.indices {
             let levels = comparators[column].levels
             let matched = (0...levels.count).map { found.matched[column * 16 + $0] * sample.scale }
             let known = matched.dropFirst().reduce(0, +)
             for level in 1...levels.count {
                 weights.m[column][level] =
-                    (matched[level] + Self.priorPairs * levels[level - 1].expected) / (known + Self.priorPairs)
+                    (matched[level] + Self.priorPairs * levels[level - 1].expected)
+                    / (known + Self.priorPairs)
             }
         }
         weights.u = u(without: found.matched)
@@ -55,7 +76,8 @@ struct WeightEstimation {
         weights.prior = min(0.5, max(least, found.total * sample.scale / sample.pairs))
         for index in weights.shared.indices {
             // Rare circumstances are met among the candidates, frequent ones by chance.
-            let share = byChance.shared[index] >= 20
+            let share =
+                byChance.shared[index] >= 20
                 ? byChance.shared[index] / sample.drawn : found.shared[index] * sample.scale / sample.pairs
             weights.shared[index] = min(0.2, max(least, share))
         }
@@ -76,7 +98,8 @@ struct WeightEstimation {
                 let pair = pairs[index]
                 var sum = scoring.priorWeight
                 for column in 0..<columns {
-                    let part = scoring.bits[column * 16 + Int(pair.pattern[column])] + Float(pair.rarity[column]) / 4
+                    let part =
+                        scoring.bits[column * 16 + Int(pair.pattern[column])] + Float(pair.rarity[column]) / 4
                     bits[column] = part
                     sum += part
                 }
@@ -88,14 +111,17 @@ struct WeightEstimation {
                 let whole = odds + match
                 if odds > 1.01 {
                     for (index, set) in circumstances.enumerated() {
-                        let part = shares[index] * Logarithm.power2(min(100, PairScoring.sum(set) { bits[$0] }))
+                        let part =
+                            shares[index] * Logarithm.power2(min(100, PairScoring.sum(set) { bits[$0] }))
                         found.shared[index] += Double(part / whole)
                     }
                 }
                 let probability = Double(match / whole)
                 guard probability > 1e-4 else { continue }
                 found.total += probability
-                for column in 0..<columns { found.matched[column * 16 + Int(pair.pattern[column])] += probability }
+                for column in 0..<columns {
+                    found.matched[column * 16 + Int(pair.pattern[column])] += probability
+                }
             }
             return found
         }
@@ -152,7 +178,9 @@ struct WeightEstimation {
     private func distance(_ a: MatchWeights, _ b: MatchWeights) -> Double {
         var largest = abs(a.prior - b.prior) / max(a.prior, b.prior)
         for column in a.m.indices {
-            for level in a.m[column].indices { largest = max(largest, abs(a.m[column][level] - b.m[column][level])) }
+            for level in a.m[column].indices {
+                largest = max(largest, abs(a.m[column][level] - b.m[column][level]))
+            }
         }
         return largest
     }

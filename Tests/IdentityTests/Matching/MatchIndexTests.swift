@@ -1,0 +1,81 @@
+import IdentityDomain
+import Models
+import Testing
+
+@Suite("Matching one record against all")
+struct MatchIndexTests {
+    private func values(_ people: MadeUpPeople, _ record: Int) -> [String?] {
+        people.columns.map { $0[record] }
+    }
+
+    @Test("a look-up finds whom the batch finds, at the same weight")
+    func agrees() throws {
+        let people = MadeUpPeople(500, records: 3, households: true, seed: 2)
+        let matching = RecordMatching(try people.table(), workers: .cores)
+        var index = MatchIndex(matching, workers: .cores)
+        var wanted: [Int: [Int: Double]] = [:]
+        for proposal in matching.proposals() {
+            wanted[proposal.a, default: [:]][proposal.b] = proposal.weight
+            wanted[proposal.b, default: [:]][proposal.a] = proposal.weight
+        }
+        var (found, all) = (0, 0)
+        for record in stride(from: 0, to: people.truth.count, by: 7) {
+            let answer = index.look(up: values(people, record), limit: 100)
+            #expect(answer.map(\.weight) == answer.map(\.weight).sorted(by: >))
+            let weights = Dictionary(uniqueKeysWithValues: answer.map { ($0.record, $0.weight) })
+            for (other, weight) in wanted[record] ?? [:] {
+                all += 1
+                guard let here = weights[other] else { continue }
+                found += 1
+                #expect(abs(here - weight) < 0.001)
+            }
+            for each in answer { #expect(abs(each.explanation.weight - each.weight) < 0.001) }
+        }
+        #expect(Double(found) >= 0.99 * Double(all), "\(found) of \(all)")
+    }
+
+    @Test("a record that was added is found, and no longer when it was removed")
+    func changes() throws {
+        let people = MadeUpPeople(300, missing: 0)
+        var index = MatchIndex(RecordMatching(try people.table()))
+        let somebody = ["Wilhelmina", "Featherstone", "1951-03-30", "town Nowhere", "9999", "0555123456"]
+        #expect(index.look(up: somebody).isEmpty)
+        let place = index.add(somebody)
+        #expect(index.count == 601)
+        let misspelt = ["Wilhelmine", "Fetherstone", "1951-03-30", nil, "9999", nil]
+        #expect(index.look(up: misspelt).map(\.record) == [place])
+        index.remove(place)
+        index.remove(place)
+        index.remove(-1)
+        #expect(index.look(up: misspelt).isEmpty)
+        #expect(index.count == 600)
+    }
+
+    @Test("a look-up leaves nothing behind")
+    func noTrace() throws {
+        let people = MadeUpPeople(200)
+        var index = MatchIndex(RecordMatching(try people.table()))
+        let before = (0..<20).map { index.look(up: values(people, $0)) }
+        for number in 0..<50 {
+            _ = index.look(up: ["New \(number)", "Name \(number)", "1999-11-1\(number % 10)"])
+        }
+        _ = index.look(up: [])
+        _ = index.look(up: [String(repeating: "x", count: 1_000_000)])
+        #expect((0..<20).map { index.look(up: values(people, $0)) } == before)
+    }
+
+    @Test("records that were added one by one are found like those that were there")
+    func incremental() throws {
+        let people = MadeUpPeople(400, missing: 0, seed: 8)
+        let known = people.columns.map { Array($0.prefix(600)) }
+        let table = MatchTable(try MatchSchema(MadeUpPeople.fields), columns: known)
+        var index = MatchIndex(RecordMatching(table))
+        for record in 600..<800 { #expect(index.add(values(people, record)) == record) }
+        var found = 0
+        for record in stride(from: 601, to: 800, by: 2) {
+            let answer = index.look(up: values(people, record))
+            if answer.contains(where: { $0.record == record - 1 }) { found += 1 }
+        }
+        #expect(found > 90, "\(found) of 100")
+    }
+}
