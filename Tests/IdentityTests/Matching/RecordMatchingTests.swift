@@ -85,10 +85,10 @@ struct RecordMatchingTests {
             )
         }
         let matching = RecordMatching(try people.table())
+        let (given, surnames) = (people.columns[0], people.columns[1])
         let clean = try #require(
-            stride(from: 0, to: 100, by: 2).first { record in
-                people.columns[0][record] == people.columns[1][record + 1]
-                    && people.columns[1][record] == people.columns[0][record + 1]
+            stride(from: 0, to: 100, by: 2).first {
+                given[$0] == surnames[$0 + 1] && surnames[$0] == given[$0 + 1]
             })
         #expect(matching.explain(clean, clean + 1).fields[0].level == "swapped")
         #expect(MatchQuality(matching.groups(), people.truth).f1 > 0.96)
