@@ -87,8 +87,10 @@ struct RecordMatchingTests {
         let matching = RecordMatching(try people.table())
         let (given, surnames) = (people.columns[0], people.columns[1])
         let clean = try #require(
-            stride(from: 0, to: 100, by: 2).first {
-                given[$0] == surnames[$0 + 1] && surnames[$0] == given[$0 + 1]
+            (0..<50).map { $0 * 2 }.first { (record: Int) -> Bool in
+                let given = people.columns[0]
+                let surnames = people.columns[1]
+                return given[record] == surnames[record + 1] && surnames[record] == given[record + 1]
             })
         #expect(matching.explain(clean, clean + 1).fields[0].level == "swapped")
         #expect(MatchQuality(matching.groups(), people.truth).f1 > 0.96)
