@@ -14,7 +14,7 @@ struct CandidateBlocks: Sendable {
     private var blockStarts: [UInt32] = []
 
     /// Records of a block, at most.
-    static let cap = 16
+    static let cap = 12
 
     init(_ table: FeatureTable, count: Int, cap: Int = Self.cap, workers: MatchWorkers) {
         var search = BlockSearch(table, count: count, cap: cap)

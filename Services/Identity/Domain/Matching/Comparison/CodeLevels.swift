@@ -14,15 +14,24 @@ enum CodeLevels {
         guard let value = MatchText.normalise(text) else { return nil }
         let symbols = value.symbols.filter { $0 != MatchText.separator }
         let isPlain = symbols.allSatisfy { $0 < MatchText.separator }
-        return ParsedValue(symbols: symbols, key: isPlain ? MatchText.text(symbols) : value.key)
+        return ParsedValue(
+            symbols: symbols, key: isPlain ? MatchText.text(symbols) : value.key, glance: Glance.ends(symbols)
+        )
+    }
+
+    /// A slip leaves the ends as they are; two slips mostly leave one of them.
+    @inline(__always)
+    static func mayAgree(_ a: UInt64, _ b: UInt64) -> Bool {
+        let (lengthA, lengthB) = (Glance.length(a), Glance.length(b))
+        let shorter = min(lengthA, lengthB)
+        let ends = Glance.commonEnds(a, b)
+        return shorter > 1 && abs(lengthA - lengthB) <= 2 && (ends >= 5 || ends * 3 >= shorter)
     }
 
     static func level(_ a: Int32, _ b: Int32, _ pool: PoolView) -> UInt8 {
-        if pool.apart(a, b) > 4 { return different }
+        guard mayAgree(pool.glance(a), pool.glance(b)) else { return different }
         let (textA, textB) = (pool.text(a), pool.text(b))
         let shorter = min(textA.count, textB.count)
-        guard max(textA.count, textB.count) - shorter <= 2, shorter > 1 else { return different }
-        // A slip leaves the ends as they are; two slips mostly leave one of them.
         guard CommonEnds.length(textA, textB) * 3 >= shorter else { return different }
         let edits = EditDistance.between(textA, textB)
         if edits == 1 { return oneEdit }
@@ -54,7 +63,7 @@ enum PhoneLevels {
         let digits = value.symbols.filter(MatchText.isDigit)
         guard digits.count >= 4 else { return nil }
         let last = Array(digits.suffix(9))
-        return ParsedValue(symbols: last, key: MatchText.text(last))
+        return ParsedValue(symbols: last, key: MatchText.text(last), glance: Glance.ends(last))
     }
 
     static func level(_ a: Int32, _ b: Int32, _ pool: PoolView) -> UInt8 { CodeLevels.level(a, b, pool) }

@@ -42,7 +42,36 @@ package enum Comparator: Sendable, CaseIterable {
         case .code: CodeLevels.parse(text)
         case .number: NumberLevels.parse(text)
         case .name, .place, .words, .category:
-            MatchText.normalise(text).map { ParsedValue(symbols: $0.symbols, key: $0.key) }
+            MatchText.normalise(text).map {
+                ParsedValue(symbols: $0.symbols, key: $0.key, glance: Glance.letters($0.symbols))
+            }
+        }
+    }
+
+    /// Whether two values may agree at a level better than different, from what shows of them at first sight.
+    @inline(__always)
+    func mayAgree(_ a: UInt64, _ b: UInt64) -> Bool {
+        switch self {
+        case .name, .place: NameLevels.mayAgree(a, b)
+        case .words: WordLevels.mayAgree(a, b)
+        case .code, .phone: CodeLevels.mayAgree(a, b)
+        case .email: EmailLevels.mayAgree(a, b)
+        case .date: DateLevels.level(a, b) != DateLevels.different
+        case .number: true
+        case .category: false
+        }
+    }
+
+    /// The last of the levels that are in order.
+    var different: UInt8 {
+        switch self {
+        case .name, .place: NameLevels.different
+        case .words: WordLevels.different
+        case .date: DateLevels.different
+        case .number: NumberLevels.different
+        case .category: CategoryLevels.different
+        case .code, .phone: CodeLevels.different
+        case .email: EmailLevels.different
         }
     }
 }

@@ -14,15 +14,21 @@ enum DateLevels {
 
     static func parse(_ text: String, _ order: DateOrder) -> ParsedValue? {
         guard let date = CalendarDate(text, order: order) else {
-            return MatchText.normalise(text).map { ParsedValue(symbols: $0.symbols, key: $0.key) }
+            return MatchText.normalise(text).map { ParsedValue(symbols: $0.symbols, key: $0.key, glance: 0) }
         }
         let digits = date.digits
-        return ParsedValue(symbols: MatchText.symbols(digits), key: digits, detail: date.packed)
+        return ParsedValue(
+            symbols: MatchText.symbols(digits), key: digits, glance: date.packed, detail: date.packed)
     }
 
     static func level(_ a: Int32, _ b: Int32, _ pool: PoolView) -> UInt8 {
-        let (first, second) = (pool.detail(a), pool.detail(b))
-        guard first != 0, second != 0 else { return written(a, b, pool) }
+        let (first, second) = (pool.glance(a), pool.glance(b))
+        return first != 0 && second != 0 ? level(first, second) : written(a, b, pool)
+    }
+
+    /// For dates as words; texts that are no dates may agree at any level.
+    static func level(_ first: UInt64, _ second: UInt64) -> UInt8 {
+        guard first != 0, second != 0 else { return slip }
         let (one, other) = (CalendarDate(packed: first), CalendarDate(packed: second))
         let equal =
             (one.year == other.year ? 1 : 0) + (one.month == other.month ? 1 : 0)
@@ -73,11 +79,11 @@ enum NumberLevels {
         // The whole part, where a program has written an age with a fraction.
         let whole = value.symbols.prefix { $0 != MatchText.separator }
         guard whole.allSatisfy(MatchText.isDigit), whole.count <= 9 else {
-            return ParsedValue(symbols: value.symbols, key: value.key)
+            return ParsedValue(symbols: value.symbols, key: value.key, glance: 0)
         }
         let number = whole.reduce(0) { $0 * 10 + UInt64($1 - 27) }
         return ParsedValue(
-            symbols: MatchText.symbols(String(number)), key: String(number), detail: number + 1)
+            symbols: MatchText.symbols(String(number)), key: String(number), glance: 0, detail: number + 1)
     }
 
     static func level(_ a: Int32, _ b: Int32, _ pool: PoolView) -> UInt8 {

@@ -17,14 +17,21 @@ enum EmailLevels {
         let read = text.prefix(256)
         let local =
             read.lastIndex(of: "@").flatMap { MatchText.normalise(String(read[..<$0]))?.symbols.count } ?? 0
-        return ParsedValue(symbols: value.symbols, key: value.key, detail: UInt64(local))
+        return ParsedValue(
+            symbols: value.symbols, key: value.key, glance: Glance.letters(value.symbols.prefix(local)),
+            detail: UInt64(local))
+    }
+
+    /// By the part before the at sign, where there is one.
+    @inline(__always)
+    static func mayAgree(_ a: UInt64, _ b: UInt64) -> Bool {
+        Glance.apart(a, b) <= 4 || Glance.length(a) == 0 || Glance.length(b) == 0
     }
 
     static func level(_ a: Int32, _ b: Int32, _ pool: PoolView) -> UInt8 {
-        let apart = pool.apart(a, b)
+        guard mayAgree(pool.glance(a), pool.glance(b)) else { return different }
         let (textA, textB) = (pool.text(a), pool.text(b))
-        if apart <= 4, abs(textA.count - textB.count) <= 2, CommonEnds.length(textA, textB) * 3 >= textA.count
-        {
+        if abs(textA.count - textB.count) <= 2, CommonEnds.length(textA, textB) * 3 >= textA.count {
             let edits = EditDistance.between(textA, textB)
             if edits <= 2 { return near }
             if edits <= 4, max(textA.count, textB.count) >= 16 { return likeLocal }

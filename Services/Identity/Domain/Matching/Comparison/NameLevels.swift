@@ -14,6 +14,13 @@ enum NameLevels {
         ComparisonLevel("swapped in part", 0.01, ordered: false),
     ]
 
+    /// Names that are alike have most of their letters in common; the sets of letters tell most that are not.
+    @inline(__always)
+    static func mayAgree(_ a: UInt64, _ b: UInt64) -> Bool {
+        let (lengthA, lengthB) = (Glance.length(a), Glance.length(b))
+        return min(lengthA, lengthB) == 1 || Glance.apart(a, b) * 5 <= max(lengthA, lengthB) * 3 + 2
+    }
+
     static func level(_ a: Int32, _ b: Int32, _ pool: PoolView) -> UInt8 {
         let (lengthA, lengthB) = (pool.length(a), pool.length(b))
         let longer = max(lengthA, lengthB)
@@ -21,9 +28,8 @@ enum NameLevels {
             return pool.text(a)[0] == pool.text(b)[0]
                 ? initial : different
         }
-        // Names that are alike have most of their letters in common; the sets of letters tell most that are not.
         let apart = pool.apart(a, b)
-        if apart * 5 > longer * 3 + 2 { return different }
+        if !mayAgree(pool.glance(a), pool.glance(b)) { return different }
         let (spanA, spanB) = (pool.text(a), pool.text(b))
         if abs(lengthA - lengthB) <= 1 || apart <= 2 {
             let edits = EditDistance.between(spanA, spanB)

@@ -12,7 +12,14 @@ enum WordLevels {
         ComparisonLevel("swapped in part", 0.01, ordered: false),
     ]
 
+    /// Values with most of their words in common have most of their letters in common.
+    @inline(__always)
+    static func mayAgree(_ a: UInt64, _ b: UInt64) -> Bool {
+        Glance.apart(a, b) * 2 <= max(Glance.length(a), Glance.length(b)) || Glance.isPart(a, b)
+    }
+
     static func level(_ a: Int32, _ b: Int32, _ pool: PoolView) -> UInt8 {
+        if !mayAgree(pool.glance(a), pool.glance(b)) { return different }
         let apart = pool.apart(a, b)
         let (spanA, spanB) = (pool.text(a), pool.text(b))
         let longer = max(spanA.count, spanB.count)

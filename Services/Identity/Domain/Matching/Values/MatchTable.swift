@@ -7,6 +7,8 @@ package struct MatchTable: Sendable {
     private let orders: [DateOrder]
     /// The numbers of the values, record by record; -1 where nothing is known.
     private(set) var numbers: [Int32] = []
+    /// What shows of each value at first sight, record by record.
+    private(set) var glances: [UInt64] = []
     /// How many records have each value, by column and number.
     private(set) var counts: [[Int32]]
     /// How many records have any value, by column.
@@ -46,6 +48,7 @@ package struct MatchTable: Sendable {
         for each in read { for (column, numbers) in each.columns { byColumn[column] = numbers } }
         (counts, known) = Self.counted(byColumn, pools: self.pools, poolOfColumn)
         numbers = Self.rows(byColumn, count: count)
+        glances = Self.glances(byColumn, pools: self.pools, poolOfColumn, count: count)
         rarity = zip(counts, known).map { counts, known in counts.map { Self.rarity($0, of: known) } }
     }
 
@@ -90,6 +93,23 @@ package struct MatchTable: Sendable {
         }
     }
 
+    private static func glances(
+        _ columns: [[Int32]], pools: [ValuePool], _ poolOfColumn: [Int], count: Int
+    ) -> [UInt64] {
+        let width = columns.count
+        return [UInt64](unsafeUninitializedCapacity: count * width) { rows, initialised in
+            for (column, numbers) in columns.enumerated() {
+                pools[poolOfColumn[column]].withView { view in
+                    for index in 0..<count {
+                        let number = numbers[index]
+                        rows[index * width + column] = number < 0 ? 0 : view.glance(number)
+                    }
+                }
+            }
+            initialised = count * width
+        }
+    }
+
     @inline(__always)
     func number(_ record: Int, _ column: Int) -> Int32 { numbers[record * width + column] }
 
@@ -107,6 +127,7 @@ package struct MatchTable: Sendable {
                 column < values.count
                 ? values[column].map { pools[pool].number(of: $0, reading: orders[column]) } ?? -1 : -1
             numbers.append(number)
+            glances.append(number < 0 ? 0 : pools[pool].entries[Int(number)].glance)
             guard number >= 0 else { continue }
             while counts[column].count <= number {
                 counts[column].append(0)
@@ -140,10 +161,13 @@ package struct MatchTable: Sendable {
         for column in 0..<width {
             let pool = poolOfColumn[column]
             let text = column < values.count ? values[column] : nil
-            numbers.append(text.map { pools[pool].stage($0, reading: orders[column]) } ?? -1)
+            let number = text.map { pools[pool].stage($0, reading: orders[column]) } ?? -1
+            numbers.append(number)
+            glances.append(number < 0 ? 0 : pools[pool].entries[Int(number)].glance)
         }
         let result = body(self, count)
         numbers.removeLast(width)
+        glances.removeLast(width)
         for (pool, size) in sizes.enumerated() { pools[pool].unstage(to: size) }
         return result
     }

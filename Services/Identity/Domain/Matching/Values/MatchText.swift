@@ -1,7 +1,7 @@
 /// Text as the comparators see it: symbols of six bits, so that a set of them is one machine word.
 ///
 /// Letters without case and accents are 1…26, digits 27…36, whatever divides words is 37, once. Letters of other
-/// scripts share 38…63; values that differ only there stay different values by their key.
+/// scripts share 38…57; values that differ only there stay different values by their key.
 enum MatchText {
     static let separator: UInt8 = 37
     /// Symbols of a value that are looked at. A word of the machine holds a column of the comparison matrix.
@@ -27,7 +27,7 @@ enum MatchText {
                 for byte in folded.utf8 { append(asciiSymbols[Int(byte)], to: &symbols) }
             } else if scalar.properties.isAlphabetic || scalar.properties.numericType != nil {
                 isPlain = false
-                append(38 + UInt8(truncatingIfNeeded: scalar.value % 26), to: &symbols)
+                append(38 + UInt8(truncatingIfNeeded: scalar.value % 20), to: &symbols)
             } else if !(0x300...0x36F).contains(scalar.value) {
                 append(separator, to: &symbols)
             }

@@ -2,6 +2,8 @@
 struct TableView {
     let width: Int
     let numbers: UnsafePointer<Int32>
+    /// What shows of each value at first sight, record by record like the numbers.
+    let glances: UnsafePointer<UInt64>
     /// By column.
     let pools: UnsafePointer<PoolView>
     /// How rare each value is, by column and number.
@@ -23,11 +25,12 @@ struct PoolView {
     @inline(__always)
     func detail(_ number: Int32) -> UInt64 { entries[Int(number)].detail }
 
+    @inline(__always)
+    func glance(_ number: Int32) -> UInt64 { entries[Int(number)].glance }
+
     /// How many symbols stand in one of the values alone.
     @inline(__always)
-    func apart(_ a: Int32, _ b: Int32) -> Int {
-        (entries[Int(a)].signature ^ entries[Int(b)].signature).nonzeroBitCount
-    }
+    func apart(_ a: Int32, _ b: Int32) -> Int { Glance.apart(glance(a), glance(b)) }
 
     @inline(__always)
     func text(_ number: Int32) -> Symbols {
@@ -49,13 +52,16 @@ extension MatchTable {
         _ body: (TableView) -> Result
     ) -> Result {
         guard column < width else {
-            return numbers.withUnsafeBufferPointer { numbers in
+            return withRows { numbers, glances in
                 views.withUnsafeBufferPointer { pools in
                     rarities.withUnsafeBufferPointer { rarities in
-                        guard let numbers = numbers.baseAddress, let pools = pools.baseAddress,
-                            let rarities = rarities.baseAddress
-                        else { preconditionFailure("a table has a column and room for a record") }
-                        return body(TableView(width: width, numbers: numbers, pools: pools, rarity: rarities))
+                        guard let pools = pools.baseAddress, let rarities = rarities.baseAddress else {
+                            preconditionFailure("a table has a column")
+                        }
+                        return body(
+                            TableView(
+                                width: width, numbers: numbers, glances: glances, pools: pools,
+                                rarity: rarities))
                     }
                 }
             }
@@ -66,6 +72,21 @@ extension MatchTable {
                 views.append(view)
                 rarities.append(base)
                 return withColumn(column + 1, &views, &rarities, body)
+            }
+        }
+    }
+}
+
+extension MatchTable {
+    private func withRows<Result>(
+        _ body: (UnsafePointer<Int32>, UnsafePointer<UInt64>) -> Result
+    ) -> Result {
+        numbers.withUnsafeBufferPointer { numbers in
+            glances.withUnsafeBufferPointer { glances in
+                guard let numbers = numbers.baseAddress, let glances = glances.baseAddress else {
+                    preconditionFailure("an array has an address")
+                }
+                return body(numbers, glances)
             }
         }
     }

@@ -6,9 +6,9 @@ struct ValuePool: Sendable {
 
     /// A value, as it lies in memory.
     struct Entry: Sendable {
-        /// The set of its symbols, as bits.
-        var signature: UInt64
-        /// What the comparator wants to know besides: the parts of a date, where an e-mail address has its @.
+        /// What shows of it at first sight.
+        var glance: UInt64
+        /// What the comparator wants to know besides: where an e-mail address has its @.
         var detail: UInt64
         var start: UInt32
         var length: UInt32
@@ -54,7 +54,7 @@ struct ValuePool: Sendable {
 
     private mutating func put(_ value: ParsedValue) -> Int32 {
         let entry = Entry(
-            signature: value.symbols.reduce(0) { $0 | 1 << UInt64($1 & 63) }, detail: value.detail,
+            glance: value.glance, detail: value.detail,
             start: UInt32(symbols.count), length: UInt32(value.symbols.count))
         symbols.append(contentsOf: value.symbols)
         entries.append(entry)
@@ -72,6 +72,8 @@ struct ParsedValue {
     var symbols: [UInt8]
     /// Equal for values that are the same.
     var key: String
+    /// What shows of it at first sight.
+    var glance: UInt64
     var detail: UInt64 = 0
 }
 

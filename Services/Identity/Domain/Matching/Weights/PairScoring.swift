@@ -57,6 +57,8 @@ struct PairScoring: Sendable {
     /// The weight of a pair; nil when it is not above the bar, which mostly shows before all is compared.
     func weight(_ a: Int, _ b: Int, above bar: Float, in table: TableView) -> Float? {
         let (rowA, rowB) = (table.numbers + a * columns, table.numbers + b * columns)
+        let (glanceA, glanceB) = (table.glances + a * columns, table.glances + b * columns)
+        let comparators = comparison.comparators
         return bits.withUnsafeBufferPointer { bits in
             most.withUnsafeBufferPointer { most in
                 var reachable = priorWeight
@@ -69,16 +71,20 @@ struct PairScoring: Sendable {
                     } else if valueA == valueB {
                         pattern[column] = ExactLevel.equal
                         reachable += bits[column * 16 + 1] + table.rarity[column][Int(valueA)]
-                    } else {
+                    } else if swapped >> UInt32(column) & 1 != 0
+                        || comparators[column].mayAgree(glanceA[column], glanceB[column])
+                    {
                         reachable += most[column]
+                    } else {
+                        pattern[column] = comparators[column].different
+                        reachable += bits[column * 16 + Int(pattern[column])]
                     }
                 }
                 for unit in order {
                     if reachable <= bar { return nil }
                     if unit >= 0 {
-                        let (valueA, valueB) = (rowA[unit], rowB[unit])
-                        guard valueA != valueB, valueA >= 0, valueB >= 0 else { continue }
-                        pattern[unit] = comparison.level(valueA, valueB, unit, table)
+                        guard pattern[unit] == 0, rowA[unit] >= 0, rowB[unit] >= 0 else { continue }
+                        pattern[unit] = comparison.level(rowA[unit], rowB[unit], unit, table)
                         reachable += bits[unit * 16 + Int(pattern[unit])] - most[unit]
                     } else {
                         let swap = comparison.swaps[-1 - unit]
