@@ -85,7 +85,6 @@ struct RecordMatchingTests {
             )
         }
         let matching = RecordMatching(try people.table())
-        let (given, surnames) = (people.columns[0], people.columns[1])
         let clean = try #require(
             (0..<50).map { $0 * 2 }.first { (record: Int) -> Bool in
                 let given = people.columns[0]
