@@ -41,6 +41,7 @@ struct IdentityPrivacy {
             "profile": profile?.json ?? .null,
             "merges": .array(try await people.merges(of: members, in: transaction)),
             "timeline": .array(entries),
+            "webhooks": try await WebhookQueue.told(of: members, in: transaction),
         ]
     }
 
@@ -58,6 +59,7 @@ struct IdentityPrivacy {
         let identifiers = try await people.deleteIdentifiers(of: members, in: transaction)
         try await SearchStore(key: reading.store.key).delete(members, in: transaction)
         let entries = try await timeline.eraseEvents(of: members, at: now, in: transaction)
+        let deliveries = try await WebhookQueue.erase(members, in: transaction)
         try await people.markErased(members, at: now, in: transaction)
         try await timeline.append(
             members.map { TimelineStore.NewFact(fact: .erased(profileID: $0, at: now)) }, at: now,
@@ -65,6 +67,7 @@ struct IdentityPrivacy {
         return [
             "profiles": .integer(Int64(members.count)), "identifiers": .integer(Int64(identifiers)),
             "traits": .integer(Int64(traits)), "timelineEntries": .integer(Int64(entries)),
+            "webhookDeliveries": .integer(Int64(deliveries)),
         ]
     }
 

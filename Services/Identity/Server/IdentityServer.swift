@@ -17,12 +17,15 @@ package let identityService = ServiceDefinition(
         Migration(
             resource: "V0002_search_and_idempotency",
             bytes: PackageResources.V0002_search_and_idempotency_sql),
+        Migration(resource: "V0003_webhooks", bytes: PackageResources.V0003_webhooks_sql),
     ],
-    openAPI: Contracts.identity, published: [.profileEvents]
+    openAPI: Contracts.identity, published: [.profileEvents], channels: [WebhookQueue.channel]
 ) { context in
-    let key = IdentifierKey(secret: try context.settings.identifierSecret())
+    let secret = try context.settings.identifierSecret()
+    let key = IdentifierKey(secret: secret)
     let resolution = Resolution(key: key)
     let reading = ProfileReading(store: ProfileStore(key: key), pool: context.pool)
+    let webhooks = try Webhooks(context, secret: secret, reading: reading)
     return ServiceParts(
         routes: { router in
             ProfileRoutes(reading: reading).add(to: router)
@@ -36,7 +39,8 @@ package let identityService = ServiceDefinition(
             ).add(to: router)
             ResolveRoutes(resolution: resolution, pool: context.pool, clock: context.clock).add(to: router)
             TimelineRoutes(reading: reading).add(to: router)
+            webhooks.add(to: router)
         },
-        workers: [EventResolution(resolution: resolution).consumer(in: context)],
+        workers: [EventResolution(resolution: resolution).consumer(in: context), webhooks.dispatcher],
         privacy: IdentityPrivacy(reading: reading, clock: context.clock).handler)
 }

@@ -8,10 +8,12 @@ struct Resolution {
     private let store: ResolutionStore
     private let changes: ChangeStore
     private let timeline = TimelineStore()
+    private let webhooks: WebhookQueue
 
     init(key: IdentifierKey) {
         store = ResolutionStore(key: key)
         changes = ChangeStore(key: key)
+        webhooks = WebhookQueue(store: ProfileStore(key: key))
     }
 
     /// A resolver over everything that the observations can touch.
@@ -29,6 +31,7 @@ struct Resolution {
     func write(
         _ resolver: Resolver, traceparents: [String?], at now: Instant, in transaction: PostgresTransaction
     ) async throws {
+        try await webhooks.queue(resolver, at: now, in: transaction)
         try await changes.write(resolver, in: transaction)
         let facts = zip(resolver.facts, traceparents)
             .map { TimelineStore.NewFact(fact: $0, traceparent: $1) }

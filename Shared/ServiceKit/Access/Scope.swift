@@ -19,6 +19,8 @@ package enum Scope: String, CaseIterable, Sendable, Hashable {
     case deliveryWrite = "delivery:write"
     case sourcesRead = "sources:read"
     case sourcesWrite = "sources:write"
+    case webhooksRead = "webhooks:read"
+    case webhooksWrite = "webhooks:write"
     case streamsRead = "streams:read"
     case admin
 }

@@ -62,7 +62,11 @@ struct PrivacyTests {
             let counts = try await database.pool.transaction {
                 try await privacy(database).erase(request, in: $0)
             }
-            #expect(counts == ["profiles": 2, "identifiers": 3, "traits": 2, "timelineEntries": 3])
+            #expect(
+                counts == [
+                    "profiles": 2, "identifiers": 3, "traits": 2, "timelineEntries": 3,
+                    "webhookDeliveries": 0,
+                ])
             let told = try await database.owner.query("SELECT body FROM identity.outbox")
             let subjects = try told.first?.get("body", as: JSON.self)["subjects"]?.array?
                 .compactMap(\.string)

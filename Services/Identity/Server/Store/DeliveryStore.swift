@@ -1,0 +1,210 @@
+import Foundation
+import IdentityDomain
+import Models
+import Postgres
+
+/// A delivery that this instance is at.
+struct ClaimedDelivery: Sendable {
+    let endpointID: WebhookEndpointID
+    let eventID: WebhookEventID
+    let type: WebhookEventType
+    let profileID: ProfileID?
+    let otherID: ProfileID?
+    let details: JSON
+    let isErased: Bool
+    let occurredAt: Instant
+    /// This attempt, from 1.
+    let attempt: Int
+    let earlierAttempts: Int
+    let url: String
+    let includesTraits: Bool
+    let secrets: Data
+    let previousSecretUntil: Instant?
+}
+
+/// How an attempt ended.
+struct FinishedAttempt: Sendable {
+    let delivery: ClaimedDelivery
+    let outcome: WebhookOutcome
+    let at: Instant
+    let took: Duration
+}
+
+/// The SQL of the queue: claiming what is due, and what became of it.
+struct DeliveryStore: Sendable {
+    /// Attempts at one endpoint at the same time, over all instances.
+    static let parallel = 16
+    /// How long a claimed delivery is left alone before another instance may take it as abandoned; by the database's
+    /// clock, which all instances share. Longer than an attempt may take.
+    static let lease = "60 seconds"
+    /// How much of an endpoint's queue is looked at for deliveries that don't have to wait for others.
+    private static let window: Int64 = 256
+
+    /// Claims up to `limit` deliveries that are due and first of their profiles.
+    ///
+    /// One instance at a time claims for an endpoint, because its row is locked meanwhile; others pass it over.
+    func claim(_ limit: Int, at now: Instant, in transaction: PostgresTransaction) async throws
+        -> [ClaimedDelivery]
+    {
+        let rows = try await transaction.query(
+            """
+            SELECT e.endpoint_id, e.failures FROM identity.webhook_endpoint e
+            WHERE e.enabled AND (e.paused_until IS NULL OR e.paused_until <= \(now)) AND EXISTS (
+                SELECT 1 FROM identity.webhook_delivery d
+                WHERE d.endpoint_id = e.endpoint_id AND d.state = 'pending' AND d.next_attempt_at <= \(now))
+            ORDER BY e.endpoint_id FOR NO KEY UPDATE SKIP LOCKED
+            """)
+        guard !rows.isEmpty else { return [] }
+        let ids = try rows.map { try $0.get("endpoint_id", as: WebhookEndpointID.self) }
+        let rooms = try rows.map { row in
+            EndpointHealth(failures: try row.get("failures", as: Int.self)).isFailing ? 1 : Self.parallel
+        }
+        return try await transaction.query(
+            """
+            WITH open AS (
+                SELECT w.shard, w.endpoint_id, w.room - (
+                    SELECT count(*) FROM identity.webhook_delivery l
+                    WHERE l.endpoint_id = w.endpoint_id AND l.leased_until > now()) AS room
+                FROM unnest(\(ids.map(WebhookQueue.shard))::smallint[], \(ids)::uuid[], \(rooms)::int[])
+                     AS w (shard, endpoint_id, room)
+            ), free AS (
+                SELECT p.*, row_number() OVER (PARTITION BY p.endpoint_id ORDER BY p.sequence) AS place
+                FROM open CROSS JOIN LATERAL (
+                    SELECT c.shard, c.endpoint_id, c.event_id, c.sequence
+                    FROM (
+                        SELECT d.* FROM identity.webhook_delivery d
+                        WHERE d.shard = open.shard AND d.endpoint_id = open.endpoint_id AND d.state = 'pending'
+                          AND d.next_attempt_at <= \(now) AND (d.leased_until IS NULL OR d.leased_until <= now())
+                        ORDER BY d.next_attempt_at, d.sequence LIMIT \(Self.window)
+                    ) c
+                    WHERE NOT EXISTS (
+                        SELECT 1 FROM identity.webhook_delivery b
+                        WHERE b.endpoint_id = c.endpoint_id AND b.state = 'pending' AND b.sequence < c.sequence
+                          AND b.profile_id IN (c.profile_id, c.other_id))
+                      AND NOT EXISTS (
+                        SELECT 1 FROM identity.webhook_delivery b
+                        WHERE b.endpoint_id = c.endpoint_id AND b.state = 'pending' AND b.sequence < c.sequence
+                          AND b.other_id IN (c.profile_id, c.other_id))
+                    ORDER BY c.sequence LIMIT greatest(open.room, 0)
+                ) p
+            ), picked AS (
+                -- Everybody's first before anybody's second, so that a long queue delays no short one.
+                SELECT shard, endpoint_id, event_id FROM free ORDER BY place, endpoint_id LIMIT \(Int64(limit))
+            )
+            UPDATE identity.webhook_delivery d
+            SET attempts = d.attempts + 1, leased_until = now() + \(Self.lease)::interval
+            FROM picked p, identity.webhook_endpoint e
+            WHERE d.shard = p.shard AND d.endpoint_id = p.endpoint_id AND d.event_id = p.event_id
+              AND e.endpoint_id = d.endpoint_id
+            RETURNING d.endpoint_id, d.event_id, d.type, d.profile_id, d.other_id, d.details, d.is_erased,
+                      d.occurred_at, d.attempts, d.earlier_attempts, e.url, e.include_traits, e.secrets,
+                      e.previous_secret_until
+            """
+        ).compactMap(ClaimedDelivery.init)
+    }
+
+    /// How long until there is something to do; nil when nothing waits.
+    func untilNext(from now: Instant, in session: some PostgresSession) async throws -> Duration? {
+        let next = try await session.query(
+            """
+            SELECT min(greatest(d.next_attempt_at, e.paused_until)) AS due
+            FROM identity.webhook_endpoint e CROSS JOIN LATERAL (
+                SELECT next_attempt_at FROM identity.webhook_delivery d
+                WHERE d.endpoint_id = e.endpoint_id AND d.state = 'pending' ORDER BY next_attempt_at LIMIT 1) d
+            WHERE e.enabled
+            """
+        ).first?.get("due", as: Instant?.self)
+        return next.map { $0 - now }
+    }
+
+    /// Records an attempt and what it means for the delivery; false when somebody else has taken the delivery over.
+    func record(
+        _ attempt: FinishedAttempt, _ verdict: WebhookVerdict.Delivery, in transaction: PostgresTransaction
+    ) async throws -> Bool {
+        let delivery = attempt.delivery
+        let shard = WebhookQueue.shard(of: delivery.endpointID)
+        let (state, next): (String, Instant?) =
+            switch verdict {
+            case .delivered: ("delivered", nil)
+            case .failed: ("failed", nil)
+            case .waiting(let until): ("pending", until)
+            }
+        let settledAt = next == nil ? attempt.at : nil
+        let count = try await transaction.execute(
+            """
+            UPDATE identity.webhook_delivery
+            SET state = \(state), leased_until = NULL, settled_at = \(settledAt)::timestamptz,
+                next_attempt_at = coalesce(\(next)::timestamptz, next_attempt_at)
+            WHERE shard = \(shard) AND endpoint_id = \(delivery.endpointID) AND event_id = \(delivery.eventID)
+              AND state = 'pending' AND attempts = \(delivery.attempt)
+            """)
+        guard count == 1 else { return false }
+        let (status, failure): (Int?, String?) =
+            switch attempt.outcome {
+            case .answered(let status, _): (status, nil)
+            case .unanswered(let reason): (nil, reason)
+            }
+        try await transaction.execute(
+            """
+            INSERT INTO identity.webhook_attempt (shard, endpoint_id, event_id, attempt, at, took_ms, status, failure)
+            VALUES (\(shard), \(delivery.endpointID), \(delivery.eventID), \(delivery.attempt), \(attempt.at),
+                    \(Int(attempt.took.milliseconds)), \(status)::int, \(failure)::text)
+            """)
+        if let next { try await holdFollowers(of: delivery, until: next, in: transaction) }
+        return true
+    }
+
+    /// Lets the deliveries that have to wait for one that failed wait as long, so that nobody looks at them before.
+    private func holdFollowers(
+        of delivery: ClaimedDelivery, until next: Instant, in transaction: PostgresTransaction
+    ) async throws {
+        let profiles = [delivery.profileID, delivery.otherID].compactMap { $0 }
+        guard !profiles.isEmpty else { return }
+        try await transaction.execute(
+            """
+            UPDATE identity.webhook_delivery SET next_attempt_at = \(next)
+            WHERE endpoint_id = \(delivery.endpointID) AND state = 'pending' AND next_attempt_at < \(next)
+              AND leased_until IS NULL
+              AND (profile_id = ANY(\(profiles)::uuid[]) OR other_id = ANY(\(profiles)::uuid[]))
+            """)
+    }
+
+    /// Has everything that waits for an endpoint tried at once.
+    func hurry(_ endpoint: WebhookEndpointID, at now: Instant, in transaction: PostgresTransaction)
+        async throws
+    {
+        try await transaction.execute(
+            """
+            UPDATE identity.webhook_delivery SET next_attempt_at = \(now)
+            WHERE endpoint_id = \(endpoint) AND state = 'pending' AND next_attempt_at > \(now)
+            """)
+        try await transaction.notify(WebhookQueue.channel)
+    }
+
+    /// Deletes what is older than may be kept, and returns how many deliveries.
+    func deleteOld(before instant: Instant, in session: some PostgresSession) async throws -> Int {
+        try await session.execute("DELETE FROM identity.webhook_idempotency WHERE created_at < \(instant)")
+        return try await session.execute(
+            """
+            DELETE FROM identity.webhook_delivery WHERE (shard, endpoint_id, event_id) IN (
+                SELECT shard, endpoint_id, event_id FROM identity.webhook_delivery
+                WHERE queued_at < \(instant) AND (leased_until IS NULL OR leased_until < now())
+                ORDER BY queued_at LIMIT 5000)
+            """)
+    }
+}
+
+extension ClaimedDelivery {
+    fileprivate init?(_ row: PostgresRow) throws {
+        guard let type = WebhookEventType(rawValue: try row.get("type")) else { return nil }
+        self.init(
+            endpointID: try row.get("endpoint_id"), eventID: try row.get("event_id"), type: type,
+            profileID: try row.get("profile_id", as: ProfileID?.self),
+            otherID: try row.get("other_id", as: ProfileID?.self),
+            details: try row.get("details", as: JSON.self), isErased: try row.get("is_erased"),
+            occurredAt: try row.get("occurred_at"), attempt: try row.get("attempts", as: Int.self),
+            earlierAttempts: try row.get("earlier_attempts", as: Int.self), url: try row.get("url"),
+            includesTraits: try row.get("include_traits"), secrets: try row.get("secrets", as: Data.self),
+            previousSecretUntil: try row.get("previous_secret_until", as: Instant?.self))
+    }
+}

@@ -1,0 +1,169 @@
+import IdentityDomain
+import Logging
+import Metrics
+import Models
+import Postgres
+import ServiceKit
+import ServiceLifecycle
+import Streams
+
+/// Delivers what is queued for endpoints.
+///
+/// Everything goes by the machine's clock, also in a rehearsal: a receiver that is away is away in real time. A claim is
+/// a lease, so an event is delivered at least once, with the same id, whatever is killed. Attempts at an endpoint are
+/// bounded, and so are those of an instance: of 256, a dead endpoint holds 16 at most, and after five failures one.
+final class WebhookDispatcher: Service {
+    /// Attempts of this instance at the same time.
+    private static let inFlightLimit = 256
+    /// How long deliveries are kept.
+    static let retention: Duration = .hours(30 * 24)
+
+    private let pool: PostgresPool
+    private let hub: WakeHub
+    private let sender: WebhookSender
+    private let logger: Logger
+    private let machine: @Sendable () -> Instant
+    private let deliveries = DeliveryStore()
+    private let endpoints = EndpointStore()
+    private let room = AttemptRoom(inFlightLimit)
+
+    init(pool: PostgresPool, hub: WakeHub, sender: WebhookSender, logger: Logger) {
+        self.pool = pool
+        self.hub = hub
+        self.sender = sender
+        self.logger = logger
+        machine = sender.machine
+    }
+
+    /// On shutdown it takes nothing more, but waits for the attempts under way.
+    func run() async throws {
+        await withDiscardingTaskGroup { group in
+            var cleaning = ContinuousClock.now
+            while !Task.isShuttingDownGracefully, !Task.isCancelled {
+                let ticket = await hub.ticket([WebhookQueue.channel])
+                do {
+                    if ContinuousClock.now >= cleaning {
+                        let count = try await deliveries.deleteOld(
+                            before: machine() - Self.retention, in: pool)
+                        cleaning = .now + (count > 0 ? .seconds(1) : .seconds(3600))
+                    }
+                    let claimed = try await claim(await room.wait())
+                    if claimed.isEmpty {
+                        let pause = try await pause()
+                        let hub = hub
+                        await cancelWhenGracefulShutdown { await hub.wait(ticket, upTo: pause) }
+                        continue
+                    }
+                    await room.enter(claimed.count)
+                    for delivery in claimed {
+                        group.addTask {
+                            await self.deliver(delivery)
+                            await self.room.leave()
+                            await self.hub.signal(WebhookQueue.channel)
+                        }
+                    }
+                } catch {
+                    logger.warning("webhooks are not moving; trying again", metadata: ["error": "\(error)"])
+                    try? await cancelWhenGracefulShutdown { try await Task.sleep(for: .seconds(1)) }
+                }
+            }
+        }
+    }
+
+    /// Makes one attempt at everything that is due, until nothing is, and returns how many were made; for tests that
+    /// step by hand.
+    @discardableResult
+    func deliverDue() async throws -> Int {
+        var total = 0
+        while true {
+            let claimed = try await claim(Self.inFlightLimit)
+            if claimed.isEmpty { return total }
+            await withDiscardingTaskGroup { group in
+                for delivery in claimed { group.addTask { await self.deliver(delivery) } }
+            }
+            total += claimed.count
+        }
+    }
+
+    private func claim(_ limit: Int) async throws -> [ClaimedDelivery] {
+        let now = machine()
+        return try await pool.transaction { try await deliveries.claim(limit, at: now, in: $0) }
+    }
+
+    /// What is due and wasn't claimed waits for something under way, here or at another instance.
+    private func pause() async throws -> Duration {
+        let next = try await deliveries.untilNext(from: machine(), in: pool) ?? .seconds(30)
+        return next <= .zero ? .seconds(1) : min(next, .seconds(30))
+    }
+
+    private func deliver(_ delivery: ClaimedDelivery) async {
+        do {
+            let attempt = try await sender.send(delivery)
+            try await pool.transaction { try await record(attempt, in: $0) }
+        } catch {
+            // The lease runs out, and the delivery is made again.
+            logger.warning(
+                "an attempt at a webhook is not recorded; it will be made again",
+                metadata: ["endpoint": "\(delivery.endpointID)", "error": "\(error)"])
+        }
+    }
+
+    private func record(_ attempt: FinishedAttempt, in transaction: PostgresTransaction) async throws {
+        let delivery = attempt.delivery
+        guard var endpoint = try await endpoints.lock(delivery.endpointID, in: transaction) else { return }
+        let verdict = WebhookDecision.after(
+            attempt.outcome, attempt: delivery.attempt - delivery.earlierAttempts, of: delivery.eventID,
+            isTest: delivery.type == .test, health: endpoint.health, now: attempt.at)
+        guard try await deliveries.record(attempt, verdict.delivery, in: transaction) else { return }
+        count(verdict.delivery)
+        let before = endpoint.health
+        let lastSuccessAt = endpoint.lastSuccessAt
+        endpoint.health = verdict.health
+        if attempt.outcome.isSuccess { endpoint.lastSuccessAt = attempt.at }
+        if let disabling = verdict.disabling, endpoint.isEnabled {
+            endpoint.disable(disabling, at: attempt.at)
+            logger.warning(
+                "a webhook endpoint is disabled",
+                metadata: ["endpoint": "\(endpoint.id)", "reason": "\(disabling.rawValue)"])
+        }
+        // The success of a healthy endpoint is no news; when the last one was is told to the minute.
+        let isFresh = lastSuccessAt.map { attempt.at - $0 < .minutes(1) } ?? false
+        if before == endpoint.health, verdict.disabling == nil, isFresh || !attempt.outcome.isSuccess {
+            return
+        }
+        try await endpoints.update(endpoint, in: transaction)
+    }
+
+    private func count(_ delivery: WebhookVerdict.Delivery) {
+        let outcome =
+            switch delivery {
+            case .delivered: "delivered"
+            case .waiting: "retry"
+            case .failed: "failed"
+            }
+        Counter(label: "martlet_webhook_attempts_total", dimensions: [("outcome", outcome)]).increment()
+    }
+}
+
+/// How many attempts are under way; whoever wants to add some waits until there is room.
+private actor AttemptRoom {
+    private let limit: Int
+    private var count = 0
+    private var waiting: CheckedContinuation<Void, Never>?
+
+    init(_ limit: Int) { self.limit = limit }
+
+    /// The room there is: at least one place. One caller at a time.
+    func wait() async -> Int {
+        if count >= limit { await withCheckedContinuation { waiting = $0 } }
+        return limit - count
+    }
+
+    func enter(_ number: Int) { count += number }
+
+    func leave() {
+        count -= 1
+        waiting?.resume()
+        waiting = nil
+    }
+}

@@ -1,0 +1,73 @@
+import FoundationEssentials
+import IdentityDomain
+import Logging
+import Models
+import Postgres
+import ProfileStore
+import ServiceKit
+import Streams
+import TestSupport
+
+@testable import IdentityServer
+
+/// Identity with endpoints and a machine whose clock a test moves.
+struct WebhookWorld {
+    let identity: IdentityDatabase
+    /// Events are queued by the real one, which this one is ahead of.
+    let machine = SimulatedClock(Instant.fromSystemClock() + .hours(1))
+    let vault = EndpointVault(secret: ServiceHarness.secret)
+    let endpoints = EndpointStore()
+
+    var pool: PostgresPool { identity.pool }
+
+    static func with<T>(_ body: (WebhookWorld) async throws -> T) async throws -> T {
+        try await IdentityDatabase.with { try await body(WebhookWorld(identity: $0)) }
+    }
+
+    /// Another instance each time.
+    func dispatcher(timeout: Duration = .seconds(60)) -> WebhookDispatcher {
+        let client = OutwardClient(
+            rule: AddressRule(allowed: ["127.0.0.0/8"].compactMap { IPNetwork($0) }), allowsHTTP: true,
+            connectTimeout: .seconds(30), timeout: timeout)
+        let machine = machine
+        let sender = WebhookSender(
+            reading: ProfileReading(store: ProfileStore(key: IdentityDatabase.key), pool: pool), vault: vault,
+            client: client, machine: { machine.now })
+        return WebhookDispatcher(
+            pool: pool, hub: WakeHub(pool: pool, channels: [WebhookQueue.channel]), sender: sender,
+            logger: Logger(label: "test"))
+    }
+
+    @discardableResult
+    func endpoint(
+        _ url: String, types: [WebhookEventType] = WebhookEventType.subscribable, includesTraits: Bool = false
+    ) async throws -> (id: WebhookEndpointID, secrets: WebhookSecrets) {
+        let id = WebhookEndpointID(UUIDv7.make(at: start))
+        let secrets = WebhookSecrets.make()
+        try await endpoints.insert(
+            StoredEndpoint(
+                id: id, url: url, description: "", eventTypes: types, includesTraits: includesTraits,
+                isEnabled: true, version: 1, secrets: try vault.seal(secrets, for: id), createdAt: start,
+                updatedAt: start), in: pool)
+        return (id, secrets)
+    }
+
+    func stored(_ id: WebhookEndpointID) async throws -> StoredEndpoint? {
+        try await endpoints.get(id, in: pool)
+    }
+
+    func deliveries(of id: WebhookEndpointID) async throws -> [StoredDelivery] {
+        try await DeliveryListStore().list(of: id, before: nil, state: nil, limit: 1000, in: pool)
+    }
+
+    /// Has events resolved.
+    func resolve(_ events: [TrackingEvent], batch: Int = 500) async throws {
+        try await identity.publish(events)
+        try await identity.consumer(batch: batch).drain()
+    }
+}
+
+extension HTTPReceiver.Received {
+    var json: JSON { (try? JSONParser.parse(body[...])) ?? .null }
+    var webhookID: String { headers["webhook-id"] ?? "" }
+}
