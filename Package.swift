@@ -141,7 +141,7 @@ let testTargets: [Target] = [
         "ServiceKit",
         [
             "Models", "Postgres", "Streams", "ServiceKit", logging, hummingbird, httpTypes, asyncHTTPClient,
-            crypto, nioCore, nioPosix,
+            crypto, nioCore, nioHTTP1, nioPosix, .product(name: "NIOEmbedded", package: "swift-nio"),
         ]),
     tests("ProfileStore", ["Models", "Postgres", "ProfileStore", crypto]),
     serviceTests("Ingestion", ["MarkedYAML", crypto]),

@@ -43,15 +43,16 @@ enum ProbeService {
             router.post("/v1/direct", access: .open) { request in
                 .json(["usual": .string(String(decoding: try await request.body(), as: UTF8.self))])
             }
+            let repeated = RepeatedAnswer(headers: [.contentType: "application/json"])
             router.direct("/v1/direct") { request, respond in
                 let text = String(decoding: request.body, as: UTF8.self)
                 let answer = ServiceResponse.json(["direct": .string(text)])
                 switch text {
                 case "decline": return false
-                case "later": Task { respond(.success(answer)) }
-                case "broken": respond(.failure(SecretBearingError(text: "secret@example.com")))
-                case "refused": respond(.failure(Problem.badRequest("not this")))
-                default: respond(.success(answer))
+                case "later": Task { respond { .response(answer) } }
+                case "broken": respond { throw SecretBearingError(text: "secret@example.com") }
+                case "refused": respond { throw Problem.badRequest("not this") }
+                default: respond { .repeated(repeated, body: answer.body) }
                 }
                 return true
             }

@@ -90,6 +90,20 @@ struct ClientPaceTests {
         pace.wrote(bytes: 1_000)
         #expect(pace.look(after: .seconds(19), isAwaited: true, unsent: 1_000) == nil)
     }
+
+    @Test("between requests a client may wait for as long as a connection is kept, and begins anew with each")
+    func idle() {
+        var pace = ClientPace(patience)
+        for _ in 0..<3 {
+            pace.receivedHead()
+            pace.receivedEnd()
+            // However long the answer takes.
+            #expect(pace.look(after: .seconds(600), isAwaited: true, unsent: 0) == nil)
+            pace.answered()
+            #expect(pace.look(after: .seconds(59), isAwaited: true, unsent: 0) == nil)
+        }
+        #expect(pace.look(after: .seconds(1), isAwaited: true, unsent: 0) == .idle)
+    }
 }
 
 @Suite(
@@ -119,6 +133,39 @@ struct SlowClientsOverHTTPTests {
             #expect(closed)
             // The others are none the worse.
             #expect(try await service.request("GET", "/livez", as: .none).status == 200)
+        }
+    }
+}
+
+extension SlowClientsOverHTTPTests {
+    @Test(
+        "a connection is kept between requests for as long as is set, whichever way they took",
+        arguments: [
+            "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+            "POST /v1/direct HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nnow",
+            "POST /v1/direct HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nlater",
+        ])
+    func idle(sent: String) async throws {
+        let database = try await TestDatabase.make(services: [ProbeService.definition])
+        try await ServiceHarness.with(
+            ProbeService.definition, database: database, clock: SimulatedClock(Instant(milliseconds: 0)),
+            workers: false, settings: ["MARTLET_HTTP_IDLE_TIMEOUT": "300ms"]
+        ) { service in
+            let port = try #require(URL(string: service.baseURL)?.port)
+            #expect(try await Task.detached { try Connection(port: port).sendThenWait(sent) }.value)
+        }
+    }
+
+    @Test("a client that stops in the body of a request that would be answered directly is let go")
+    func directBody() async throws {
+        let database = try await TestDatabase.make(services: [ProbeService.definition])
+        try await ServiceHarness.with(
+            ProbeService.definition, database: database, clock: SimulatedClock(Instant(milliseconds: 0)),
+            workers: false, settings: ["MARTLET_HTTP_GRACE": "200ms"]
+        ) { service in
+            let port = try #require(URL(string: service.baseURL)?.port)
+            let sent = "POST /v1/direct HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+            #expect(try await Task.detached { try Connection(port: port).sendThenWait(sent) }.value)
         }
     }
 }

@@ -42,12 +42,18 @@ struct Collector: Sendable {
         then respond: @escaping @Sendable (Result<Outcome, any Error>) -> Void
     ) -> Bool {
         guard let now = clock.immediate?() else { return false }
+        let sender = request.authorization.flatMap(directory.remembered(authorization:))
         do {
+            if case .single(let kind) = call, let sender,
+                try collectPlain(request, kind, of: sender, limits: limits, at: now, then: respond)
+            {
+                return true
+            }
             let submission = try Self.submission(request.body, call, limits)
             guard
-                let key = WriteKey(authorization: request.headers[.authorization])
-                    ?? submission.writeKey.map(WriteKey.init),
-                let source = directory.remembered(key)
+                let source = sender
+                    ?? (WriteKey(authorization: request.authorization)
+                    ?? submission.writeKey.map(WriteKey.init)).flatMap(directory.remembered)
             else { return false }
             try rates.check(source.id, items: submission.items.count)
             let generation = recent.generation
@@ -59,6 +65,35 @@ struct Collector: Sendable {
             }
         } catch {
             respond(.failure(error))
+        }
+        return true
+    }
+
+    /// Takes the body of a single call for its event, where that is plain; false where it isn't, and nothing has been
+    /// done. Whatever a call says beside its event is then said by the event.
+    private func collectPlain(
+        _ request: DirectRequest, _ kind: TrackingEvent.Kind, of source: KnownSource, limits: IngestionLimits,
+        at now: Instant, then respond: @escaping @Sendable (Result<Outcome, any Error>) -> Void
+    ) throws -> Bool {
+        let envelope = EventParser.Envelope(
+            sourceID: source.id, receivedAt: now, sentAt: nil, context: [:], kind: kind, mayNameProfile: false
+        )
+        guard
+            let event = reading.plain(request.body[...], of: source, envelope, EventParser(limits: limits))
+        else { return false }
+        try rates.check(source.id, items: 1)
+        let generation = recent.generation
+        let delivery = EventWriter.Delivery(
+            sourceID: source.id, receivedAt: now, traceparent: request.traceparent, items: [.event(event)])
+        let size = request.body.count
+        writer.write(delivery) { written in
+            respond(
+                written.map { verdicts in
+                    recent.note(
+                        delivery.items, verdicts, of: source.id, at: now, since: generation,
+                        size: { _ in size })
+                    return Outcome(items: delivery.items, verdicts: verdicts)
+                })
         }
         return true
     }

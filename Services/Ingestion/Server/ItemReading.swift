@@ -33,7 +33,7 @@ struct ItemReading: Sendable {
     }
 
     /// An event that nothing has to be done about: no plan judges it, and no other name or address is due.
-    private func plain(
+    func plain(
         _ item: ArraySlice<UInt8>, of source: KnownSource, _ envelope: EventParser.Envelope,
         _ parser: EventParser
     ) -> ReadyEvent? {

@@ -38,6 +38,8 @@ final class SourceDirectory: Sendable {
     private static let capacity = 10_000
 
     private struct Memory {
+        /// By the text of the header, which saves reading and hashing it.
+        var senders: [String: Known] = [:]
         var known: [[UInt8]: Known] = [:]
         var plans: [SourceID: (version: Int, plan: TrackingPlan)] = [:]
     }
@@ -55,7 +57,10 @@ final class SourceDirectory: Sendable {
         let hash = key.hash
         if let hit = remembered(hash) { return hit }
         guard let found = try await store.source(ofKeyHash: hash) else {
-            memory.withLock { $0.known[hash] = nil }
+            memory.withLock { memory in
+                memory.known[hash] = nil
+                memory.senders.removeAll()
+            }
             return nil
         }
         let source = try await complete(found)
@@ -69,6 +74,21 @@ final class SourceDirectory: Sendable {
     /// The source that a key is known to belong to, without asking the database.
     func remembered(_ key: WriteKey) -> KnownSource? {
         key.text.utf8.count <= 256 ? remembered(key.hash) : nil
+    }
+
+    /// The source that a Basic `Authorization` header is known to stand for.
+    func remembered(authorization: String) -> KnownSource? {
+        guard authorization.utf8.count <= 512 else { return nil }
+        let now = ContinuousClock.now
+        if let hit = memory.withLock({ $0.senders[authorization] }), hit.until > now { return hit.source }
+        guard let key = WriteKey(authorization: authorization), key.text.utf8.count <= 256 else { return nil }
+        let hash = key.hash
+        return memory.withLock { memory in
+            guard let known = memory.known[hash], known.until > now else { return nil }
+            if memory.senders.count >= Self.capacity { memory.senders.removeAll() }
+            memory.senders[authorization] = known
+            return known.source
+        }
     }
 
     private func remembered(_ hash: [UInt8]) -> KnownSource? {

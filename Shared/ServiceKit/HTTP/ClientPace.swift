@@ -35,7 +35,7 @@ package struct ClientPatience: Sendable {
     }
 
     /// How often to look: a client is let go at most a quarter later than it should be.
-    var interval: Duration { max(min(head, grace) / 4, .milliseconds(20)) }
+    var interval: Duration { max(min(head, grace, idle) / 4, .milliseconds(20)) }
 }
 
 /// What one connection's client has done in its time. Only the time counts in which the service waits for the client,
@@ -44,6 +44,8 @@ package struct ClientPace: Sendable {
     /// What a client was too slow with.
     package enum Slowness: String, Sendable {
         case head, body, reading
+        /// With the next request, after all were answered.
+        case idle
     }
 
     /// A wait for bytes that come, or are taken. Bytes buy time, and never more than the grace: what came fast is no
@@ -64,6 +66,8 @@ package struct ClientPace: Sendable {
     private let patience: ClientPatience
     /// The wait for the head of the first request.
     private var head: Duration? = .zero
+    /// The wait for another request.
+    private var idle: Duration?
     /// The wait for the body of a request.
     private var body: Wait?
     /// The wait for an answer to be taken.
@@ -75,9 +79,12 @@ package struct ClientPace: Sendable {
         self.patience = patience
     }
 
-    package mutating func receivedHead() { (head, body) = (nil, Wait(patience)) }
+    package mutating func receivedHead() { (head, idle, body) = (nil, nil, Wait(patience)) }
     package mutating func receivedBody(bytes: Int) { body?.bytes += bytes }
     package mutating func receivedEnd() { body = nil }
+
+    /// All requests are answered.
+    package mutating func answered() { idle = .zero }
 
     /// Bytes of an answer were handed over for sending.
     package mutating func wrote(bytes: Int) { untaken += bytes }
@@ -98,6 +105,10 @@ package struct ClientPace: Sendable {
         if let waited = head {
             head = waited + elapsed
             if waited + elapsed >= patience.head { return .head }
+        }
+        if let waited = idle, unsent == 0 {
+            idle = waited + elapsed
+            if waited + elapsed >= patience.idle { return .idle }
         }
         return isAwaited && body?.isOver(after: elapsed, patience) == true ? .body : nil
     }

@@ -20,12 +20,18 @@ final class RateLimiter: Sendable {
 
     /// Throws 429 when the caller is over its rate. Services of the installation are not limited here.
     func check(caller: Caller, address: String, now: ContinuousClock.Instant = .now) throws(Problem) {
-        let key: String
         switch caller {
         case .service: return
-        case .apiKey(let id, _): key = "key " + id.description
-        case .anonymous: key = "address " + address
+        case .apiKey(let id, _): try check(key: "key " + id.description, now: now)
+        case .anonymous: try check(key: Self.key(address: address), now: now)
         }
+    }
+
+    /// What whoever shows no key is counted under.
+    static func key(address: String) -> String { "address " + address }
+
+    /// The same for a caller whose key is known.
+    func check(key: String, now: ContinuousClock.Instant = .now) throws(Problem) {
         let allowed = buckets.withLock { buckets in
             if buckets.count > 100_000 { buckets.removeAll() }
             var bucket = buckets[key] ?? Bucket(tokens: burst, at: now)

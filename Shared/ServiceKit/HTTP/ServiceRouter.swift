@@ -87,19 +87,19 @@ package final class ServiceRouter {
 
     /// The server: HTTP/1.1, which lets slow clients go, with a lane for the direct handlers where there are some.
     func server(limiter: RateLimiter, edge: RequestEdge, patience: ClientPatience) -> HTTPServerBuilder {
-        let direct = DirectRoutes(directHandlers)
+        let around = DirectLane.Surroundings(
+            routes: DirectRoutes(directHandlers), edge: edge, limiter: limiter, mailboxes: LoopMailboxes())
         return .http1(
             configuration: .init(
-                additionalChannelHandlers: Self.handlers(direct, limiter, edge, patience),
-                idleTimeout: .milliseconds(patience.idle.milliseconds)))
+                additionalChannelHandlers: Self.handlers(around, patience)))
     }
 
     private static func handlers(
-        _ direct: DirectRoutes, _ limiter: RateLimiter, _ edge: RequestEdge, _ patience: ClientPatience
+        _ around: DirectLane.Surroundings, _ patience: ClientPatience
     ) -> [any RemovableChannelHandler] {
-        let slow = SlowClientHandler(patience, logger: edge.logger)
-        if direct.isEmpty { return [slow] }
-        return [slow, DirectLaneInstaller(routes: direct, edge: edge, limiter: limiter)]
+        let client = SlowClientHandler(patience, logger: around.edge.logger)
+        if around.routes.isEmpty { return [client] }
+        return [client, DirectLaneInstaller(around, client: client)]
     }
 
     private static func check(_ access: Access, caller: Caller) throws(Problem) {

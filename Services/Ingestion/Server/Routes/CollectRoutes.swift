@@ -22,28 +22,33 @@ struct CollectRoutes: Sendable {
         }
         router.on(.options, path, .open) { _ in CrossOrigin.preflight }
         router.direct(path) { request, respond in
-            collectDirectly(call, request) { answered in
-                respond(
-                    answered.map { CrossOrigin.readable($0) }.mapError { CrossOrigin.readable($0) })
-            }
+            collectDirectly(call, request) { outcome in respond { try Self.answer(call, outcome) } }
         }
     }
 
     /// The same without a task, as nearly everything comes: JSON with a key that was seen before.
     private func collectDirectly(
         _ call: CollectingCall, _ request: DirectRequest,
-        then respond: @escaping @Sendable (Result<ServiceResponse, any Error>) -> Void
+        then respond: @escaping @Sendable (Result<Collector.Outcome, any Error>) -> Void
     ) -> Bool {
-        guard Self.plainTypes.contains(request.headers[.contentType] ?? "") else { return false }
+        guard Self.plainTypes.contains(request.contentType ?? "") else { return false }
         let limits = call == .importing ? importing : limits
         guard request.body.count <= limits.bodyBytes else { return false }
-        return collector.collect(request, call: call, limits: limits) { outcome in
-            respond(
-                Result { () throws -> ServiceResponse in
-                    let outcome = try outcome.get()
-                    try Self.check(outcome, of: call)
-                    return outcome.response
-                })
+        return collector.collect(request, call: call, limits: limits, then: respond)
+    }
+
+    private static let repeated = RepeatedAnswer(
+        headers: CrossOrigin.readable(.bytes([], contentType: "application/json")).headers)
+
+    private static func answer(
+        _ call: CollectingCall, _ outcome: Result<Collector.Outcome, any Error>
+    ) throws -> DirectAnswer {
+        do {
+            let outcome = try outcome.get()
+            try check(outcome, of: call)
+            return .repeated(repeated, body: outcome.text)
+        } catch {
+            throw CrossOrigin.readable(error)
         }
     }
 

@@ -1,209 +1,294 @@
+import Glibc
 import HTTPTypes
-import HummingbirdCore
 import NIOCore
-import NIOHTTPTypes
 
-/// Lets requests with a direct handler turn off before they reach the server's own task, and everything else pass.
-/// It stands between Hummingbird's handler of the connection's state, which so counts every request for idle timeouts
-/// and for shutdown, and Hummingbird's bridge to tasks.
+/// Answers requests that have a direct handler out of the bytes of the connection, before the server's own parser and
+/// task see them; everything else passes.
+///
+/// It stands first in the pipeline. It reads heads that are plain (``PlainHead``) to know where each request ends, and
+/// hands whole requests to direct handlers, one at a time. Other plain requests pass to the usual way, and so do those
+/// behind one that has no answer yet. From the first head on that is not plain, the connection's bytes just pass.
 final class DirectLane: ChannelDuplexHandler {
-    typealias InboundIn = HTTPRequestPart
-    typealias InboundOut = HTTPRequestPart
-    typealias OutboundIn = HTTPResponsePart
-    typealias OutboundOut = HTTPResponsePart
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
 
-    private struct Gathered {
-        var head: HTTPRequest
-        var body: ByteBuffer
-        let path: String
-        let handler: DirectHandler
+    private enum Mode {
+        /// A request begins with the next byte.
+        case atRequest
+        /// So many bytes of a request's body are to pass.
+        case passingBody(left: Int)
+        /// All bytes pass, for ever.
+        case passing
     }
 
-    private enum State {
-        /// Requests pass by; `open` of them have no complete answer yet.
-        case passing(open: Int)
-        /// A request of ours is being read.
-        case gathering(Gathered)
-        /// A request of ours waits for its answer.
-        case answering(path: String, start: ContinuousClock.Instant)
+    /// A head with what it leads to.
+    private struct Known {
+        var bytes: ByteBuffer
+        var head: PlainHead
+        var handler: DirectHandler?
+    }
+
+    /// What the lane is to a server, rather than to a connection.
+    struct Surroundings {
+        let routes: DirectRoutes
+        let edge: RequestEdge
+        let limiter: RateLimiter
+        let mailboxes: LoopMailboxes
     }
 
     private static let heldBytes = 64 << 10
 
-    private let routes: DirectRoutes
-    private let edge: RequestEdge
-    private let limiter: RateLimiter
-    private var state = State.passing(open: 0)
-    /// What a pipelining client has sent while we answer.
-    private var held = CircularBuffer<HTTPRequestPart>()
-    private var heldSize = 0
+    private let around: Surroundings
+    private let client: SlowClientHandler
+    private let mailbox: LoopMailbox
+    /// Who the client is to the rate limiter.
+    private let caller: String
+    private var mode = Mode.atRequest
+    private var held = ByteBuffer()
+    /// The last head: those of a connection are mostly the same.
+    private var known: Known?
+    /// The route and the beginning of the request that waits for its answer.
+    private var answering: (path: String, start: ContinuousClock.Instant)?
+    /// Whether the head of a request was told to the client's pace, while its body is still coming.
+    private var isBodyDue = false
+    private var hasPassed = false
     private var holdsRead = false
-    private var holdsInputClosed = false
+    private var heldEvents: [Any] = []
 
-    init(routes: DirectRoutes, edge: RequestEdge, limiter: RateLimiter) {
-        self.routes = routes
-        self.edge = edge
-        self.limiter = limiter
+    init(_ around: Surroundings, client: SlowClientHandler, channel: any Channel) {
+        self.around = around
+        self.client = client
+        mailbox = around.mailboxes.mailbox(of: channel.eventLoop)
+        caller = RateLimiter.key(address: channel.remoteAddress?.ipAddress ?? "unknown")
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let part = unwrapInboundIn(data)
-        if case .answering = state {
-            held.append(part)
-            heldSize += part.size
+        if case .passing = mode {
+            hasPassed = true
+            return context.fireChannelRead(data)
+        }
+        var bytes = unwrapInboundIn(data)
+        if isBodyDue { client.receivedBody(bytes: bytes.readableBytes) }
+        if held.readableBytes == 0 {
+            held = bytes
         } else {
-            take(part, context)
+            held.writeBuffer(&bytes)
         }
+        if answering == nil { goOn(context) }
     }
 
-    private func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
-        switch state {
-        case .passing(let open):
-            guard case .head(let head) = part else { return pass(part, context) }
-            if open == 0, let (path, handler) = routes.handler(for: head) {
-                state = .gathering(
-                    Gathered(head: head, body: ByteBuffer(), path: path, handler: handler))
-            } else {
-                state = .passing(open: open + 1)
-                pass(part, context)
-            }
-        case .gathering(var gathered):
-            switch part {
-            case .head: pass(part, context)
-            case .body(var bytes):
-                if gathered.body.readableBytes == 0 {
-                    gathered.body = bytes
-                } else {
-                    gathered.body.writeBuffer(&bytes)
-                }
-                state = .gathering(gathered)
-            case .end: answer(gathered, end: part, context)
-            }
-        case .answering: held.append(part)
-        }
-    }
-
-    private func pass(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
-        context.fireChannelRead(wrapInboundOut(part))
-    }
-
-    private func answer(_ gathered: Gathered, end: HTTPRequestPart, _ context: ChannelHandlerContext) {
-        state = .answering(path: gathered.path, start: .now)
-        let lane = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        let loop = context.eventLoop
-        do {
-            try limiter.check(
-                caller: .anonymous, address: context.channel.remoteAddress?.ipAddress ?? "unknown")
-        } catch {
-            return respond(.failure(error), context)
-        }
-        let request = DirectRequest(head: gathered.head, body: Array(gathered.body.readableBytesView))
-        let isTaken = gathered.handler(request) { result in
-            if loop.inEventLoop {
-                lane.value.0.respond(result, lane.value.1)
-            } else {
-                loop.execute { lane.value.0.respond(result, lane.value.1) }
-            }
-        }
-        if isTaken { return }
-        state = .passing(open: 1)
-        pass(.head(gathered.head), context)
-        if gathered.body.readableBytes > 0 { pass(.body(gathered.body), context) }
-        pass(end, context)
+    func channelReadComplete(context: ChannelHandlerContext) {
+        guard hasPassed else { return }
+        hasPassed = false
         context.fireChannelReadComplete()
     }
 
-    private func respond(_ result: Result<ServiceResponse, any Error>, _ context: ChannelHandlerContext) {
-        guard case .answering(let path, let start) = state else { return }
-        let response: ServiceResponse
-        switch result {
-        case .success(let value): response = value
-        case .failure(let error): response = edge.answer(error, method: .post, route: path, path: path)
-        }
-        edge.record(.post, route: path, status: response.status, took: .now - start)
-        guard context.channel.isActive else { return }
-        var headers = response.headers
-        headers[.contentLength] = String(response.body.count)
-        headers[.xContentTypeOptions] = "nosniff"
-        headers[.server] = "martlet"
-        context.write(
-            wrapOutboundOut(.head(HTTPResponse(status: response.status, headerFields: headers))), promise: nil
-        )
-        context.write(wrapOutboundOut(.body(ByteBuffer(bytes: response.body))), promise: nil)
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        state = .passing(open: 0)
-        goOn(context)
+    func channelInactive(context: ChannelHandlerContext) {
+        held = ByteBuffer()
+        context.fireChannelInactive()
     }
 
-    /// Takes up what has come in the meantime.
+    // MARK: Whole requests
+
+    /// Takes from what is held as many requests as can be taken now.
     private func goOn(_ context: ChannelHandlerContext) {
-        while let part = held.first {
-            if case .answering = state { return }
-            held.removeFirst()
-            heldSize -= part.size
-            take(part, context)
+        while answering == nil, held.readableBytes > 0 {
+            switch mode {
+            case .passing: return passAll(context)
+            case .passingBody(let left):
+                let count = min(left, held.readableBytes)
+                mode = count < left ? .passingBody(left: left - count) : .atRequest
+                pass(count, context)
+            case .atRequest:
+                guard takeRequest(context) else { return }
+            }
         }
-        if case .answering = state { return }
-        context.fireChannelReadComplete()
-        if holdsInputClosed {
-            holdsInputClosed = false
-            context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+    }
+
+    /// Takes the next request, or lets it pass; false while more of it must come.
+    private func takeRequest(_ context: ChannelHandlerContext) -> Bool {
+        guard let known = readHead() else {
+            if case .passing = mode {
+                passAll(context)
+                return true
+            }
+            return false
         }
+        let size = known.head.size + known.head.bodySize
+        guard let handler = known.handler, client.open == 0 else {
+            passRequest(size, context)
+            return true
+        }
+        if held.readableBytes < size {
+            if !isBodyDue { client.receivedHead() }
+            isBodyDue = true
+            return false
+        }
+        if !isBodyDue { client.receivedHead() }
+        isBodyDue = false
+        client.receivedEnd()
+        answer(known.head, handler, context)
+        return true
+    }
+
+    /// The head at the beginning of what is held. Nil where more of it must come; and where it isn't plain, and then all
+    /// is to pass.
+    private func readHead() -> Known? {
+        if let known, held.begins(with: known.bytes) { return known }
+        switch held.withUnsafeReadableBytes({ PlainHead.read($0) }) {
+        case .incomplete: return nil
+        case .irregular:
+            mode = .passing
+            return nil
+        case .head(let head):
+            guard let bytes = held.getSlice(at: held.readerIndex, length: head.size) else { return nil }
+            let read = Known(
+                bytes: ByteBuffer(bytes: bytes.readableBytesView), head: head,
+                handler: around.routes.handler(for: head))
+            known = read
+            return read
+        }
+    }
+
+    private func answer(_ head: PlainHead, _ handler: DirectHandler, _ context: ChannelHandlerContext) {
+        answering = (head.path, .now)
+        do {
+            try around.limiter.check(key: caller)
+        } catch {
+            held.moveReaderIndex(forwardBy: head.size + head.bodySize)
+            return respond({ throw error }, context)
+        }
+        let body = held.getBytes(at: held.readerIndex + head.size, length: head.bodySize) ?? []
+        let lane = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        let mailbox = mailbox
+        let isTaken = handler(DirectRequest(head: head, body: body)) { answering in
+            mailbox.post { lane.value.0.respondAndGoOn(answering, lane.value.1) }
+        }
+        if isTaken {
+            held.moveReaderIndex(forwardBy: head.size + head.bodySize)
+            if held.readableBytes == 0 { held = ByteBuffer() }
+        } else {
+            answering = nil
+            passRequest(head.size + head.bodySize, context)
+        }
+    }
+
+    private func respondAndGoOn(_ answering: DirectAnswering, _ context: ChannelHandlerContext) {
+        respond(answering, context)
+        goOn(context)
+        guard self.answering == nil else { return }
+        let events = heldEvents
+        heldEvents = []
+        for event in events { userInboundEventTriggered(context: context, event: event) }
+        if hasPassed { channelReadComplete(context: context) }
         if holdsRead {
             holdsRead = false
             context.read()
         }
     }
 
+    private func respond(_ make: DirectAnswering, _ context: ChannelHandlerContext) {
+        guard let (path, start) = answering else { return }
+        answering = nil
+        var answer: DirectAnswer
+        do {
+            answer = try make()
+        } catch {
+            answer = .response(around.edge.answer(error, method: .post, route: path, path: path))
+        }
+        let head: [UInt8]
+        let status: HTTPResponse.Status
+        let body: [UInt8]
+        switch answer {
+        case .repeated(let repeated, let bytes):
+            (status, head, body) = (repeated.status, repeated.head, bytes)
+        case .response(let response):
+            (status, body) = (response.status, response.body)
+            head = RepeatedAnswer.head(status: status, headers: response.headers)
+        }
+        around.edge.record(.post, route: path, status: status, took: .now - start)
+        guard context.channel.isActive else { return }
+        var bytes = context.channel.allocator.buffer(capacity: head.count + body.count + 16)
+        bytes.writeBytes(head)
+        bytes.writeString(String(body.count))
+        bytes.writeStaticString("\r\n\r\n")
+        bytes.writeBytes(body)
+        client.wrote(bytes: bytes.readableBytes)
+        client.answered()
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+    }
+
     // MARK: What passes
 
-    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        if case .end = unwrapOutboundIn(data), case .passing(let open) = state {
-            state = .passing(open: max(0, open - 1))
-        }
-        context.write(data, promise: promise)
+    /// Lets a request of known size pass, as far as it is there.
+    private func passRequest(_ size: Int, _ context: ChannelHandlerContext) {
+        // What was told of it here is told again by the usual way.
+        isBodyDue = false
+        let count = min(size, held.readableBytes)
+        if count < size { mode = .passingBody(left: size - count) }
+        pass(count, context)
+    }
+
+    private func pass(_ count: Int, _ context: ChannelHandlerContext) {
+        guard let bytes = held.readSlice(length: count) else { return }
+        if held.readableBytes == 0 { held = ByteBuffer() }
+        hasPassed = true
+        context.fireChannelRead(wrapInboundOut(bytes))
+    }
+
+    private func passAll(_ context: ChannelHandlerContext) {
+        pass(held.readableBytes, context)
     }
 
     func read(context: ChannelHandlerContext) {
-        if case .answering = state, heldSize > Self.heldBytes {
+        if answering != nil, held.readableBytes > Self.heldBytes {
             holdsRead = true
         } else {
             context.read()
         }
     }
 
-    /// That a client has sent its last must not end the connection before it has its answer.
+    /// That a client has sent its last, or that the server is to stop, must not end the connection before the answer.
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .answering = state, event as? ChannelEvent == .inputClosed {
-            holdsInputClosed = true
-        } else {
-            context.fireUserInboundEventTriggered(event)
+        if answering != nil {
+            heldEvents.append(event)
+            return
         }
+        if event as? ChannelEvent == .inputClosed, held.readableBytes > 0 {
+            // A request that will never be whole is for the parser to refuse.
+            mode = .passing
+            passAll(context)
+            hasPassed = false
+            context.fireChannelReadComplete()
+        }
+        context.fireUserInboundEventTriggered(event)
     }
 }
 
-extension HTTPRequestPart {
-    fileprivate var size: Int {
-        switch self {
-        case .head: 512
-        case .body(let bytes): bytes.readableBytes
-        case .end: 0
+extension ByteBuffer {
+    fileprivate func begins(with other: ByteBuffer) -> Bool {
+        withUnsafeReadableBytes { bytes in
+            other.withUnsafeReadableBytes { other in
+                guard bytes.count >= other.count, let left = bytes.baseAddress, let right = other.baseAddress
+                else { return false }
+                return memcmp(left, right, other.count) == 0
+            }
         }
     }
 }
 
 /// Puts the lane into its place once Hummingbird has set the connection up.
 final class DirectLaneInstaller: ChannelInboundHandler, RemovableChannelHandler {
-    typealias InboundIn = HTTPRequestPart
+    typealias InboundIn = Any
 
-    private let routes: DirectRoutes
-    private let edge: RequestEdge
-    private let limiter: RateLimiter
+    private let around: DirectLane.Surroundings
+    private let client: SlowClientHandler
 
-    init(routes: DirectRoutes, edge: RequestEdge, limiter: RateLimiter) {
-        self.routes = routes
-        self.edge = edge
-        self.limiter = limiter
+    init(_ around: DirectLane.Surroundings, client: SlowClientHandler) {
+        self.around = around
+        self.client = client
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -213,17 +298,14 @@ final class DirectLaneInstaller: ChannelInboundHandler, RemovableChannelHandler 
 
     func handlerAdded(context: ChannelHandlerContext) {
         guard context.channel.isActive else { return }
-        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        context.eventLoop.execute { bound.value.0.install(bound.value.1) }
+        install(context)
     }
 
     private func install(_ context: ChannelHandlerContext) {
         let pipeline = context.pipeline.syncOperations
-        guard let state = try? pipeline.handler(type: HTTPConnectionStateHandler.self),
-            (try? pipeline.handler(type: DirectLane.self)) == nil
-        else { return }
+        guard (try? pipeline.handler(type: DirectLane.self)) == nil else { return }
         // Without it everything goes the usual way.
         try? pipeline.addHandler(
-            DirectLane(routes: routes, edge: edge, limiter: limiter), position: .after(state))
+            DirectLane(around, client: client, channel: context.channel), position: .first)
     }
 }
