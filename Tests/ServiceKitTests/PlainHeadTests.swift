@@ -90,7 +90,7 @@ struct PlainHeadTests {
         print("heads: MARTLET_SEED=\(seed)")
         var generator = SeededGenerator(seed: seed)
         var read = 0
-        for _ in 0..<4000 {
+        for _ in 0..<1500 {
             let text = Self.random(&generator)
             guard let head = Self.head(text) else { continue }
             read += 1
@@ -121,12 +121,16 @@ struct PlainHeadTests {
             }
             #expect(isEnded && body == head.bodySize, "MARTLET_SEED=\(seed): \(request.debugDescription)")
         }
-        #expect(read > 400, "MARTLET_SEED=\(seed): too few heads were plain to say anything")
+        #expect(read > 100, "MARTLET_SEED=\(seed): too few heads were plain to say anything")
     }
 
     /// A head made of pieces that are mostly right.
     private static func random(_ generator: inout SeededGenerator) -> String {
-        func any(_ texts: [String]) -> String { texts.randomElement(using: &generator) ?? "" }
+        // Many mistakes at once tell nothing: half of the heads have none but in their values.
+        let isCareful = Bool.random(using: &generator)
+        func any(_ texts: [String], right: Int = 1) -> String {
+            (isCareful ? texts.prefix(right) : texts[...]).randomElement(using: &generator) ?? ""
+        }
         var text = any(["POST", "POST", "POST", "POST", "GET", "PUT", "post", "DELETE"])
         text +=
             any([" ", " ", " ", " ", " ", " ", "  ", "\t"])
@@ -136,15 +140,17 @@ struct PlainHeadTests {
             + any(["\r\n", "\r\n", "\r\n", "\n"])
         text += any(["Host: a\r\n", "host:b\r\n", "Host: a\r\n", "Host: c\r\n", ""])
         for _ in 0..<Int.random(in: 0...4, using: &generator) {
-            text += any([
-                "Content-Length", "content-length", "Authorization", "Content-Type", "X-A", "Connection",
-                "Expect",
-                "Transfer-Encoding", "Content-Encoding", "Accept",
-            ])
+            text += any(
+                [
+                    "Content-Length", "content-length", "Authorization", "Content-Type", "X-A", "Connection",
+                    "Expect",
+                    "Accept", "Transfer-Encoding", "Content-Encoding",
+                ], right: 8)
             text += any([":", ": ", ": ", ": ", ":\t ", " : "])
-            text += any([
-                "0", "5", "017", "1, 1", "keep-alive", "close", "chunked", "text/plain", "", "a b", "é",
-            ])
+            text += any(
+                [
+                    "0", "5", "017", "1, 1", "keep-alive", "close", "chunked", "text/plain", "", "a b", "é",
+                ], right: 11)
             text += any([
                 "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", " \r\n", "\n", "\r\n ",
             ])
