@@ -3,7 +3,7 @@
 
 SOURCES = CommandLine Services Shared Tests Package.swift
 
-.PHONY: help run test soak lint format bench bench-ingestion bench-ingestion-soak clean
+.PHONY: help run test soak lint format bench bench-ingestion bench-ingestion-soak bench-identity clean
 
 help:
 	@echo "make run      everything up on a private PostgreSQL, with simulated shoppers, until Ctrl-C"
@@ -13,6 +13,7 @@ help:
 	@echo "make format   format every Swift source"
 	@echo "make bench    measure the import of real orders, and event to mail"
 	@echo "make bench-ingestion   events/s into ingestion, beside PostgreSQL alone"
+	@echo "make bench-identity    matching of records, beside Splink"
 	@echo "make clean    stop and remove .martlet/ (all local data!) and the build"
 
 run:
@@ -42,6 +43,9 @@ bench-ingestion:
 
 bench-ingestion-soak:
 	@scripts/bench.sh ingestion soak
+
+bench-identity:
+	@scripts/bench.sh identity
 
 clean:
 	@if [ -d .martlet/postgres ]; then scripts/postgres.sh remove .martlet/postgres; fi

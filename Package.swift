@@ -121,13 +121,15 @@ let services: [(name: String, server: [Target.Dependency])] = [
     ("Recommendation", []),
     ("Journeys", ["MarkedYAML", crypto]),
     ("Delivery", ["CCurl", crypto]),
-].filter { isWanted($0.0) || $0.0 == "Ingestion" && isWanted("CommandLine") }
+].filter { isWanted($0.0) || ["Ingestion", "Identity"].contains($0.0) && isWanted("CommandLine") }
 
 let commandLine = Target.executableTarget(
     name: "CommandLine",
     dependencies: [
         // How ingestion reads files, to tell what one would come to without an installation.
         "IngestionDomain", "MarkedYAML",
+        // `martlet match` works on a file with what identity matches profiles with.
+        "IdentityDomain",
         "Models", "Postgres", "Streams", "ServiceKit", "Clients", argumentParser, logging, crypto,
         asyncHTTPClient, nioCore, nioHTTP1, nioPosix,
     ],
@@ -154,7 +156,8 @@ let testTargets: [Target] = [
     tests(
         "CommandLine",
         [
-            "CommandLine", "IngestionDomain", "Models", "Postgres", "ServiceKit", "Clients", yams,
+            "CommandLine", "IdentityDomain", "IngestionDomain", "Models", "Postgres", "ServiceKit", "Clients",
+            yams,
             argumentParser,
             asyncHTTPClient, nioCore,
             logging,

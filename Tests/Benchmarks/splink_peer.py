@@ -49,6 +49,9 @@ def comparisons(columns):
         "phone": cl.LevenshteinAtThresholds("phone", [1, 2]),
         "nationalId": cl.LevenshteinAtThresholds("national_id", [1, 2]),
     }
+    if "postcode" in columns:
+        # Which says the same again, as Splink's advice on correlated columns has it.
+        del plain["city"]
     for field, comparison in plain.items():
         if field in columns:
             made.append(comparison.configure(term_frequency_adjustments=True))
@@ -86,7 +89,7 @@ def settings(fields, frame):
 
 def train(linker, frame):
     """As Splink's tutorial does: a prior of rules, u of random pairs, m by expectation and maximisation, twice."""
-    sure = [rule for rule in (["email"], ["phone"], ["national_id"], ["given_name", "surname", "date_of_birth"])
+    sure = [rule for rule in (["email"], ["national_id"], ["given_name", "surname", "date_of_birth"])
             if all(column in frame for column in rule)]
     linker.training.estimate_probability_two_random_records_match([block_on(*rule) for rule in sure], recall=0.7)
     linker.training.estimate_u_using_random_sampling(max_pairs=1e6, seed=1)

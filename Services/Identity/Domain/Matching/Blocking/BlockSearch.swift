@@ -11,6 +11,8 @@ struct BlockSearch {
     private let count: Int
     private let cap: Int
     private let width: Int
+    /// How many features can be combined, at most three.
+    private let deepest: Int
     /// The features of each record that too many records share, as bits.
     private var heavy: [UInt32]
     /// And for each feature those with which it is still shared by too many.
@@ -19,6 +21,7 @@ struct BlockSearch {
     init(_ table: FeatureTable, count: Int, cap: Int) {
         (self.table, self.count, self.cap) = (table, count, cap)
         width = table.features.count
+        deepest = max(1, min(3, Set(table.features.map(\.group)).count))
         heavy = [UInt32](repeating: 0, count: count)
     }
 
@@ -85,15 +88,22 @@ struct BlockSearch {
     }
 
     private func close(_ entries: ArraySlice<UInt64>, _ rule: [UInt32], _ found: inout Found) {
-        var records: [UInt32] = []
+        let base = found.members.count
         for entry in entries {
             let record = UInt32(truncatingIfNeeded: entry)
-            if records.last != record { records.append(record) }
+            // A record with the same feature in two columns is there twice, side by side.
+            if found.members.count == base || found.members[found.members.count - 1] != record {
+                found.members.append(record)
+            }
         }
-        if records.count <= cap {
-            emit(records[...], &found)
+        let size = found.members.count - base
+        if size > 1, size <= cap {
+            found.ends.append(UInt32(found.members.count))
             return
         }
+        let records = size > 1 ? Array(found.members[base...]) : []
+        found.members.removeLast(size)
+        if records.isEmpty { return }
         let depth = rule[0].nonzeroBitCount
         let key = UInt32(truncatingIfNeeded: (entries.first ?? 0) >> 32)
         if depth < 3 {
@@ -101,7 +111,7 @@ struct BlockSearch {
                 for set in rule where self.key(set, Int(record)) == key { found.heavy.append((record, set)) }
             }
         }
-        if depth == 3 { emitNeighbours(records, &found) }
+        if depth == deepest { emitNeighbours(records, &found) }
     }
 
     private func emit(_ records: ArraySlice<UInt32>, _ found: inout Found) {

@@ -13,11 +13,12 @@ struct CandidateBlocks: Sendable {
     private var blockList: [UInt32] = []
     private var blockStarts: [UInt32] = []
 
-    /// Records of a block, at most.
-    static let cap = 12
+    /// Records of a block, at most: fewer where there are many records, so that the work grows as they do. Whether it is
+    /// 8 or 40 hardly shows in what is found.
+    static func cap(for records: Int) -> Int { max(8, min(40, 2_000_000 / max(1, records))) }
 
-    init(_ table: FeatureTable, count: Int, cap: Int = Self.cap, workers: MatchWorkers) {
-        var search = BlockSearch(table, count: count, cap: cap)
+    init(_ table: FeatureTable, count: Int, workers: MatchWorkers) {
+        var search = BlockSearch(table, count: count, cap: Self.cap(for: count))
         for depth in 1...3 {
             let found = search.pass(depth, workers)
             for each in found {

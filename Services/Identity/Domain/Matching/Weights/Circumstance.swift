@@ -22,14 +22,21 @@ package struct Circumstance: Sendable, Equatable {
     ]
     private static let place: Set<MatchField> = [.city, .postcode, .state, .country]
 
-    /// Those that the columns of a schema can tell from chance: at least two fields, one of them finer than a city.
+    /// Fields of which people who share all others still have their own.
+    private static let own: Set<MatchField> = [
+        .givenName, .middleName, .fullName, .dateOfBirth, .yearOfBirth, .nationalID,
+    ]
+    /// Fields that say more than in which town somebody lives.
+    private static let fine: Set<MatchField> = [.postcode, .address, .phone, .organisation, .surname]
+
+    /// Those that the columns of a schema can tell from chance and from being one person.
     static func all(_ schema: MatchSchema) -> [Circumstance] {
+        guard schema.fields.contains(where: { own.contains($0) }) else { return [] }
         var found: [Circumstance] = []
         for kind in kinds {
             let columns = schema.fields.indices.filter { kind.fields.contains(schema.fields[$0]) }
             let bits = columns.reduce(UInt32(0)) { $0 | 1 << UInt32($1) }
-            let telling: Set<MatchField> = [.postcode, .address, .phone, .organisation]
-            guard columns.count >= 2, columns.contains(where: { telling.contains(schema.fields[$0]) }),
+            guard columns.count >= 2, columns.contains(where: { fine.contains(schema.fields[$0]) }),
                 !found.contains(where: { $0.columns == bits })
             else { continue }
             found.append(Circumstance(name: kind.name, columns: bits))

@@ -59,8 +59,8 @@ struct PairScoring: Sendable {
         let (rowA, rowB) = (table.numbers + a * columns, table.numbers + b * columns)
         let (glanceA, glanceB) = (table.glances + a * columns, table.glances + b * columns)
         let comparators = comparison.comparators
-        return bits.withUnsafeBufferPointer { bits in
-            most.withUnsafeBufferPointer { most in
+        return bits.withUnsafeBufferPointer { bits -> Float? in
+            most.withUnsafeBufferPointer { most -> Float? in
                 var reachable = priorWeight
                 var pattern = MatchPattern()
                 for column in 0..<columns {
@@ -88,16 +88,16 @@ struct PairScoring: Sendable {
                         reachable += bits[unit * 16 + Int(pattern[unit])] - most[unit]
                     } else {
                         let swap = comparison.swaps[-1 - unit]
-                        for column in [swap.first, swap.second] {
-                            let (valueA, valueB) = (rowA[column], rowB[column])
-                            if valueA < 0 || valueB < 0 { reachable -= max(0, most[column]) }
-                            guard valueA != valueB, valueA >= 0, valueB >= 0 else { continue }
-                            pattern[column] = comparison.level(valueA, valueB, column, table)
-                            reachable -= most[column]
-                        }
+                        reachable -= assumed(of: swap.first, rowA, rowB, most)
+                        reachable -= assumed(of: swap.second, rowA, rowB, most)
+                        compare(swap.first, rowA, rowB, table, &pattern)
+                        compare(swap.second, rowA, rowB, table, &pattern)
                         comparison.cross(rowA, rowB, swap, table, &pattern)
-                        for column in [swap.first, swap.second] where pattern[column] != ExactLevel.equal {
-                            reachable += bits[column * 16 + Int(pattern[column])]
+                        if pattern[swap.first] != ExactLevel.equal {
+                            reachable += bits[swap.first * 16 + Int(pattern[swap.first])]
+                        }
+                        if pattern[swap.second] != ExactLevel.equal {
+                            reachable += bits[swap.second * 16 + Int(pattern[swap.second])]
                         }
                     }
                 }
@@ -106,6 +106,24 @@ struct PairScoring: Sendable {
                 return weight > bar ? weight : nil
             }
         }
+    }
+
+    /// What was assumed of a column that may have been swapped, beyond equal values.
+    @inline(__always)
+    private func assumed(
+        of column: Int, _ a: UnsafePointer<Int32>, _ b: UnsafePointer<Int32>, _ most: UnsafeBufferPointer<Float>
+    ) -> Float {
+        if a[column] < 0 || b[column] < 0 { return max(0, most[column]) }
+        return a[column] == b[column] ? 0 : most[column]
+    }
+
+    @inline(__always)
+    private func compare(
+        _ column: Int, _ a: UnsafePointer<Int32>, _ b: UnsafePointer<Int32>, _ table: TableView,
+        _ pattern: inout MatchPattern
+    ) {
+        guard a[column] != b[column], a[column] >= 0, b[column] >= 0 else { return }
+        pattern[column] = comparison.level(a[column], b[column], column, table)
     }
 
     /// The weight of a pattern whose equal values are those of a row.
