@@ -27,7 +27,7 @@ package struct RecordMatching: Sendable {
         _ table: MatchTable, policy: MatchPolicy = .standard, workers: MatchWorkers = .alone,
         comparing choice: Choice = .automatic, progress: (Step) -> Void = { _ in }
     ) {
-        (self.table, self.policy, self.workers) = (table, policy, workers)
+        (self.policy, self.workers) = (policy, workers)
         progress(.blocking)
         let candidates = Candidates(table, choice, workers: workers)
         compared = candidates.count(of: table.count)
@@ -42,6 +42,9 @@ package struct RecordMatching: Sendable {
         weights = WeightEstimation(sample: sample, schema: table.schema, workers: workers)
             .estimate(records: table.count)
         progress(.comparing)
+        var table = table
+        table.correct(weights.rarityCorrections)
+        self.table = table
         let scoring = PairScoring(weights, comparison)
         self.scoring = scoring
         let bar = min(0, policy.reviewWeight)

@@ -15,6 +15,8 @@ package struct MatchTable: Sendable {
     private(set) var known: [Int]
     /// How rare each value is: minus the logarithm of its share in bits, by column and number.
     private(set) var rarity: [[Float]] = []
+    /// What was learned to be added to it, by column and whole bits of it.
+    private var corrections: [[Float]] = []
     package private(set) var count = 0
 
     var width: Int { schema.fields.count }
@@ -50,6 +52,20 @@ package struct MatchTable: Sendable {
         numbers = Self.rows(byColumn, count: count)
         glances = Self.glances(byColumn, pools: self.pools, poolOfColumn, count: count)
         rarity = zip(counts, known).map { counts, known in counts.map { Self.rarity($0, of: known) } }
+    }
+
+    /// Takes in what was learned of how often values of each rarity are equal by coincidence.
+    mutating func correct(_ corrections: [[Float]]) {
+        self.corrections = corrections
+        for column in rarity.indices {
+            for number in rarity[column].indices { rarity[column][number] = corrected(column, number) }
+        }
+    }
+
+    private func corrected(_ column: Int, _ number: Int) -> Float {
+        let bits = Self.rarity(counts[column][number], of: known[column])
+        return corrections.isEmpty
+            ? bits : bits + corrections[column][min(MatchWeights.rarities - 1, Int(bits))]
     }
 
     private static func rarity(_ count: Int32, of known: Int) -> Float {
@@ -135,7 +151,7 @@ package struct MatchTable: Sendable {
             }
             known[column] += 1
             counts[column][Int(number)] += 1
-            rarity[column][Int(number)] = Self.rarity(counts[column][Int(number)], of: known[column])
+            rarity[column][Int(number)] = corrected(column, Int(number))
         }
         count += 1
         return count - 1
@@ -148,7 +164,7 @@ package struct MatchTable: Sendable {
             guard number >= 0 else { continue }
             counts[column][Int(number)] -= 1
             known[column] -= 1
-            rarity[column][Int(number)] = Self.rarity(counts[column][Int(number)], of: known[column])
+            rarity[column][Int(number)] = corrected(column, Int(number))
             numbers[record * width + column] = -1
         }
     }

@@ -8,6 +8,10 @@ package struct MatchWeights: Sendable, Equatable {
     /// By column and level; place 0 is for missing values and unused.
     package internal(set) var m: [[Double]]
     package internal(set) var u: [[Double]]
+    /// By column and rarity in whole bits: of the pairs that are equal in a value so rare, the share that is so by
+    /// coincidence. An e-mail address that two records have is there twice because it is one person's, not because it
+    /// is frequent.
+    package internal(set) var coincidence: [[Double]]
     /// The share of all pairs of records that are of one person.
     package internal(set) var prior: Double
     package let circumstances: [Circumstance]
@@ -18,9 +22,18 @@ package struct MatchWeights: Sendable, Equatable {
     init(expectedOf schema: MatchSchema, u: [[Double]], prior: Double) {
         m = schema.fields.map { [0] + $0.comparator.levels.map(\.expected) }
         self.u = u
+        coincidence = schema.fields.map { _ in Array(repeating: 1, count: Self.rarities) }
         self.prior = prior
         circumstances = Circumstance.all(schema)
         shared = circumstances.map { _ in prior }
+    }
+
+    /// Values are rare by so many bits, at most.
+    static let rarities = 32
+
+    /// What is added to the rarity of values, by column and rarity in whole bits.
+    var rarityCorrections: [[Float]] {
+        coincidence.map { shares in shares.map { min(4, max(0, Float(-Logarithm.base2($0)))) } }
     }
 
     /// The share of pairs that have nothing to do with each other.

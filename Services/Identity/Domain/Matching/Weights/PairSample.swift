@@ -26,6 +26,9 @@ struct PairSample: Sendable {
     var chance: [Pair] = []
     /// Expected numbers of pairs of all pairs at each level, by column, whether of one person or of two.
     var levels: [[Double]] = []
+    /// By column and rarity in whole bits, how many pairs are equal in a value so rare, and how many would be if each
+    /// record were a pair with itself as well.
+    var equal: [[(pairs: Double, squares: Double)]] = []
     /// All pairs of the records.
     var pairs = 0.0
     /// How many pairs were drawn.
@@ -77,6 +80,15 @@ struct PairSample: Sendable {
                 let found = found.reduce(0) { $0 + $1.counts[column * 16 + level + 1] }
                 levels.append(Double(found) * pairs / drawn)
             }
+        }
+        equal = zip(table.counts, table.rarity).map { counts, rarity in
+            var sums = [(pairs: Double, squares: Double)](repeating: (0, 0), count: MatchWeights.rarities)
+            for (count, bits) in zip(counts, rarity) where count > 0 {
+                let place = min(MatchWeights.rarities - 1, Int(bits))
+                sums[place].pairs += Double(count) * Double(count - 1) / 2
+                sums[place].squares += count > 1 ? Double(count) * Double(count) / 2 : 0
+            }
+            return sums
         }
         // Equal pairs can be counted to the last.
         for column in levels.indices {

@@ -111,7 +111,8 @@ struct PairScoring: Sendable {
     /// What was assumed of a column that may have been swapped, beyond equal values.
     @inline(__always)
     private func assumed(
-        of column: Int, _ a: UnsafePointer<Int32>, _ b: UnsafePointer<Int32>, _ most: UnsafeBufferPointer<Float>
+        of column: Int, _ a: UnsafePointer<Int32>, _ b: UnsafePointer<Int32>,
+        _ most: UnsafeBufferPointer<Float>
     ) -> Float {
         if a[column] < 0 || b[column] < 0 { return max(0, most[column]) }
         return a[column] == b[column] ? 0 : most[column]

@@ -21,6 +21,8 @@ struct WeightEstimation {
     private struct Expectation: Sendable {
         /// By column and level.
         var matched: [Double]
+        /// Of the equal ones, by column and rarity in whole bits.
+        var equal: [Double]
         var total = 0.0
         var shared: [Double]
     }
@@ -47,13 +49,23 @@ struct WeightEstimation {
     /// The pairs that are not sure to have nothing to do with each other.
     private func telling(_ pairs: [PairSample.Pair], _ weights: MatchWeights) -> [PairSample.Pair] {
         let scoring = PairScoring(weights, PairComparison(schema))
+        let corrections = weights.rarityCorrections.flatMap(\.self)
         return pairs.filter { pair in
-            func part(_ column: Int) -> Float {
-                scoring.bits[column * 16 + Int(pair.pattern[column])] + Float(pair.rarity[column]) / 4
-            }
+            func part(_ column: Int) -> Float { Self.part(pair, column, scoring, corrections) }
             let sum = comparators.indices.reduce(scoring.priorWeight) { $0 + part($1) }
             return sum > -20 || scoring.sharedBits(part) > 0.05
         }
+    }
+
+    /// What a column adds to the weight of a pair.
+    @inline(__always)
+    private static func part(
+        _ pair: PairSample.Pair, _ column: Int, _ scoring: PairScoring, _ corrections: [Float]
+    ) -> Float {
+        let bits = scoring.bits[column * 16 + Int(pair.pattern[column])]
+        guard pair.pattern[column] == ExactLevel.equal else { return bits }
+        let place = column * MatchWeights.rarities + Int(pair.rarity[column]) / 4
+        return bits + Float(pair.rarity[column]) / 4 + corrections[min(place, corrections.count - 1)]
     }
 
     private func improve(
@@ -72,6 +84,15 @@ struct WeightEstimation {
             }
         }
         weights.u = u(without: found.matched)
+        for column in comparators.indices {
+            for bits in 0..<MatchWeights.rarities {
+                let all = sample.equal[column][bits]
+                let matched = found.equal[column * MatchWeights.rarities + bits] * sample.scale
+                // One pair is taken for coincidence where none is known to be.
+                weights.coincidence[column][bits] = min(
+                    1, (max(0, all.pairs - matched) + 1) / (all.squares + 1))
+            }
+        }
         let least = 1 / (4 * sample.pairs)
         weights.prior = min(0.5, max(least, found.total * sample.scale / sample.pairs))
         for index in weights.shared.indices {
@@ -89,17 +110,19 @@ struct WeightEstimation {
         let columns = comparators.count
         let circumstances = weights.circumstances.map(\.columns)
         let shares = weights.shared.map { Float($0 / weights.chance) }
+        let corrections = weights.rarityCorrections.flatMap(\.self)
         let pieces = 8
         let parts = workers.map(pieces) { piece in
             var found = Expectation(
-                matched: [Double](repeating: 0, count: columns * 16), shared: shares.map { _ in 0 })
+                matched: [Double](repeating: 0, count: columns * 16),
+                equal: [Double](repeating: 0, count: columns * MatchWeights.rarities),
+                shared: shares.map { _ in 0 })
             var bits = InlineArray<16, Float>(repeating: 0)
             for index in pairs.count * piece / pieces..<pairs.count * (piece + 1) / pieces {
                 let pair = pairs[index]
                 var sum = scoring.priorWeight
                 for column in 0..<columns {
-                    let part =
-                        scoring.bits[column * 16 + Int(pair.pattern[column])] + Float(pair.rarity[column]) / 4
+                    let part = Self.part(pair, column, scoring, corrections)
                     bits[column] = part
                     sum += part
                 }
@@ -120,7 +143,11 @@ struct WeightEstimation {
                 guard probability > 1e-4 else { continue }
                 found.total += probability
                 for column in 0..<columns {
-                    found.matched[column * 16 + Int(pair.pattern[column])] += probability
+                    let level = pair.pattern[column]
+                    found.matched[column * 16 + Int(level)] += probability
+                    guard level == ExactLevel.equal else { continue }
+                    let bits = min(MatchWeights.rarities - 1, Int(pair.rarity[column]) / 4)
+                    found.equal[column * MatchWeights.rarities + bits] += probability
                 }
             }
             return found
@@ -128,6 +155,7 @@ struct WeightEstimation {
         return parts.dropFirst().reduce(into: parts[0]) { sum, part in
             sum.total += part.total
             for index in sum.matched.indices { sum.matched[index] += part.matched[index] }
+            for index in sum.equal.indices { sum.equal[index] += part.equal[index] }
             for index in sum.shared.indices { sum.shared[index] += part.shared[index] }
         }
     }
