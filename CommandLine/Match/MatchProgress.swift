@@ -1,3 +1,5 @@
+import Models
+
 /// Tells on standard error what is being done and how long it took.
 final class MatchProgress {
     private let clock = ContinuousClock()
