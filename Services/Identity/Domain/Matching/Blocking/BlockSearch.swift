@@ -13,6 +13,8 @@ struct BlockSearch {
     private let width: Int
     /// How many features can be combined, at most three.
     private let deepest: Int
+    /// A feature that more than one in so many records has is not combined.
+    private static let telling = 30
     /// The features of each record that too many records share, as bits.
     private var heavy: [UInt32]
     /// And for each feature those with which it is still shared by too many.
@@ -106,7 +108,8 @@ struct BlockSearch {
         if records.isEmpty { return }
         let depth = rule[0].nonzeroBitCount
         let key = UInt32(truncatingIfNeeded: (entries.first ?? 0) >> 32)
-        if depth < 3 {
+        // What so many share tells nobody apart in company either: a street is a road or a lane.
+        if depth < 3, records.count < count / Self.telling {
             for record in records {
                 for set in rule where self.key(set, Int(record)) == key { found.heavy.append((record, set)) }
             }

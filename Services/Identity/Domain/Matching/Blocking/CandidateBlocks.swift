@@ -15,7 +15,7 @@ struct CandidateBlocks: Sendable {
 
     /// Records of a block, at most: fewer where there are many records, so that the work grows as they do. Whether it is
     /// 8 or 40 hardly shows in what is found.
-    static func cap(for records: Int) -> Int { max(8, min(40, 2_000_000 / max(1, records))) }
+    static func cap(for records: Int) -> Int { max(8, min(40, 1_500_000 / max(1, records))) }
 
     init(_ table: FeatureTable, count: Int, workers: MatchWorkers) {
         var search = BlockSearch(table, count: count, cap: Self.cap(for: count))
