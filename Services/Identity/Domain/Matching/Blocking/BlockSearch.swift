@@ -14,7 +14,7 @@ struct BlockSearch {
     /// How many features can be combined, at most three.
     private let deepest: Int
     /// A feature that more than one in so many records has is not combined.
-    private static let telling = 30
+    private let telling: Int
     /// The features of each record that too many records share, as bits.
     private var heavy: [UInt32]
     /// And for each feature those with which it is still shared by too many.
@@ -23,6 +23,7 @@ struct BlockSearch {
     init(_ table: FeatureTable, count: Int, cap: Int) {
         (self.table, self.count, self.cap) = (table, count, cap)
         width = table.features.count
+        telling = max(30, min(100, count / 10_000))
         deepest = max(1, min(3, Set(table.features.map(\.group)).count))
         heavy = [UInt32](repeating: 0, count: count)
     }
@@ -109,7 +110,7 @@ struct BlockSearch {
         let depth = rule[0].nonzeroBitCount
         let key = UInt32(truncatingIfNeeded: (entries.first ?? 0) >> 32)
         // What so many share tells nobody apart in company either: a street is a road or a lane.
-        if depth < 3, records.count < count / Self.telling {
+        if depth < 3, records.count < count / telling {
             for record in records {
                 for set in rule where self.key(set, Int(record)) == key { found.heavy.append((record, set)) }
             }
