@@ -10,7 +10,7 @@ struct MatchIndexTests {
 
     @Test("a look-up finds whom the batch finds, at the same weight")
     func agrees() throws {
-        let people = MadeUpPeople(500, records: 3, households: true, seed: 2)
+        let people = MadeUpPeople(220, records: 3, households: true, seed: 2)
         let matching = RecordMatching(try people.table(), workers: .cores)
         var index = MatchIndex(matching, workers: .cores)
         var wanted: [Int: [Int: Double]] = [:]
@@ -36,19 +36,19 @@ struct MatchIndexTests {
 
     @Test("a record that was added is found, and no longer when it was removed")
     func changes() throws {
-        let people = MadeUpPeople(300, missing: 0)
+        let people = MadeUpPeople(200, missing: 0)
         var index = MatchIndex(RecordMatching(try people.table()))
         let somebody = ["Wilhelmina", "Featherstone", "1951-03-30", "town Nowhere", "9999", "0555123456"]
         #expect(index.look(up: somebody).isEmpty)
         let place = index.add(somebody)
-        #expect(index.count == 601)
+        #expect(index.count == 401)
         let misspelt = ["Wilhelmine", "Fetherstone", "1951-03-30", nil, "9999", nil]
         #expect(index.look(up: misspelt).map(\.record) == [place])
         index.remove(place)
         index.remove(place)
         index.remove(-1)
         #expect(index.look(up: misspelt).isEmpty)
-        #expect(index.count == 600)
+        #expect(index.count == 400)
     }
 
     @Test("a look-up leaves nothing behind")
@@ -66,13 +66,13 @@ struct MatchIndexTests {
 
     @Test("records that were added one by one are found like those that were there")
     func incremental() throws {
-        let people = MadeUpPeople(400, missing: 0, seed: 8)
-        let known = people.columns.map { Array($0.prefix(600)) }
+        let people = MadeUpPeople(300, missing: 0, seed: 8)
+        let known = people.columns.map { Array($0.prefix(400)) }
         let table = MatchTable(try MatchSchema(MadeUpPeople.fields), columns: known)
         var index = MatchIndex(RecordMatching(table))
-        for record in 600..<800 { #expect(index.add(values(people, record)) == record) }
+        for record in 400..<600 { #expect(index.add(values(people, record)) == record) }
         var found = 0
-        for record in stride(from: 601, to: 800, by: 2) {
+        for record in stride(from: 401, to: 600, by: 2) {
             let answer = index.look(up: values(people, record))
             if answer.contains(where: { $0.record == record - 1 }) { found += 1 }
         }

@@ -14,7 +14,7 @@ package struct MatchIndex: Sendable {
     private var shares: [Float]
 
     /// Places of records that a look-up passes over, at most about as many.
-    private static let mostPlaces = 60_000
+    private static let mostPlaces = 40_000
     /// Records that are compared in full.
     private static let mostCompared = 250
 
@@ -102,15 +102,14 @@ package struct MatchIndex: Sendable {
             places += postings.count
             let bits = Float(Logarithm.base2(Double(max(2, table.count)) / Double(postings.count)))
             index.forEach(postings) { other in
-                guard alive[other] else { return }
                 if shares[other] == 0 { touched.append(other) }
                 shares[other] += max(bits, 0.01)
             }
         }
         defer { for other in touched { shares[other] = 0 } }
-        guard touched.count > mostCompared else { return touched }
+        guard touched.count > mostCompared else { return touched.filter { alive[$0] } }
         let bar = bar(of: touched, shares)
-        return Array(touched.filter { shares[$0] >= bar }.prefix(mostCompared * 2))
+        return Array(touched.filter { shares[$0] >= bar && alive[$0] }.prefix(mostCompared * 2))
     }
 
     /// The share that about `mostCompared` records reach.
