@@ -41,6 +41,11 @@ package let identityService = ServiceDefinition(
             TimelineRoutes(reading: reading).add(to: router)
             webhooks.add(to: router)
         },
-        workers: [EventResolution(resolution: resolution).consumer(in: context), webhooks.dispatcher],
+        workers: [
+            EventResolution(resolution: resolution).consumer(in: context),
+            SearchBackfill(
+                store: reading.store, pool: context.pool, clock: context.clock, logger: context.logger),
+            webhooks.dispatcher,
+        ],
         privacy: IdentityPrivacy(reading: reading, clock: context.clock).handler)
 }

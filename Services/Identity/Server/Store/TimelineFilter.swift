@@ -17,21 +17,20 @@ struct TimelineFilter: Hashable, Sendable {
         .union(ProfileFact.Kind.allCases.map(\.rawValue))
         .subtracting([ProfileFact.Kind.event.rawValue, ProfileFact.Kind.mergedInto.rawValue])
 
-    /// Begins with AND, where there is anything.
+    /// What the database can tell; begins with AND, where there is anything.
     var condition: SQL {
         var condition: SQL = ""
         if !types.isEmpty { condition += " AND type = ANY(\(types.sorted())::text[])" }
         if let name { condition += " AND name = \(name)" }
         if let from { condition += " AND occurred_at >= \(from)::timestamptz" }
         if let to { condition += " AND occurred_at < \(to)::timestamptz" }
-        if let sourceID {
-            // The text first: most bodies are told by it and not taken apart.
-            condition += """
-                 AND body LIKE \("%\"sourceId\":\"\(sourceID)\"%")
-                 AND body::jsonb #>> '{event,sourceId}' = \(sourceID.description)
-                """
-        }
         return condition
+    }
+
+    /// What is told by the fact alone.
+    func admits(_ entry: TimelineStore.Entry) -> Bool {
+        guard let sourceID else { return true }
+        return entry.body[path: "event.sourceId"]?.string == sourceID.description
     }
 }
 
@@ -50,18 +49,9 @@ struct TimelinePlace: Hashable, Sendable {
 
 /// Some of a timeline, the latest first.
 struct TimelinePage: Sendable {
-    let entries: [TimelineStore.Entry]
-    /// Whether anything is beyond the last entry, and before the first.
-    let hasEarlier: Bool
-    let hasLater: Bool
-
-    /// Where to go on to what happened before.
-    var next: TimelinePlace? {
-        hasEarlier ? entries.last.map { TimelinePlace(direction: .earlier, position: $0.position) } : nil
-    }
-
+    var entries: [TimelineStore.Entry] = []
+    /// Where to go on to what happened before; nil where nothing did.
+    var next: TimelinePlace?
     /// Where to go back to what happened after.
-    var previous: TimelinePlace? {
-        hasLater ? entries.first.map { TimelinePlace(direction: .later, position: $0.position) } : nil
-    }
+    var previous: TimelinePlace?
 }

@@ -68,16 +68,41 @@ struct TimelineStore {
         of memberIDs: [ProfileID], matching filter: TimelineFilter, at place: TimelinePlace?, limit: Int,
         in session: some PostgresSession
     ) async throws -> TimelinePage {
-        let found = try await entries(
-            of: memberIDs, matching: filter, at: place, limit: limit + 1, in: session)
-        let isMore = found.count > limit
-        // Who comes from somewhere has left it behind.
-        if let place, place.direction == .later {
-            return TimelinePage(entries: found.suffix(limit), hasEarlier: true, hasLater: isMore)
+        let direction = place?.direction ?? .earlier
+        var (shown, last, examined, isMore) = ([Entry](), place, 0, true)
+        // Away from the place, some at a time: what the filter alone can tell is not counted beforehand.
+        reading: while isMore {
+            let chunk = try await entries(
+                of: memberIDs, matching: filter, at: last, limit: limit + 1, in: session)
+            isMore = chunk.count > limit
+            for entry in direction == .later ? chunk.reversed() : chunk {
+                if shown.count == limit {
+                    isMore = true
+                    break reading
+                }
+                last = TimelinePlace(direction: direction, position: entry.position)
+                if filter.admits(entry) { shown.append(entry) }
+            }
+            examined += chunk.count
+            if shown.count == limit || examined > Self.mostExamined { break }
         }
-        return TimelinePage(
-            entries: Array(found.prefix(limit)), hasEarlier: isMore, hasLater: place != nil)
+        // Who comes from somewhere has left it behind.
+        let ahead = isMore ? last : nil
+        let behind = place == nil ? nil : shown.first?.position
+        switch direction {
+        case .earlier:
+            return TimelinePage(
+                entries: shown, next: ahead,
+                previous: behind.map { TimelinePlace(direction: .later, position: $0) })
+        case .later:
+            return TimelinePage(
+                entries: shown.reversed(),
+                next: behind.map { TimelinePlace(direction: .earlier, position: $0) }, previous: ahead)
+        }
     }
+
+    /// Entries that one page looks at.
+    private static let mostExamined = 5_000
 
     /// The nearest to the place that match, the latest first.
     private func entries(

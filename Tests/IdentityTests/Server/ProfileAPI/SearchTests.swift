@@ -126,6 +126,30 @@ struct SearchTests {
         }
     }
 
+    @Test("profiles that were there before the index become findable, and filling it twice changes nothing")
+    func backfill() async throws {
+        try await ProfileAPI.with(events) { api in
+            let state: SQL = "SELECT s::text AS row FROM profiles.search_prefix s ORDER BY 1"
+            func rows() async throws -> [String] {
+                try await api.database.owner.query(state).map { try $0.get("row", as: String.self) }
+            }
+            let before = try await rows()
+            try await api.database.owner.execute("DELETE FROM profiles.search_prefix")
+            let hidden = try await found("anna", in: api)
+            #expect(hidden.isEmpty)
+            let backfill = SearchBackfill(
+                store: ProfileStore(key: IdentityDatabase.key), pool: api.service.context.pool,
+                clock: api.service.context.clock, logger: api.service.context.logger)
+            while try await backfill.step() {}
+            let found = try await found("anna", in: api)
+            #expect(found == ["CRM-4711"])
+            let after = try await rows()
+            #expect(after == before)
+            let again = try await backfill.step()
+            #expect(!again)
+        }
+    }
+
     private static let badRequests: [(String, Int)] = [
         (#"{"prefix":"an"}"#, 400), (#"{"prefix":"a b c","fields":["name"]}"#, 400), (#"{"prefix":""}"#, 400),
         (#"{}"#, 400),
