@@ -18,6 +18,7 @@ package let identityService = ServiceDefinition(
             resource: "V0002_search_and_idempotency",
             bytes: PackageResources.V0002_search_and_idempotency_sql),
         Migration(resource: "V0003_webhooks", bytes: PackageResources.V0003_webhooks_sql),
+        Migration(resource: "V0004_profile_by_id", bytes: PackageResources.V0004_profile_by_id_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents], channels: [WebhookQueue.channel]
 ) { context in

@@ -10,6 +10,7 @@ struct ProfileReading {
     private let people = PeopleStore()
     private let timeline = TimelineStore()
     private let search: SearchStore
+    private let lookup: LookupStore
     /// Entries of the timeline that come with a profile.
     private static let recentEntries = 20
     /// Profiles that one page of a search looks at.
@@ -19,18 +20,23 @@ struct ProfileReading {
         self.store = store
         self.pool = pool
         search = SearchStore(key: store.key)
+        lookup = LookupStore(key: store.key)
     }
 
     /// The profile as the API shows it; nil when there is none, or nothing of it any more.
     func profile(_ id: ProfileID) async throws -> ProfileView? {
-        try await snapshot { try await view(of: id, in: $0) }
+        try await lookup.view(of: id, in: pool)
     }
 
     /// The profile with the sections that were asked for, and its version.
     func profile(_ id: ProfileID, with sections: Set<ProfileSection>) async throws -> (
         json: JSON, etag: String
     )? {
-        try await snapshot { transaction in
+        // The usual sections come in one statement.
+        if sections.isSubset(of: ProfileSection.usual) {
+            return try await profile(id).map { ($0.json(with: sections), $0.etag) }
+        }
+        return try await snapshot { transaction in
             guard let view = try await view(of: id, in: transaction) else { return nil }
             guard case .object(var members) = view.json(with: sections) else { return nil }
             if sections.contains(.consent) {
@@ -55,10 +61,7 @@ struct ProfileReading {
 
     /// The profile that an identifier leads to.
     func profile(of identifier: Identifier) async throws -> ProfileView? {
-        try await snapshot { transaction in
-            guard let id = try await store.canonicalID(of: identifier, in: transaction) else { return nil }
-            return try await view(of: id, in: transaction)
-        }
+        try await lookup.view(of: identifier, in: pool)
     }
 
     /// The profiles that identifiers lead to.

@@ -7,10 +7,14 @@ package final class AccessControl: Sendable {
     private struct Cached {
         let caller: Caller
         let until: ContinuousClock.Instant
+        /// Somebody is asking the database once more.
+        var isRefreshed = false
     }
 
-    /// How long a revoked key may go on at an instance that has just seen it.
-    private static let keyCacheLifetime: Duration = .seconds(2)
+    /// How long a key that was looked up is taken as it was, and how much longer while one caller looks it up again: else
+    /// all that come at that moment would. A revoked key goes on for no longer than both.
+    private static let keyCacheLifetime: Duration = .milliseconds(1_500)
+    private static let refreshing: Duration = .milliseconds(500)
 
     package let tokens: ServiceTokens
     private let service: ServiceName
@@ -36,7 +40,7 @@ package final class AccessControl: Sendable {
     }
 
     private func keyCaller(_ text: String) async throws -> Caller {
-        if let hit = cache.withLock({ $0[text] }), hit.until > .now { return hit.caller }
+        if let caller = cached(text) { return caller }
         guard let key = try await keys.find(text: text, now: .fromSystemClock()) else {
             cache.withLock { $0[text] = nil }
             throw Problem.unauthorized(
@@ -48,6 +52,18 @@ package final class AccessControl: Sendable {
             cache[text] = Cached(caller: caller, until: .now + Self.keyCacheLifetime)
         }
         return caller
+    }
+
+    /// Whom the key was of lately; nil for the one who is to look it up.
+    private func cached(_ text: String) -> Caller? {
+        cache.withLock { cache in
+            guard let hit = cache[text] else { return nil }
+            let now = ContinuousClock.now
+            if hit.until > now { return hit.caller }
+            if hit.isRefreshed, hit.until + Self.refreshing > now { return hit.caller }
+            cache[text]?.isRefreshed = true
+            return nil
+        }
     }
 }
 
