@@ -10,7 +10,6 @@ struct ProfileReading {
     private let people = PeopleStore()
     private let timeline = TimelineStore()
     private let search: SearchStore
-    private let lookup: LookupStore
     /// Entries of the timeline that come with a profile.
     private static let recentEntries = 20
     /// Profiles that one page of a search looks at.
@@ -20,12 +19,11 @@ struct ProfileReading {
         self.store = store
         self.pool = pool
         search = SearchStore(key: store.key)
-        lookup = LookupStore(key: store.key)
     }
 
     /// The profile as the API shows it; nil when there is none, or nothing of it any more.
     func profile(_ id: ProfileID) async throws -> ProfileView? {
-        try await lookup.view(of: id, in: pool)
+        try await store.known(of: id, in: pool).map { ProfileView($0) }
     }
 
     /// The profile with the sections that were asked for, and its version.
@@ -61,7 +59,7 @@ struct ProfileReading {
 
     /// The profile that an identifier leads to.
     func profile(of identifier: Identifier) async throws -> ProfileView? {
-        try await lookup.view(of: identifier, in: pool)
+        try await store.known(by: identifier, in: pool).map { ProfileView($0) }
     }
 
     /// The profiles that identifiers lead to.

@@ -26,6 +26,10 @@ struct ProfileView: Sendable {
             .filter { !$0.value.entry.value.isNull }
     }
 
+    init(_ known: KnownPerson) {
+        self.init(person: known.person, identifiers: known.identifiers, traits: known.traits)
+    }
+
     var values: [String: JSON] { traits.mapValues(\.entry.value) }
 
     var json: JSON { json(with: ProfileSection.usual) }

@@ -1,17 +1,23 @@
 import FoundationEssentials
-import Models
-import Postgres
-import ProfileStore
+package import Models
+package import Postgres
 
-/// Reads everything of one person in one statement, and so from one snapshot: what support and CRM systems ask for
-/// again and again.
-struct LookupStore {
-    let key: IdentifierKey
+/// A person with everything that identity knows of them.
+package struct KnownPerson: Sendable {
+    package var person: Person
+    /// Those of all profiles of the person, in no order.
+    package var identifiers: [StoredIdentifier]
+    package var traits: [StoredTrait]
+}
 
-    /// The person that an identifier leads to.
-    func view(of identifier: Identifier, in session: some PostgresSession) async throws -> ProfileView? {
+// In one statement, and so from one snapshot: what support and CRM systems ask for again and again.
+extension ProfileStore {
+    /// The person that an identifier leads to; nil when nobody is known by it, or everything known was erased.
+    package func known(
+        by identifier: Identifier, in session: some PostgresSession
+    ) async throws -> KnownPerson? {
         let place = key.place(of: identifier)
-        return try await view(
+        return try await known(
             startingAt: """
                 SELECT o.canonical_id
                 FROM profiles.identifier i
@@ -21,14 +27,16 @@ struct LookupStore {
     }
 
     /// The person that a profile belongs to.
-    func view(of id: ProfileID, in session: some PostgresSession) async throws -> ProfileView? {
-        try await view(
+    package func known(
+        of id: ProfileID, in session: some PostgresSession
+    ) async throws -> KnownPerson? {
+        try await known(
             startingAt: """
                 SELECT canonical_id FROM profiles.profile WHERE shard = \(Shard(id)) AND profile_id = \(id)
                 """, in: session)
     }
 
-    private func view(startingAt root: SQL, in session: some PostgresSession) async throws -> ProfileView? {
+    private func known(startingAt root: SQL, in session: some PostgresSession) async throws -> KnownPerson? {
         let rows = try await session.query(
             """
             WITH member AS MATERIALIZED (
@@ -47,10 +55,10 @@ struct LookupStore {
                    t.source_id
             FROM member m JOIN profiles.trait t ON t.shard = m.shard AND t.profile_id = m.profile_id
             """)
-        return try Self.view(rows)
+        return try Self.known(rows)
     }
 
-    private static func view(_ rows: [PostgresRow]) throws -> ProfileView? {
+    private static func known(_ rows: [PostgresRow]) throws -> KnownPerson? {
         var person: Person?
         var identifiers: [StoredIdentifier] = []
         var traits: [StoredTrait] = []
@@ -63,7 +71,7 @@ struct LookupStore {
         }
         guard var person, person.erasedAt == nil else { return nil }
         person.memberIDs.sort()
-        return ProfileView(person: person, identifiers: identifiers, traits: traits)
+        return KnownPerson(person: person, identifiers: identifiers, traits: traits)
     }
 
     private static func merged(_ person: Person?, with row: PostgresRow) throws -> Person {
