@@ -115,6 +115,20 @@ struct RecordMatchingTests {
         #expect(matching.proposals().isEmpty)
     }
 
+    @Test("one person with more equal records than a block may have is one person")
+    func equal() throws {
+        var people = MadeUpPeople(900, seed: 11)
+        let somebody: [String?] = ["Ada", "Lovelace", "1815-12-10", "London", "12345", "0123456789"]
+        for _ in 0..<80 {
+            for column in people.columns.indices { people.columns[column].append(somebody[column]) }
+        }
+        let matching = RecordMatching(try people.table(), workers: .cores, comparing: .blocked)
+        let groups = matching.groups()
+        #expect(Set(groups[1_800...]).count == 1)
+        #expect(Set(groups[..<1_800]).count > 850)
+        #expect(matching.compared < 200_000)
+    }
+
     @Test("values of a megabyte, of control characters and of no script at all do no harm")
     func hostile() throws {
         let long = String(repeating: "abc ", count: 250_000)

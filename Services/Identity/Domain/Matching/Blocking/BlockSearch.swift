@@ -3,6 +3,8 @@ struct BlockSearch {
     struct Found: Sendable {
         var members: [UInt32] = []
         var ends: [UInt32] = []
+        /// Records with something that so many share that it is not combined.
+        var common: [UInt32] = []
         /// Records and the combination of features that too many share.
         var heavy: [(record: UInt32, set: UInt32)] = []
     }
@@ -19,6 +21,7 @@ struct BlockSearch {
     private var heavy: [UInt32]
     /// And for each feature those with which it is still shared by too many.
     private var heavyPairs: [UInt32] = []
+    private var common: [Bool]
 
     init(_ table: FeatureTable, count: Int, cap: Int) {
         (self.table, self.count, self.cap) = (table, count, cap)
@@ -26,6 +29,16 @@ struct BlockSearch {
         telling = max(30, min(100, count / 10_000))
         deepest = max(1, min(3, Set(table.features.map(\.group)).count))
         heavy = [UInt32](repeating: 0, count: count)
+        common = [Bool](repeating: false, count: count)
+    }
+
+    /// Blocks of the records that are in none, although they have something that many share.
+    func rest(without found: [UInt32]) -> Found {
+        var isOpen = common
+        for record in found { isOpen[Int(record)] = false }
+        var rest = Found()
+        emitNeighbours((0..<UInt32(count)).filter { isOpen[Int($0)] }, &rest)
+        return rest
     }
 
     /// The blocks of combinations of `depth` features.
@@ -36,6 +49,7 @@ struct BlockSearch {
         let found = workers.map(rules.count) { search.blocks(of: rules[$0]) }
         for each in found {
             for (record, set) in each.heavy { remember(Int(record), set, depth) }
+            for record in each.common { common[Int(record)] = true }
         }
         return found
     }
@@ -109,6 +123,7 @@ struct BlockSearch {
         if records.isEmpty { return }
         let depth = rule[0].nonzeroBitCount
         let key = UInt32(truncatingIfNeeded: (entries.first ?? 0) >> 32)
+        if records.count >= count / telling { found.common.append(contentsOf: records) }
         // What so many share tells nobody apart in company either: a street is a road or a lane.
         if depth < 3, records.count < count / telling {
             for record in records {

@@ -19,15 +19,15 @@ struct CandidateBlocks: Sendable {
 
     init(_ table: FeatureTable, count: Int, workers: MatchWorkers) {
         var search = BlockSearch(table, count: count, cap: Self.cap(for: count))
-        for depth in 1...3 {
-            let found = search.pass(depth, workers)
-            for each in found {
-                let base = UInt32(members.count)
-                members.append(contentsOf: each.members)
-                starts.append(contentsOf: each.ends.map { $0 + base })
-            }
-        }
+        for depth in 1...3 { for each in search.pass(depth, workers) { add(each) } }
+        add(search.rest(without: members))
         list(count)
+    }
+
+    private mutating func add(_ found: BlockSearch.Found) {
+        let base = UInt32(members.count)
+        members.append(contentsOf: found.members)
+        starts.append(contentsOf: found.ends.map { $0 + base })
     }
 
     private mutating func list(_ count: Int) {

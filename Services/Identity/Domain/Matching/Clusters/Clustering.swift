@@ -12,15 +12,23 @@ struct Clustering {
     static let limit: Float = 10
     /// Larger components are cut at higher weights first.
     private static let largest = 300
+    /// Pairs of such a weight are not doubted.
+    private static let sure: Float = 24
 
     /// For each record the least place of its group.
     func groups(_ pairs: [ScoredPair], workers: MatchWorkers) -> [UInt32] {
         var components = Self.components(pairs.filter { $0.weight > 0 }, above: 0)
         var settled: [[ScoredPair]] = []
+        var one: [[ScoredPair]] = []
         var bar: Float = 4
         while !components.isEmpty {
             settled += components.filter { $0.size <= Self.largest }.map(\.pairs)
             let large = components.filter { $0.size > Self.largest }
+            if bar > Self.sure {
+                // Somebody with hundreds of records, which nothing takes apart.
+                one += large.map(\.pairs)
+                break
+            }
             components = large.flatMap { Self.components($0.pairs, above: bar) }
             bar += 4
         }
@@ -32,6 +40,10 @@ struct Clustering {
         }
         var groups = (0..<UInt32(table.count)).map { $0 }
         for (record, group) in parts.joined() { groups[Int(record)] = group }
+        for pairs in one {
+            let least = pairs.reduce(UInt32.max) { min($0, $1.a, $1.b) }
+            for pair in pairs { (groups[Int(pair.a)], groups[Int(pair.b)]) = (least, least) }
+        }
         return groups
     }
 
