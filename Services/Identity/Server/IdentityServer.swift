@@ -18,6 +18,8 @@ package let identityService = ServiceDefinition(
             resource: "V0002_search_and_idempotency",
             bytes: PackageResources.V0002_search_and_idempotency_sql),
         Migration(resource: "V0003_webhooks", bytes: PackageResources.V0003_webhooks_sql),
+        Migration(
+            resource: "V0004_reversible_merges", bytes: PackageResources.V0004_reversible_merges_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents], channels: [WebhookQueue.channel]
 ) { context in
@@ -40,6 +42,10 @@ package let identityService = ServiceDefinition(
             ResolveRoutes(resolution: resolution, pool: context.pool, clock: context.clock).add(to: router)
             TimelineRoutes(reading: reading).add(to: router)
             webhooks.add(to: router)
+            MergeRoutes(
+                merging: Merging(resolution: resolution, key: key), pool: context.pool,
+                idempotency: Idempotency(pool: context.pool, clock: context.clock), clock: context.clock
+            ).add(to: router)
         },
         workers: [EventResolution(resolution: resolution).consumer(in: context), webhooks.dispatcher],
         privacy: IdentityPrivacy(reading: reading, clock: context.clock).handler)
