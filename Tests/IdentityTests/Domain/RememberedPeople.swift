@@ -69,7 +69,10 @@ struct RememberedPeople {
                 profiles[id]?.canonicalID = root
             }
         }
-        for id in changes.touched.keys { profiles[id]?.isKnown = resolver.profile(id)?.isKnown ?? false }
+        for id in changes.touched.keys {
+            profiles[id]?.isKnown = resolver.profile(id)?.isKnown ?? false
+            profiles[id]?.isSeparated = resolver.profile(id)?.isSeparated ?? false
+        }
         for (key, write) in changes.traits {
             traits[key.profileID, default: EffectiveTraits()].apply(write.entry, to: key.name)
         }
