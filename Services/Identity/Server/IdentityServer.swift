@@ -19,6 +19,8 @@ package let identityService = ServiceDefinition(
             bytes: PackageResources.V0002_search_and_idempotency_sql),
         Migration(resource: "V0003_webhooks", bytes: PackageResources.V0003_webhooks_sql),
         Migration(resource: "V0004_profile_by_id", bytes: PackageResources.V0004_profile_by_id_sql),
+        Migration(
+            resource: "V0005_reversible_merges", bytes: PackageResources.V0005_reversible_merges_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents], channels: [WebhookQueue.channel]
 ) { context in
@@ -41,6 +43,10 @@ package let identityService = ServiceDefinition(
             ResolveRoutes(resolution: resolution, pool: context.pool, clock: context.clock).add(to: router)
             TimelineRoutes(reading: reading).add(to: router)
             webhooks.add(to: router)
+            MergeRoutes(
+                merging: Merging(resolution: resolution, key: key), pool: context.pool,
+                idempotency: Idempotency(pool: context.pool, clock: context.clock), clock: context.clock
+            ).add(to: router)
         },
         workers: [
             EventResolution(resolution: resolution).consumer(in: context),
