@@ -20,6 +20,7 @@ struct DatabaseChecks {
         findings += try await streams()
         findings += try await quarantine()
         findings += try await outboxes()
+        findings += try await WebhookChecks(pool: pool).run()
         return findings
     }
 

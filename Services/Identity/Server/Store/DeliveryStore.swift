@@ -38,7 +38,7 @@ struct DeliveryStore: Sendable {
     /// clock, which all instances share. Longer than an attempt may take.
     static let lease = "60 seconds"
     /// How much of an endpoint's queue is looked at for deliveries that don't have to wait for others.
-    private static let window: Int64 = 256
+    private static let window: Int64 = 128
 
     /// Claims up to `limit` deliveries that are due and first of their profiles.
     ///

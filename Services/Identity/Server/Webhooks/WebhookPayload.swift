@@ -8,18 +8,21 @@ struct WebhookPayload {
     let traits: [String: JSON]?
 
     var json: JSON {
-        var data = delivery.isErased ? [:] : delivery.details.object ?? [:]
+        var data = isErased ? [:] : delivery.details.object ?? [:]
         if let id = delivery.profileID { data["profileId"] = .string(id.description) }
         if let id = delivery.otherID { data[otherName] = .string(id.description) }
-        if delivery.isErased { data["erased"] = true }
+        if isErased { data["erased"] = true }
         if delivery.type == .test { data["message"] = "This is a test." }
-        if delivery.includesTraits, !delivery.isErased, let traits {
-            data["traits"] = .object(wanted(traits))
-        }
+        if delivery.includesTraits, !isErased, let traits { data["traits"] = .object(wanted(traits)) }
         return [
             "type": .string(delivery.type.rawValue), "timestamp": .string(delivery.occurredAt.rfc3339),
             "data": .object(data),
         ]
+    }
+
+    /// Also when it happened since the delivery was claimed.
+    private var isErased: Bool {
+        delivery.isErased || delivery.includesTraits && delivery.profileID != nil && traits == nil
     }
 
     private var otherName: String { delivery.type == .unmerged ? "unmergedProfileId" : "mergedProfileId" }

@@ -41,6 +41,7 @@ struct WebhookQueue: Sendable {
     func queue(
         _ notices: [ProfileNotice], at now: Instant, in transaction: PostgresTransaction
     ) async throws {
+        guard !notices.isEmpty else { return }
         try await queue(notices, for: try await endpoints(in: transaction), at: now, in: transaction)
     }
 

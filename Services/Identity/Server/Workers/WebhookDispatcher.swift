@@ -15,6 +15,8 @@ import Streams
 final class WebhookDispatcher: Service {
     /// Attempts of this instance at the same time.
     private static let inFlightLimit = 256
+    /// How long attempts may end before the next claim, which costs the same for one delivery as for many.
+    private static let gathering: Duration = .milliseconds(10)
     /// How long deliveries are kept.
     static let retention: Duration = .hours(30 * 24)
 
@@ -62,6 +64,7 @@ final class WebhookDispatcher: Service {
                             await self.hub.signal(WebhookQueue.channel)
                         }
                     }
+                    try? await cancelWhenGracefulShutdown { try await Task.sleep(for: Self.gathering) }
                 } catch {
                     logger.warning("webhooks are not moving; trying again", metadata: ["error": "\(error)"])
                     try? await cancelWhenGracefulShutdown { try await Task.sleep(for: .seconds(1)) }
