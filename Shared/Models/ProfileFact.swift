@@ -10,7 +10,8 @@ package enum ProfileFact: Hashable, Sendable {
     /// A merge was undone, and another profile is a person of its own again; on the shard of the profile that
     /// both were. `members` are all profiles that went with it, itself among them.
     case unmerge(
-        profileID: ProfileID, split: ProfileID, members: [ProfileID], mergeID: MergeID, at: Instant, cause: JSON)
+        profileID: ProfileID, split: ProfileID, members: [ProfileID], mergeID: MergeID, at: Instant,
+        cause: JSON)
     /// This profile is a person of its own again; on its shard. `members` are all profiles of that person.
     case unmergedFrom(
         profileID: ProfileID, former: ProfileID, members: [ProfileID], mergeID: MergeID, at: Instant)

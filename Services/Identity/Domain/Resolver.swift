@@ -191,7 +191,9 @@ package struct Resolver: Sendable {
         _ left: ProfileID, with right: ProfileID, because order: MergeOrder
     ) throws(MergeRefusal) -> ResolverChanges.Merge {
         guard let ours = profiles[root(of: left)], profiles[left] != nil else { throw .unknownProfile(left) }
-        guard let theirs = profiles[root(of: right)], profiles[right] != nil else { throw .unknownProfile(right) }
+        guard let theirs = profiles[root(of: right)], profiles[right] != nil else {
+            throw .unknownProfile(right)
+        }
         for state in [ours, theirs] where state.isErased { throw .erased(state.id) }
         guard ours.id != theirs.id else { throw .alreadyOne(ours.id) }
         if !order.isExplicit, ours.isKnown, theirs.isKnown { throw .bothKnown }

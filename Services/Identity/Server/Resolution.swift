@@ -29,7 +29,8 @@ struct Resolution {
 
     /// A resolver over the people of the profiles, which are locked.
     func resolver(
-        owners: [Identifier: ProfileID] = [:], profiles ids: Set<ProfileID>, in transaction: PostgresTransaction
+        owners: [Identifier: ProfileID] = [:], profiles ids: Set<ProfileID>,
+        in transaction: PostgresTransaction
     ) async throws -> Resolver {
         let profiles = try await store.lockProfiles(ids, in: transaction)
         let separated = profiles.filter { $0.isSeparated && $0.canonicalID == $0.id }.map(\.id).sorted()

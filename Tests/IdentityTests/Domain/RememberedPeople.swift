@@ -50,7 +50,8 @@ struct RememberedPeople {
         }
         facts.append(
             .unmerge(
-                profileID: split.remaining, split: split.split, members: split.members, mergeID: id, at: start,
+                profileID: split.remaining, split: split.split, members: split.members, mergeID: id,
+                at: start,
                 cause: [:]))
     }
 

@@ -73,7 +73,10 @@ struct MergeTests {
             #expect(try await messages(user) == ["m2", "m1"])
             #expect(try await messages(phone) == ["m3", "m0"])
             let facts = try await database.timeline().map { try ProfileFact(json: $0.body) }
-            #expect(facts.filter { $0.kind == .unmerge }.map(\.profileID.description) == [user["profileId"]?.string])
+            #expect(
+                facts.filter { $0.kind == .unmerge }.map(\.profileID.description) == [
+                    user["profileId"]?.string
+                ])
             #expect(
                 facts.filter { $0.kind == .unmergedFrom }.map(\.profileID.description)
                     == [phone["profileId"]?.string])
@@ -107,7 +110,8 @@ struct MergeTests {
             let id = try #require(
                 try await service.request("GET", "/v1/merges").json[path: "items.0.mergeId"]?.string)
             #expect(
-                try await service.request("POST", "/v1/merges/\(id)/allow", json: ["note": "x"]).status == 409)
+                try await service.request("POST", "/v1/merges/\(id)/allow", json: ["note": "x"]).status == 409
+            )
             _ = try await service.request("POST", "/v1/merges/\(id)/undo", json: ["note": "wrong"])
             try await database.publish([event(10, user: "u", device: "phone"), event(11, device: "phone")])
             try await database.consumer().drain()
@@ -129,7 +133,8 @@ struct MergeTests {
             try await database.consumer().drain()
             let one = try await lookUp("anonymousId", "phone", in: service)
             #expect(one["profileId"] == user["profileId"])
-            #expect(try await service.request("GET", "/v1/merges?status=active").json["items"]?.array?.count == 1)
+            #expect(
+                try await service.request("GET", "/v1/merges?status=active").json["items"]?.array?.count == 1)
         }
     }
 
@@ -152,11 +157,14 @@ struct MergeTests {
             #expect(profile["profileId"] == ids[0])
             let id = made.json["mergeId"]?.string ?? ""
             #expect(
-                try await service.request("POST", "/v1/merges/\(id)/undo", json: ["note": "no"]).status == 200)
+                try await service.request("POST", "/v1/merges/\(id)/undo", json: ["note": "no"]).status == 200
+            )
             #expect(try await lookUp("userId", "b", in: service)["profileId"] == ids[1])
             // An operator who merges them once more has looked at it.
             #expect(try await service.request("POST", "/v1/merges", json: body).status == 201)
-            #expect(try await service.request("GET", "/v1/merges?status=allowed").json["items"]?.array?.count == 1)
+            #expect(
+                try await service.request("GET", "/v1/merges?status=allowed").json["items"]?.array?.count == 1
+            )
             let own = try await service.request("GET", "/v1/merges?profileId=\(ids[1].string ?? "")").json
             #expect(own["items"]?.array?.count == 2)
         }
@@ -203,7 +211,8 @@ struct MergeTests {
                     try await database.pool.transaction { transaction in
                         let records = batch.map {
                             StreamRecord(
-                                shard: Shard(hashing: "x"), offset: 1, key: "x", recordedAt: start, body: $0.json)
+                                shard: Shard(hashing: "x"), offset: 1, key: "x", recordedAt: start,
+                                body: $0.json)
                         }
                         try await EventResolution(resolution: database.resolution)
                             .resolve(StreamBatch(records: records, now: start), in: transaction)

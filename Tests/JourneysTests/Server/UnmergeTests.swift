@@ -9,7 +9,8 @@ import Testing
     "A merge that is undone leaves no trace in journeys",
     .enabled(if: TestDatabase.isAvailable, Comment(rawValue: TestDatabase.howToEnable)))
 struct UnmergeTests {
-    @Test("the journey that the merge ended goes on at its own time, and the order of one ends only their own")
+    @Test(
+        "the journey that the merge ended goes on at its own time, and the order of one ends only their own")
     func undo() async throws {
         try await JourneysFixture.with { fixture in
             _ = try await fixture.put(TestJourney.abandonedCart)
@@ -27,7 +28,8 @@ struct UnmergeTests {
             let running = try await fixture.instances(query: "?status=running")
             #expect(running.map { $0["profileId"]?.string } == [fixture.bob.description])
             let history = try await fixture.harness.request(
-                "GET", "/v1/instances/\(running.first?["id"]?.string ?? "")").json["history"]?.array
+                "GET", "/v1/instances/\(running.first?["id"]?.string ?? "")"
+            ).json["history"]?.array
             #expect(history?.first?["kind"] == "entered")
             #expect(history?.last?["kind"] == "restated")
             #expect(history?.last?[path: "cause.kind"] == "unmerge")
@@ -50,7 +52,8 @@ struct UnmergeTests {
             try await fixture.merge(fixture.bob, into: fixture.ada)
             try await fixture.pass(.minutes(5))
             // In the journey already, so this one is refused.
-            try await fixture.happen(fixture.event("Product Added", "m2", of: fixture.ada, under: fixture.bob))
+            try await fixture.happen(
+                fixture.event("Product Added", "m2", of: fixture.ada, under: fixture.bob))
             try await fixture.pass(.hours(2))
             #expect(try await fixture.templates() == ["abandoned-cart-reminder"])
             try await fixture.unmerge(fixture.bob, from: fixture.ada)
@@ -59,9 +62,10 @@ struct UnmergeTests {
             #expect(try await fixture.instances(query: "?status=running").count == 2)
             try await fixture.pass(.hours(23))
             let intents = try await fixture.intents()
-            #expect(intents.map(\.template).sorted() == [
-                "abandoned-cart-discount", "abandoned-cart-discount", "abandoned-cart-reminder",
-            ])
+            #expect(
+                intents.map(\.template).sorted() == [
+                    "abandoned-cart-discount", "abandoned-cart-discount", "abandoned-cart-reminder",
+                ])
             #expect(Set(intents.suffix(2).map(\.profileID)) == [fixture.ada, fixture.bob])
         }
     }
@@ -161,7 +165,9 @@ private struct PairRun {
         for _ in 0..<number {
             count += 1
             let person = random.chance(50) ? fixture.ada : fixture.bob
-            let name = random.pick(["Product Added", "Product Added", "Signed Up", "Order Completed", "Other"])
+            let name = random.pick([
+                "Product Added", "Product Added", "Signed Up", "Order Completed", "Other",
+            ])
             try await fixture.happen(
                 fixture.event(name, "m\(count)", of: merged ? fixture.ada : person, under: person))
             try await fixture.pass(.minutes(random.pick([1, 5, 20, 70])))
@@ -180,7 +186,8 @@ private struct PairRun {
         return try running.map { row in
             let due: Instant? = try row.get("due_at")
             #expect(try row.get("timer", as: Instant?.self) == due)
-            return "\(try row.get("profile_id", as: ProfileID.self)) \(try row.get("journey_id", as: String.self))"
+            return
+                "\(try row.get("profile_id", as: ProfileID.self)) \(try row.get("journey_id", as: String.self))"
                 + " \(try row.get("trigger_key", as: String.self)) \(try row.get("step", as: String?.self) ?? "")"
                 + " \(due?.rfc3339 ?? "")"
         }

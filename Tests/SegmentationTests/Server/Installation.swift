@@ -25,7 +25,7 @@ struct Installation {
         // Identity owns the timeline that segmentation reads; its schema is taken from its own migration.
         let identity = try [
             "V0001_initial", "V0002_search_and_idempotency", "V0003_webhooks", "V0004_profile_by_id",
-            "V0005_reversible_merges",
+            "V0005_reversible_merges", "V0006_sealed_timeline",
         ].map { name in
             let file = root.appending(path: "Services/Identity/Server/Migrations/\(name).sql")
             return Migration(resource: name, bytes: Array(try Data(contentsOf: file)))

@@ -33,7 +33,9 @@ struct UnmergeTests {
             #expect(try await installation.members("one") == [anna, bert])
             #expect(try await installation.members("two") == [bert])
             #expect(
-                try await installation.story(of: "two", anna) == ["entered merge 5000", "exited unmerge 600000"])
+                try await installation.story(of: "two", anna) == [
+                    "entered merge 5000", "exited unmerge 600000",
+                ])
             #expect(try await installation.story(of: "two", bert) == ["entered unmerge 600000"])
             installation.clock.set(start + .minutes(65))
             try await installation.sweep()
@@ -140,7 +142,8 @@ private struct PairRun {
                 event.receivedAt = installation.clock.now
             }
             facts[index].append(event)
-            try await installation.append([event], to: merged ? people[0] : people[index], under: people[index])
+            try await installation.append(
+                [event], to: merged ? people[0] : people[index], under: people[index])
             if drains || sweeps { try await installation.drain() }
             if sweeps { try await installation.sweep() }
         }

@@ -170,12 +170,15 @@ private struct Outcome {
         let cause = Cause.unmerge(order.mergeID, order.position)
         let known = Dictionary(former.map { ($0.state.id, $0) }, uniquingKeysWith: { $1 })
         for var state in journeys.changed.values {
-            guard let definition = catalog.definition(of: state.journey, version: state.version) else { continue }
+            guard let definition = catalog.definition(of: state.journey, version: state.version) else {
+                continue
+            }
             let before = known[state.id]?.state
             state.entries = max(state.entries, before?.entries ?? 0)
             state.sentBefore = known[state.id]?.sent ?? []
             if let before, Self.isSame(before, state) { continue }
-            history += InstanceDecider(definition)
+            history +=
+                InstanceDecider(definition)
                 .restate(&state, from: holder, at: order.now, cause: cause).history
             changed.append(state)
         }

@@ -72,7 +72,8 @@ extension SegmentDecider {
     /// exited; what it gains is entered when its own facts say; a membership that goes on since another instant is
     /// restated, which is no change.
     package func unmerge(
-        _ state: inout ProfileState?, with events: [TrackingEvent], decidesFrom: [String: Instant], cause: Cause,
+        _ state: inout ProfileState?, with events: [TrackingEvent], decidesFrom: [String: Instant],
+        cause: Cause,
         of profile: ProfileID
     ) -> (changes: [MembershipChange], restated: [MembershipChange]) {
         var fresh = newState()

@@ -57,7 +57,9 @@ struct SegmentStore {
     }
 
     /// The rules in force that are younger than an instant, with when each was made.
-    static func made(after instant: Instant, in session: some PostgresSession) async throws -> [String: Instant] {
+    static func made(after instant: Instant, in session: some PostgresSession) async throws -> [String:
+        Instant]
+    {
         let rows = try await session.query(
             """
             SELECT s.id, v.created_at FROM segment s

@@ -47,7 +47,8 @@ enum TimelineReading {
                 case .event(_, _, let event) = fact, let key = ProfileID(try row.get("key", as: String.self))
             else { continue }
             entries[try row.get("root"), default: []].append(
-                Entry(shard: try row.get("shard"), offset: try row.get("offset"), key: key,
+                Entry(
+                    shard: try row.get("shard"), offset: try row.get("offset"), key: key,
                     recordedAt: try row.get("recorded_at"), event: event))
         }
         return entries
