@@ -13,7 +13,7 @@ help:
 	@echo "make format   format every Swift source"
 	@echo "make bench    measure the import of real orders, and event to mail"
 	@echo "make bench-ingestion   events/s into ingestion, beside PostgreSQL alone"
-	@echo "make bench-identity    matching of records, beside Splink"
+	@echo "make bench-identity    matching of records beside Splink, look-ups beside pgbench"
 	@echo "make clean    stop and remove .martlet/ (all local data!) and the build"
 
 run:

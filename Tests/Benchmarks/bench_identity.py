@@ -1,6 +1,8 @@
 """What identity does, beside others that do the same: `make bench-identity`, on a release build."""
 
+import bench_identity_lookup
 import bench_identity_matching
 
 if __name__ == "__main__":
     bench_identity_matching.main()
+    bench_identity_lookup.main()

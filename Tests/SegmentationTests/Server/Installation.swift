@@ -22,13 +22,13 @@ struct Installation {
         .deletingLastPathComponent().deletingLastPathComponent()
 
     static func with(_ body: (Installation) async throws -> Void) async throws {
-        // Identity owns the timeline that segmentation reads; its schema is taken from its own migration.
-        let identity = try [
-            "V0001_initial", "V0002_search_and_idempotency", "V0003_webhooks", "V0004_profile_by_id",
-            "V0005_reversible_merges", "V0006_sealed_timeline",
-        ].map { name in
-            let file = root.appending(path: "Services/Identity/Server/Migrations/\(name).sql")
-            return Migration(resource: name, bytes: Array(try Data(contentsOf: file)))
+        // Identity owns the timeline that segmentation reads; its schema is taken from its own migrations.
+        let folder = root.appending(path: "Services/Identity/Server/Migrations")
+        let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+        let identity = try files.sorted { $0.lastPathComponent < $1.lastPathComponent }.map { file in
+            Migration(
+                resource: file.deletingPathExtension().lastPathComponent,
+                bytes: Array(try Data(contentsOf: file)))
         }
         let database = try await TestDatabase.make([
             Migrator(schema: "platform", migrations: Schema.platformMigrations),
