@@ -140,7 +140,7 @@ class Twin:
             "SELECT profile_id FROM profiles.profile WHERE canonical_id = %s", profile)]
         tables = martlet.sql(
             """SELECT n.nspname, c.relname, array_agg(quote_ident(a.attname)) FILTER (
-                   WHERE a.atttypid <> 'bytea'::regtype AND a.attname NOT IN ('shard', 'offset'))
+                   WHERE a.atttypid <> 'bytea'::regtype AND a.attname NOT IN ('shard', 'offset', 'prefixes'))
                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
                WHERE c.relkind IN ('r', 'p') AND n.nspname = ANY(%s)

@@ -85,23 +85,35 @@ class SlowClients:
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
 
     def connected(self):
-        return established(self.port) - self.others
+        """How many of its own connections the service has not ended: those of others come and go meanwhile."""
+        own = set()
+        for descriptor in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            try:
+                own.add(os.readlink(descriptor))
+            except FileNotFoundError:
+                pass
+        return sum(
+            fields[3] == "01" and int(fields[2].rsplit(":", 1)[1], 16) == self.port and f"socket:[{fields[9]}]" in own
+            for fields in sockets())
 
     def stop(self):
         self.process.kill()
         self.process.wait()
         self.log.close()
-        wait_for(lambda: self.connected() <= SENDERS, "the slow connections to be gone", within=30)
+        wait_for(
+            lambda: established(self.port) <= self.others + SENDERS, "the slow connections to be gone", within=30)
 
 
 def established(port):
     """How many connections to a port of this machine are established, from the side of the server."""
-    found = 0
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text().splitlines()[1:]:
-            fields = line.split()
-            found += fields[3] == "01" and int(fields[1].rsplit(":", 1)[1], 16) == port
-    return found
+    return sum(fields[3] == "01" and int(fields[1].rsplit(":", 1)[1], 16) == port for fields in sockets())
+
+
+def sockets():
+    """The sockets of this machine, with local and remote address, state and inode at 1, 2, 3 and 9 (proc(5))."""
+    return [
+        line.split() for table in ("/proc/net/tcp", "/proc/net/tcp6")
+        for line in Path(table).read_text().splitlines()[1:]]
 
 
 class Others:

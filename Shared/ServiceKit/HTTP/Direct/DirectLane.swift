@@ -53,6 +53,8 @@ final class DirectLane: ChannelDuplexHandler {
     private var answering: (path: String, start: ContinuousClock.Instant)?
     /// Whether the head of a request was told to the client's pace, while its body is still coming.
     private var isBodyDue = false
+    /// Whether the end of a head was looked for in all that is held.
+    private var isHeadDue = false
     private var hasPassed = false
     private var holdsRead = false
     private var heldEvents: [Any] = []
@@ -74,7 +76,12 @@ final class DirectLane: ChannelDuplexHandler {
         if held.readableBytes == 0 {
             held = bytes
         } else {
+            // A head that comes byte by byte is looked at once a line, not once a byte.
+            let isWithinLine =
+                isHeadDue && held.readableBytes + bytes.readableBytes < PlainHead.largest
+                && !bytes.readableBytesView.contains(UInt8(ascii: "\n"))
             held.writeBuffer(&bytes)
+            if isWithinLine { return }
         }
         if answering == nil { goOn(context) }
     }
@@ -136,9 +143,15 @@ final class DirectLane: ChannelDuplexHandler {
     /// The head at the beginning of what is held. Nil where more of it must come; and where it isn't plain, and then all
     /// is to pass.
     private func readHead() -> Known? {
-        if let known, held.begins(with: known.bytes) { return known }
+        if let known, held.begins(with: known.bytes) {
+            isHeadDue = false
+            return known
+        }
+        isHeadDue = false
         switch held.withUnsafeReadableBytes({ PlainHead.read($0) }) {
-        case .incomplete: return nil
+        case .incomplete:
+            isHeadDue = true
+            return nil
         case .irregular:
             mode = .passing
             return nil
