@@ -1,5 +1,6 @@
 package import Models
 package import Postgres
+import Sealing
 
 /// A trait of one profile and where it comes from.
 package struct StoredTrait: Hashable, Sendable {
@@ -8,10 +9,15 @@ package struct StoredTrait: Hashable, Sendable {
     /// `null` for a trait that was removed.
     package var entry: EffectiveTraits.Entry
     package var sourceID: SourceID
+
+    /// Where the value is sealed, under the key of the profile.
+    package static func place(of name: String, of id: ProfileID) -> String {
+        "profiles.trait.value \(id) \(name)"
+    }
 }
 
 extension ProfileStore {
-    /// Every trait of the profiles as each has it, the removed ones too.
+    /// Every trait of the profiles as each has it, the removed ones too, without those of whoever was erased.
     package func storedTraits(
         of memberIDs: [ProfileID], in session: some PostgresSession
     ) async throws -> [StoredTrait] {
@@ -21,11 +27,18 @@ extension ProfileStore {
             FROM unnest(\(memberIDs.map { Shard($0) })::smallint[], \(memberIDs)::uuid[]) AS w (shard, id)
             JOIN profiles.trait t ON t.shard = w.shard AND t.profile_id = w.id
             """)
-        return try rows.map { row in
-            StoredTrait(
-                profileID: try row.get("profile_id"), name: try row.get("name"),
+        if rows.isEmpty { return [] }
+        let keyring = try await vault.profiles.reading(memberIDs, in: session)
+        return try rows.compactMap { row in
+            let id: ProfileID = try row.get("profile_id")
+            let name: String = try row.get("name")
+            let value = try keyring.open(
+                try row.get("value", as: JSON.self), of: id, at: StoredTrait.place(of: name, of: id))
+            guard let value else { return nil }
+            return StoredTrait(
+                profileID: id, name: name,
                 entry: EffectiveTraits.Entry(
-                    value: try row.get("value"),
+                    value: value,
                     stamp: EffectiveTraits.Stamp(
                         at: try row.get("occurred_at"), messageID: try row.get("message_id"))),
                 sourceID: try row.get("source_id"))

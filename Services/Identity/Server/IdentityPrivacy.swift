@@ -2,6 +2,7 @@ import IdentityDomain
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 import ServiceKit
 
 /// What identity does about requests for access and erasure.
@@ -9,8 +10,8 @@ struct IdentityPrivacy {
     let reading: ProfileReading
     let clock: ServiceClock
     private let people = PeopleStore()
-    private let timeline = TimelineStore()
-    private let outbox = Outbox(schema: ServiceName.identity.schema)
+    private var timeline: TimelineStore { TimelineStore(vault: reading.store.vault) }
+    private var outbox: Outbox { Outbox(schema: ServiceName.identity.schema, vault: reading.store.vault) }
     private static let pageSize = 1000
 
     init(reading: ProfileReading, clock: ServiceClock) {
@@ -60,6 +61,8 @@ struct IdentityPrivacy {
         try await SearchStore(key: reading.store.key).delete(members, in: transaction)
         let entries = try await timeline.eraseEvents(of: members, at: now, in: transaction)
         let deliveries = try await WebhookQueue.erase(members, in: transaction)
+        // From here on nothing opens any more that was sealed about the person, wherever a copy is.
+        _ = try await reading.store.vault.profiles.destroy(members, in: transaction)
         try await people.markErased(members, at: now, in: transaction)
         try await timeline.append(
             members.map { TimelineStore.NewFact(fact: .erased(profileID: $0, at: now)) }, at: now,
@@ -77,7 +80,7 @@ struct IdentityPrivacy {
         _ request: PrivacyRequest, of members: [ProfileID], at now: Instant,
         in transaction: PostgresTransaction
     ) async throws {
-        let names = try await ProfileStore.names(of: members, in: transaction)
+        let names = try await reading.store.names(of: members, in: transaction)
         try await outbox.enqueue(
             target: .ingestion, method: "PUT", path: "/v1/erasures/\(request.id)",
             body: ["subjects": .array(names.map(JSON.string))],

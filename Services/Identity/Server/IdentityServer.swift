@@ -2,6 +2,7 @@ import Contracts
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 package import ServiceKit
 import Streams
 
@@ -18,13 +19,14 @@ package let identityService = ServiceDefinition(
             resource: "V0002_search_and_idempotency",
             bytes: PackageResources.V0002_search_and_idempotency_sql),
         Migration(resource: "V0003_webhooks", bytes: PackageResources.V0003_webhooks_sql),
+        Migration(resource: "V0004_sealed_timeline", bytes: PackageResources.V0004_sealed_timeline_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents], channels: [WebhookQueue.channel]
 ) { context in
     let secret = try context.settings.identifierSecret()
     let key = IdentifierKey(secret: secret)
-    let resolution = Resolution(key: key)
-    let reading = ProfileReading(store: ProfileStore(key: key), pool: context.pool)
+    let resolution = Resolution(key: key, vault: context.vault)
+    let reading = ProfileReading(store: ProfileStore(key: key, vault: context.vault), pool: context.pool)
     let webhooks = try Webhooks(context, secret: secret, reading: reading)
     return ServiceParts(
         routes: { router in
@@ -32,7 +34,8 @@ package let identityService = ServiceDefinition(
             LookupRoutes(reading: reading).add(to: router)
             UpsertRoutes(
                 upserts: Upserts(resolution: resolution, reading: reading),
-                idempotency: Idempotency(pool: context.pool, clock: context.clock), clock: context.clock
+                idempotency: Idempotency(
+                    pool: context.pool, clock: context.clock, vault: context.vault), clock: context.clock
             ).add(to: router)
             TraitRoutes(
                 resolution: resolution, reading: reading, pool: context.pool, clock: context.clock

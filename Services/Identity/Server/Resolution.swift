@@ -2,18 +2,20 @@ import IdentityDomain
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 
 /// Resolving inside a transaction: load and lock what the batch can touch, decide, write.
 struct Resolution {
     private let store: ResolutionStore
     private let changes: ChangeStore
-    private let timeline = TimelineStore()
+    private let timeline: TimelineStore
     private let webhooks: WebhookQueue
 
-    init(key: IdentifierKey) {
+    init(key: IdentifierKey, vault: Vault) {
         store = ResolutionStore(key: key)
-        changes = ChangeStore(key: key)
-        webhooks = WebhookQueue(store: ProfileStore(key: key))
+        changes = ChangeStore(key: key, vault: vault)
+        timeline = TimelineStore(vault: vault)
+        webhooks = WebhookQueue(store: ProfileStore(key: key, vault: vault))
     }
 
     /// A resolver over everything that the observations can touch.

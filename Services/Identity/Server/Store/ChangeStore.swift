@@ -3,11 +3,13 @@ import IdentityDomain
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 import Streams
 
 /// Writes what a resolver has decided, in one round trip.
 struct ChangeStore {
     let key: IdentifierKey
+    let vault: Vault
 
     /// Fails with `RetryLater` when another instance has claimed one of the identifiers since they were read.
     func write(_ resolver: Resolver, in transaction: PostgresTransaction) async throws {
@@ -16,9 +18,11 @@ struct ChangeStore {
             (place: key.place(of: $0.key), identifier: $0.key, claim: $0.value)
         }
         .sorted { $0.place < $1.place }
+        let keyring = try await vault.profiles.writing(
+            Set(claims.map(\.claim.profileID)).union(changes.traits.keys.map(\.profileID)), in: transaction)
         var statements: [SQL] = []
         if !changes.created.isEmpty { statements.append(insertProfiles(of: resolver)) }
-        if !claims.isEmpty { statements.append(insertIdentifiers(claims)) }
+        if !claims.isEmpty { statements.append(try insertIdentifiers(claims, keyring)) }
         let claimed = statements.count
         if !changes.sightings.isEmpty { statements.append(updateSightings(changes.sightings)) }
         if !changes.merges.isEmpty {
@@ -26,7 +30,7 @@ struct ChangeStore {
             statements.append(moveMembers(changes.merges, resolver: resolver))
         }
         if let touch = touchProfiles(of: resolver) { statements.append(touch) }
-        if !changes.traits.isEmpty { statements.append(upsertTraits(changes.traits)) }
+        if !changes.traits.isEmpty { statements.append(try upsertTraits(changes.traits, keyring)) }
         if let index = SearchStore(key: key).index(changes) { statements.append(index) }
         guard !statements.isEmpty else { return }
         let replies = try await transaction.pipeline(statements)
@@ -57,22 +61,29 @@ struct ChangeStore {
     }
 
     private func insertIdentifiers(
-        _ claims: [(place: IdentifierPlace, identifier: Identifier, claim: ResolverChanges.Claim)]
-    ) -> SQL {
-        """
-        WITH new AS (
-            INSERT INTO profiles.identifier
-                (shard, type, value_hash, value, profile_id, first_seen, last_seen)
-            SELECT * FROM unnest(
-                \(claims.map(\.place.shard))::smallint[], \(claims.map(\.place.kind.rawValue))::text[],
-                \(claims.map(\.place.hash))::bytea[], \(claims.map(\.identifier.value))::text[],
-                \(claims.map(\.claim.profileID))::uuid[], \(claims.map(\.claim.seen.first))::timestamptz[],
-                \(claims.map(\.claim.seen.last))::timestamptz[])
-            ON CONFLICT DO NOTHING
-            RETURNING 1
-        )
-        SELECT count(*) AS inserted FROM new
-        """
+        _ claims: [(place: IdentifierPlace, identifier: Identifier, claim: ResolverChanges.Claim)],
+        _ keyring: ProfileKeyring
+    ) throws -> SQL {
+        let values = try claims.map { claim in
+            let id = claim.claim.profileID
+            return try keyring.seal(
+                claim.identifier.value, of: id,
+                at: StoredIdentifier.place(of: claim.place.kind.rawValue, hash: claim.place.hash, of: id))
+        }
+        return """
+            WITH new AS (
+                INSERT INTO profiles.identifier
+                    (shard, type, value_hash, value, profile_id, first_seen, last_seen)
+                SELECT * FROM unnest(
+                    \(claims.map(\.place.shard))::smallint[], \(claims.map(\.place.kind.rawValue))::text[],
+                    \(claims.map(\.place.hash))::bytea[], \(values)::text[],
+                    \(claims.map(\.claim.profileID))::uuid[], \(claims.map(\.claim.seen.first))::timestamptz[],
+                    \(claims.map(\.claim.seen.last))::timestamptz[])
+                ON CONFLICT DO NOTHING
+                RETURNING 1
+            )
+            SELECT count(*) AS inserted FROM new
+            """
     }
 
     private func updateSightings(_ sightings: [Identifier: ResolverChanges.Seen]) -> SQL {
@@ -127,16 +138,22 @@ struct ChangeStore {
             """
     }
 
-    private func upsertTraits(_ traits: [ResolverChanges.TraitKey: ResolverChanges.TraitWrite]) -> SQL {
+    private func upsertTraits(
+        _ traits: [ResolverChanges.TraitKey: ResolverChanges.TraitWrite], _ keyring: ProfileKeyring
+    ) throws -> SQL {
         let writes = traits.sorted {
             $0.key.profileID != $1.key.profileID
                 ? $0.key.profileID < $1.key.profileID : $0.key.name.precedesInUTF8($1.key.name)
+        }
+        let values = try writes.map { key, write in
+            try keyring.seal(
+                write.entry.value, of: key.profileID, at: StoredTrait.place(of: key.name, of: key.profileID))
         }
         return """
             INSERT INTO profiles.trait AS t (shard, profile_id, name, value, occurred_at, message_id, source_id)
             SELECT * FROM unnest(
                 \(writes.map { Shard($0.key.profileID) })::smallint[], \(writes.map(\.key.profileID))::uuid[],
-                \(writes.map(\.key.name))::text[], \(writes.map(\.value.entry.value))::jsonb[],
+                \(writes.map(\.key.name))::text[], \(values)::jsonb[],
                 \(writes.map(\.value.entry.stamp.at))::timestamptz[],
                 \(writes.map(\.value.entry.stamp.messageID))::text[], \(writes.map(\.value.sourceID))::uuid[])
             ON CONFLICT (shard, profile_id, name) DO UPDATE

@@ -25,11 +25,7 @@ struct TimelineFilter: Hashable, Sendable {
         if let from { condition += " AND occurred_at >= \(from)::timestamptz" }
         if let to { condition += " AND occurred_at < \(to)::timestamptz" }
         if let sourceID {
-            // The text first: most bodies are told by it and not taken apart.
-            condition += """
-                 AND body LIKE \("%\"sourceId\":\"\(sourceID)\"%")
-                 AND body::jsonb #>> '{event,sourceId}' = \(sourceID.description)
-                """
+            condition += " AND source_id = \(sourceID)"
         }
         return condition
     }

@@ -38,7 +38,8 @@ struct QuarantineReplay: Sendable {
     ) async throws -> Report {
         let now = try await clock.now()
         return try await pool.transaction { transaction in
-            let found = try await QuarantineStore.take(filter, limit: Self.limit + 1, in: transaction)
+            let found = try await QuarantineStore.take(
+                filter, limit: Self.limit + 1, profiles: log.profiles, in: transaction)
             let taken = found.prefix(Self.limit)
             // The plans as they are now: mending one is why items are taken in again.
             var sources: [SourceID: KnownSource] = [:]

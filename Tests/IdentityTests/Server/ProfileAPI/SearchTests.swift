@@ -116,7 +116,7 @@ struct SearchTests {
                 profileID: id, profileIDs: [id], requestedAt: start)
             let privacy = IdentityPrivacy(
                 reading: ProfileReading(
-                    store: ProfileStore(key: IdentityDatabase.key), pool: api.database.pool),
+                    store: api.database.store, pool: api.database.pool),
                 clock: api.clock.serviceClock)
             _ = try await api.database.pool.transaction { try await privacy.erase(request, in: $0) }
             #expect(try await found("anna", in: api) == [])
