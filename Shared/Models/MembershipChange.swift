@@ -6,7 +6,7 @@ package struct MembershipChange: Hashable, Sendable {
 
     /// What brought the change about.
     package enum Reason: String, CaseIterable, Sendable, Codable {
-        case event, time, merge, definition, erasure
+        case event, time, merge, unmerge, definition, erasure
     }
 
     package var profileID: ProfileID

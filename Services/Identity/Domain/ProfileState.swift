@@ -11,16 +11,19 @@ package struct ProfileState: Hashable, Sendable {
     /// that was merged into another.
     package var isKnown: Bool
     package var isErased: Bool
+    /// Whether a merge of the person, of whom this is the canonical profile, was undone and must not be made again.
+    package var isSeparated: Bool
 
     package init(
         id: ProfileID, canonicalID: ProfileID? = nil, createdAt: Instant, isKnown: Bool = false,
-        isErased: Bool = false
+        isErased: Bool = false, isSeparated: Bool = false
     ) {
         self.id = id
         self.canonicalID = canonicalID ?? id
         self.createdAt = createdAt
         self.isKnown = isKnown
         self.isErased = isErased
+        self.isSeparated = isSeparated
     }
 
     /// Which of two profiles stays when they are merged: the known one, else the older.

@@ -11,6 +11,7 @@ package import Models
 ///   `userId`, and no shared device or address ever joins two customers.
 /// - An alias call joins two `userId`s, because the caller says so.
 /// - Of two profiles the one with a `userId` survives, else the older.
+/// - Two people whose merge was undone stay apart, whatever says otherwise, until an operator allows it.
 package struct Resolver: Sendable {
     /// Where an observation led.
     package struct Placement: Hashable, Sendable {
@@ -29,7 +30,10 @@ package struct Resolver: Sendable {
 
     private var owners: [Identifier: ProfileID]
     private var profiles: [ProfileID: ProfileState]
+    private let separations: [Separation]
     private var resolved: Set<MessageKey> = []
+    /// What the present observation says and was not taken, with the reasons.
+    private var withheld: [JSON] = []
 
     private struct MessageKey: Hashable {
         var sourceID: SourceID
@@ -37,9 +41,13 @@ package struct Resolver: Sendable {
     }
 
     /// A snapshot: the owners of all identifiers that the batch names, and the profiles that these, and the
-    /// batch itself, name, with those that they were merged into.
-    package init(owners: [Identifier: ProfileID], profiles: some Sequence<ProfileState>) {
+    /// batch itself, name, with those that they were merged into; and the undone merges of those people, with the
+    /// profiles that they stood between.
+    package init(
+        owners: [Identifier: ProfileID], profiles: some Sequence<ProfileState>, separations: [Separation] = []
+    ) {
         self.owners = owners
+        self.separations = separations
         self.profiles = Dictionary(profiles.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
@@ -59,12 +67,19 @@ package struct Resolver: Sendable {
     package mutating func resolve(_ event: TrackingEvent) throws(ResolutionError) -> Placement? {
         let key = MessageKey(sourceID: event.sourceID, messageID: event.messageID)
         guard !resolved.contains(key) else { return nil }
+        withheld = []
         let placement = try resolve(Observation(event))
         resolved.insert(key)
         guard profiles[placement.profileID]?.isErased != true else { return nil }
         if event.kind == .identify { keepTraits(of: event, under: placement.arrivedUnder) }
         facts.append(
             .event(profileID: placement.profileID, arrivedUnder: placement.arrivedUnder, event: event))
+        if !withheld.isEmpty {
+            facts.append(
+                .withheld(
+                    profileID: placement.profileID, arrivedUnder: placement.arrivedUnder,
+                    messageID: event.messageID, at: event.timestamp, items: withheld))
+        }
         return placement
     }
 
@@ -125,7 +140,28 @@ package struct Resolver: Sendable {
             ours.id != theirs.id,
             explicitly || !(ours.isKnown && theirs.isKnown)
         else { return }
-        merge(ours, theirs, because: observation, joinedBy: identifier.kind)
+        let cause: JSON = [
+            "kind": "event", "messageId": .string(observation.messageID),
+            "sourceId": .string(observation.sourceID.description),
+            "joinedBy": .string(identifier.kind.rawValue),
+        ]
+        if let separation = separation(between: ours.id, and: theirs.id) {
+            changes.suppress(separation.mergeID, at: observation.receivedAt, cause: cause)
+            withheld.append([
+                "reason": "mergeUndone", "type": .string(identifier.kind.rawValue),
+                "mergeId": .string(separation.mergeID.description),
+            ])
+            return
+        }
+        merge(
+            Side(root: ours, member: home), Side(root: theirs, member: owner), at: observation.receivedAt,
+            cause: cause
+        ) { survivor, loser in
+            MergeID(
+                UUIDv7.derived(
+                    at: observation.receivedAt, from: "merge", survivor.description, loser.description,
+                    observation.sourceID.description, observation.messageID))
+        }
     }
 
     private mutating func claim(
@@ -139,32 +175,71 @@ package struct Resolver: Sendable {
         changes.touch(root, at: observation.receivedAt)
     }
 
+    // MARK: Merging
+
+    /// One of the two people that a merge joins.
+    private struct Side {
+        /// The canonical profile.
+        var root: ProfileState
+        /// The profile that the evidence names.
+        var member: ProfileID
+    }
+
+    /// Joins the people of two profiles because a rule or an operator says so, not an event.
+    @discardableResult
+    package mutating func merge(
+        _ left: ProfileID, with right: ProfileID, because order: MergeOrder
+    ) throws(MergeRefusal) -> ResolverChanges.Merge {
+        guard let ours = profiles[root(of: left)], profiles[left] != nil else { throw .unknownProfile(left) }
+        guard let theirs = profiles[root(of: right)], profiles[right] != nil else { throw .unknownProfile(right) }
+        for state in [ours, theirs] where state.isErased { throw .erased(state.id) }
+        guard ours.id != theirs.id else { throw .alreadyOne(ours.id) }
+        if !order.isExplicit, ours.isKnown, theirs.isKnown { throw .bothKnown }
+        let undone = separations.filter { isBetween($0, ours.id, theirs.id) }
+        if let first = undone.first, !order.isExplicit {
+            changes.suppress(first.mergeID, at: order.at, cause: order.cause)
+            throw .undone(first.mergeID)
+        }
+        changes.allowed += undone.map(\.mergeID)
+        return merge(
+            Side(root: ours, member: left), Side(root: theirs, member: right), at: order.at,
+            cause: order.cause
+        ) { _, _ in order.id }
+    }
+
+    @discardableResult
     private mutating func merge(
-        _ left: ProfileState, _ right: ProfileState, because observation: Observation,
-        joinedBy kind: Identifier.Kind
-    ) {
-        let (survivor, loser) = left.survives(right) ? (left, right) : (right, left)
+        _ left: Side, _ right: Side, at instant: Instant, cause: JSON,
+        naming: (_ survivor: ProfileID, _ loser: ProfileID) -> MergeID
+    ) -> ResolverChanges.Merge {
+        let (survivor, loser) = left.root.survives(right.root) ? (left, right) : (right, left)
         let merge = ResolverChanges.Merge(
-            id: MergeID(
-                UUIDv7.derived(
-                    at: observation.receivedAt, from: "merge", survivor.id.description, loser.id.description,
-                    observation.sourceID.description, observation.messageID)),
-            survivor: survivor.id, merged: loser.id, at: observation.receivedAt,
-            cause: [
-                "messageId": .string(observation.messageID),
-                "sourceId": .string(observation.sourceID.description), "joinedBy": .string(kind.rawValue),
-            ])
-        profiles[loser.id]?.canonicalID = survivor.id
-        profiles[survivor.id]?.isKnown = survivor.isKnown || loser.isKnown
+            id: naming(survivor.root.id, loser.root.id), survivor: survivor.root.id, merged: loser.root.id,
+            survivorMember: survivor.member, mergedMember: loser.member, at: instant, cause: cause)
+        profiles[merge.merged]?.canonicalID = merge.survivor
+        profiles[merge.survivor]?.isKnown = left.root.isKnown || right.root.isKnown
+        profiles[merge.survivor]?.isSeparated = left.root.isSeparated || right.root.isSeparated
         changes.merges.append(merge)
-        changes.touch(survivor.id, at: observation.receivedAt)
+        changes.touch(merge.survivor, at: instant)
         facts.append(
             .merge(
-                profileID: survivor.id, merged: loser.id, mergeID: merge.id, at: merge.at, cause: merge.cause)
+                profileID: merge.survivor, merged: merge.merged, mergeID: merge.id, at: instant, cause: cause)
         )
         facts.append(
-            .mergedInto(profileID: loser.id, survivor: survivor.id, mergeID: merge.id, at: merge.at))
+            .mergedInto(profileID: merge.merged, survivor: merge.survivor, mergeID: merge.id, at: instant))
+        return merge
     }
+
+    private func separation(between left: ProfileID, and right: ProfileID) -> Separation? {
+        separations.first { isBetween($0, left, right) }
+    }
+
+    private func isBetween(_ separation: Separation, _ left: ProfileID, _ right: ProfileID) -> Bool {
+        let ends = [root(of: separation.left), root(of: separation.right)]
+        return ends == [left, right] || ends == [right, left]
+    }
+
+    // MARK: Traits
 
     /// Bytes of a trait's name. It is part of a key, and PostgreSQL's index takes no row of more than 2.7 KB; a
     /// longer one is in the timeline with its event, and nowhere else.

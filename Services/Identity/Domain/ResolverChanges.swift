@@ -24,8 +24,21 @@ package struct ResolverChanges: Sendable {
         package var id: MergeID
         package var survivor: ProfileID
         package var merged: ProfileID
+        /// The profile on the survivor's side that the evidence names; the edge stands between these two, so that
+        /// undoing another merge leaves each where it belongs.
+        package var survivorMember: ProfileID
+        /// The profile on the other side.
+        package var mergedMember: ProfileID
         package var at: Instant
-        /// The event that told, and the kind of identifier that joined the two.
+        /// The event that told and the kind of identifier that joined the two, or the rule, or the operator.
+        package var cause: JSON
+    }
+
+    /// Evidence for a merge that was undone.
+    package struct Suppression: Hashable, Sendable {
+        package var count: Int
+        /// When it came last, and what it was.
+        package var at: Instant
         package var cause: JSON
     }
 
@@ -49,6 +62,10 @@ package struct ResolverChanges: Sendable {
     package internal(set) var sightings: [Identifier: Seen] = [:]
     /// In the order in which they were decided.
     package internal(set) var merges: [Merge] = []
+    /// Merges that were undone and would have been made again.
+    package internal(set) var suppressions: [MergeID: Suppression] = [:]
+    /// Merges that were undone and may be made again from now on.
+    package internal(set) var allowed: [MergeID] = []
     package internal(set) var traits: [TraitKey: TraitWrite] = [:]
     /// Profiles whose identifiers, traits or merges have changed, with the time of the change.
     package internal(set) var touched: [ProfileID: Instant] = [:]
@@ -66,6 +83,11 @@ package struct ResolverChanges: Sendable {
     mutating func write(_ write: TraitWrite, to key: TraitKey) {
         if let held = traits[key], held.entry.stamp >= write.entry.stamp { return }
         traits[key] = write
+    }
+
+    mutating func suppress(_ id: MergeID, at instant: Instant, cause: JSON) {
+        let count = (suppressions[id]?.count ?? 0) + 1
+        suppressions[id] = Suppression(count: count, at: instant, cause: cause)
     }
 
     mutating func touch(_ id: ProfileID, at instant: Instant) {

@@ -58,6 +58,9 @@ struct IdentityPrivacy {
         let identifiers = try await people.deleteIdentifiers(of: members, in: transaction)
         try await SearchStore(key: reading.store.key).delete(members, in: transaction)
         let entries = try await timeline.eraseEvents(of: members, at: now, in: transaction)
+        // What operators wrote about merges may tell of the person.
+        try await MergeStore.dropNotes(of: members, in: transaction)
+        _ = try await IdempotencyStore.drop(members, in: transaction)
         try await people.markErased(members, at: now, in: transaction)
         try await timeline.append(
             members.map { TimelineStore.NewFact(fact: .erased(profileID: $0, at: now)) }, at: now,

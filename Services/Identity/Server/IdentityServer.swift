@@ -17,6 +17,8 @@ package let identityService = ServiceDefinition(
         Migration(
             resource: "V0002_search_and_idempotency",
             bytes: PackageResources.V0002_search_and_idempotency_sql),
+        Migration(
+            resource: "V0003_reversible_merges", bytes: PackageResources.V0003_reversible_merges_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents]
 ) { context in
@@ -36,6 +38,10 @@ package let identityService = ServiceDefinition(
             ).add(to: router)
             ResolveRoutes(resolution: resolution, pool: context.pool, clock: context.clock).add(to: router)
             TimelineRoutes(reading: reading).add(to: router)
+            MergeRoutes(
+                merging: Merging(resolution: resolution, key: key), pool: context.pool,
+                idempotency: Idempotency(pool: context.pool, clock: context.clock), clock: context.clock
+            ).add(to: router)
         },
         workers: [EventResolution(resolution: resolution).consumer(in: context)],
         privacy: IdentityPrivacy(reading: reading, clock: context.clock).handler)

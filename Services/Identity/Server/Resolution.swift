@@ -21,8 +21,21 @@ struct Resolution {
         let owners = try await store.lockOwners(
             of: Set(observations.flatMap(\.allIdentifiers)), in: transaction)
         let named = observations.compactMap(\.profileID)
-        let profiles = try await store.lockProfiles(Set(owners.values).union(named), in: transaction)
-        return Resolver(owners: owners, profiles: profiles)
+        return try await resolver(
+            owners: owners, profiles: Set(owners.values).union(named), in: transaction)
+    }
+
+    /// A resolver over the people of the profiles, which are locked.
+    func resolver(
+        owners: [Identifier: ProfileID] = [:], profiles ids: Set<ProfileID>, in transaction: PostgresTransaction
+    ) async throws -> Resolver {
+        let profiles = try await store.lockProfiles(ids, in: transaction)
+        let separated = profiles.filter { $0.isSeparated && $0.canonicalID == $0.id }.map(\.id).sorted()
+        let (separations, ends) = try await store.separations(of: separated, in: transaction)
+        let loaded = Set(profiles.map(\.id))
+        return Resolver(
+            owners: owners, profiles: profiles + ends.filter { !loaded.contains($0.id) },
+            separations: separations)
     }
 
     /// Writes what was decided; `traceparents` stand beside the resolver's facts.
@@ -32,6 +45,13 @@ struct Resolution {
         try await changes.write(resolver, in: transaction)
         let facts = zip(resolver.facts, traceparents)
             .map { TimelineStore.NewFact(fact: $0, traceparent: $1) }
+        try await publish(facts, at: now, in: transaction)
+    }
+
+    /// Makes facts known: every fact about who somebody is comes through here.
+    func publish(
+        _ facts: [TimelineStore.NewFact], at now: Instant, in transaction: PostgresTransaction
+    ) async throws {
         try await timeline.append(facts, at: now, in: transaction)
     }
 }

@@ -82,6 +82,23 @@ struct ConsentFixture: Sendable {
         }
     }
 
+    /// Takes the merge of a single profile back.
+    func unmerge(_ split: ProfileID, from survivor: ProfileID) async throws {
+        let id = MergeID(UUIDv7.make(at: clock.now))
+        try await owner.transaction { transaction in
+            try await transaction.execute(
+                "UPDATE profiles.profile SET canonical_id = \(split) WHERE profile_id = \(split)")
+            try await append(
+                [
+                    .unmerge(
+                        profileID: survivor, split: split, members: [split], mergeID: id, at: clock.now,
+                        cause: [:]),
+                    .unmergedFrom(
+                        profileID: split, former: survivor, members: [split], mergeID: id, at: clock.now),
+                ], in: transaction)
+        }
+    }
+
     func append(_ facts: [ProfileFact]) async throws {
         try await owner.transaction { try await append(facts, in: $0) }
     }

@@ -34,6 +34,28 @@ struct ProfileEventsTests {
         }
     }
 
+    @Test("after a merge was undone each stands where their own decisions say")
+    func unmerge() async throws {
+        try await ConsentFixture.with { fixture in
+            let (known, device) = (try await fixture.makeProfile(), try await fixture.makeProfile())
+            try await fixture.decide("grant", of: known)
+            fixture.clock.advance(by: .seconds(1))
+            try await fixture.decide("withdraw", of: device)
+            try await fixture.merge(device, into: known)
+            try await fixture.drain()
+            fixture.clock.advance(by: .seconds(1))
+            try await fixture.decide("grant", "analytics", of: device)
+            #expect(try await fixture.standing(known) == "withdrawn")
+            #expect(try await fixture.standing(known, "analytics") == "granted")
+            try await fixture.unmerge(device, from: known)
+            try await fixture.drain()
+            #expect(try await fixture.standing(known) == "granted")
+            #expect(try await fixture.standing(known, "analytics") == nil)
+            #expect(try await fixture.standing(device) == "withdrawn")
+            #expect(try await fixture.standing(device, "analytics") == "granted")
+        }
+    }
+
     @Test("after a merge the survivor stands where the joined history says, and the loser nowhere")
     func merge() async throws {
         try await ConsentFixture.with { fixture in

@@ -7,6 +7,11 @@ struct RememberedPeople {
     private(set) var profiles: [ProfileID: ProfileState] = [:]
     private(set) var traits: [ProfileID: EffectiveTraits] = [:]
     private(set) var facts: [ProfileFact] = []
+    /// Merges in the order in which they were made.
+    private(set) var merges: [ResolverChanges.Merge] = []
+    private(set) var undone: Set<MergeID> = []
+    private(set) var allowed: Set<MergeID> = []
+    private(set) var suppressed: [MergeID: Int] = [:]
 
     /// Only what the events can touch, as the store loads it.
     func resolver(for events: [TrackingEvent]) -> Resolver {
@@ -15,7 +20,43 @@ struct RememberedPeople {
         let ids = Set(named.values).union(observations.compactMap(\.profileID))
         let loaded = ids.compactMap { profiles[$0] }
         let roots = loaded.compactMap { profiles[$0.canonicalID] }
-        return Resolver(owners: named, profiles: Set(loaded + roots))
+        let separations = merges.filter { undone.contains($0.id) && !allowed.contains($0.id) }
+            .map { Separation(mergeID: $0.id, left: $0.survivorMember, right: $0.mergedMember) }
+        let ends = separations.flatMap { [$0.left, $0.right] }.compactMap { profiles[$0] }
+        return Resolver(owners: named, profiles: Set(loaded + roots + ends), separations: separations)
+    }
+
+    /// Takes back a merge, as the store does.
+    mutating func undo(_ number: Int) {
+        guard merges.indices.contains(number), undone.insert(merges[number].id).inserted else { return }
+        let id = merges[number].id
+        let edges = merges.enumerated().filter { !undone.contains($0.element.id) || $0.element.id == id }
+            .map { place, merge in
+                MergeEdge(
+                    id: merge.id, ordinal: Int64(place), survivorMember: merge.survivorMember,
+                    mergedMember: merge.mergedMember)
+            }
+        let root = profiles[merges[number].survivorMember]?.canonicalID
+        let members = profiles.values.filter { $0.canonicalID == root }.map(\.id)
+        let own = edges.filter { members.contains($0.survivorMember) }
+        guard let split = MergeSplit(undoing: id, of: own, members: members) else { return }
+        for member in split.members { profiles[member]?.canonicalID = split.split }
+        for root in [split.remaining, split.split] {
+            profiles[root]?.isSeparated = true
+            let isKnown = owners.contains {
+                $0.key.kind == .userID && profiles[$0.value]?.canonicalID == root
+            }
+            profiles[root]?.isKnown = isKnown
+        }
+        facts.append(
+            .unmerge(
+                profileID: split.remaining, split: split.split, members: split.members, mergeID: id, at: start,
+                cause: [:]))
+    }
+
+    mutating func allow(_ number: Int) {
+        guard merges.indices.contains(number), undone.contains(merges[number].id) else { return }
+        allowed.insert(merges[number].id)
     }
 
     mutating func take(_ resolver: Resolver) {
@@ -32,6 +73,8 @@ struct RememberedPeople {
         for (key, write) in changes.traits {
             traits[key.profileID, default: EffectiveTraits()].apply(write.entry, to: key.name)
         }
+        merges += changes.merges
+        for (id, report) in changes.suppressions { suppressed[id, default: 0] += report.count }
         facts += resolver.facts
     }
 

@@ -69,6 +69,49 @@ struct ResolverOracleTests {
         }
     }
 
+    @Test("merges are taken back, reported and made again just as brute force says, whenever it happens")
+    func undo() async throws {
+        var generator = seededGenerator()
+        for _ in 0..<80 {
+            await Task.yield()
+            var acts = history(using: &generator).map { Act.event($0) }
+            for _ in 0..<12 {
+                let place = Int.random(in: 10...acts.count, using: &generator)
+                let merge = Int.random(in: 0..<6, using: &generator)
+                acts.insert(
+                    Int.random(in: 0..<4, using: &generator) == 0 ? .allow(merge) : .undo(merge), at: place)
+            }
+            let expected = BruteForceIdentity(acts)
+            var people = RememberedPeople()
+            var delivered: Set<String> = []
+            var makers: [ProfileID: Int] = [:]
+            for (number, act) in acts.enumerated() {
+                switch act {
+                case .undo(let merge): people.undo(merge)
+                case .allow(let merge): people.allow(merge)
+                case .event(let event):
+                    guard delivered.insert(event.messageID).inserted else { continue }
+                    var resolver = people.resolver(for: [event])
+                    let placement = try resolver.resolve(event)
+                    for made in resolver.changes.created { makers[made] = number }
+                    people.take(resolver)
+                    #expect(placement.flatMap { makers[$0.profileID] } == expected.placements[number])
+                }
+            }
+            for (number, edge) in expected.edges.enumerated() {
+                let id = people.merges[number].id
+                #expect(people.undone.contains(id) == edge.isUndone)
+                #expect(people.suppressed[id] ?? 0 == edge.suppressed)
+            }
+            for person in expected.people {
+                for (id, state) in people.profiles where person.profiles.contains(makers[id] ?? -1) {
+                    #expect(makers[state.canonicalID] == person.canonical)
+                    if state.canonicalID == id { #expect(state.isKnown == person.isKnown) }
+                }
+            }
+        }
+    }
+
     @Test("traits are those of the latest event of the person, in whatever order events and merges came")
     func traits() async throws {
         var generator = seededGenerator()
@@ -111,6 +154,7 @@ struct ResolverOracleTests {
                 case .mergedInto(let loser, let survivor, let merge, _):
                     #expect(losers.removeValue(forKey: merge) == loser)
                     #expect(root(loser) == survivor)
+                case .unmerge, .unmergedFrom, .withheld: Issue.record("nothing was undone")
                 case .erased: Issue.record("nothing was erased")
                 }
             }

@@ -80,11 +80,11 @@ struct JourneysFixture {
     }
 
     func event(
-        _ name: String, _ id: String, of profile: ProfileID, at: Instant? = nil,
+        _ name: String, _ id: String, of profile: ProfileID, under: ProfileID? = nil, at: Instant? = nil,
         _ properties: [String: JSON] = [:]
     ) -> ProfileFact {
         .event(
-            profileID: profile, arrivedUnder: profile,
+            profileID: profile, arrivedUnder: under ?? profile,
             event: RandomHistory.trackingEvent(name, id, at: at ?? clock.now, properties))
     }
 
@@ -93,6 +93,16 @@ struct JourneysFixture {
         try await happen(
             .merge(profileID: survivor, merged: loser, mergeID: id, at: clock.now, cause: [:]),
             .mergedInto(profileID: loser, survivor: survivor, mergeID: id, at: clock.now))
+    }
+
+    /// Takes a merge back.
+    func unmerge(_ split: ProfileID, from survivor: ProfileID) async throws {
+        let id = MergeID(UUIDv7.derived(at: clock.now, from: "unmerge", split.description))
+        try await happen(
+            .unmerge(
+                profileID: survivor, split: split, members: [split], mergeID: id, at: clock.now, cause: [:]),
+            .unmergedFrom(
+                profileID: split, former: survivor, members: [split], mergeID: id, at: clock.now))
     }
 
     func change(

@@ -23,13 +23,13 @@ struct Installation {
 
     static func with(_ body: (Installation) async throws -> Void) async throws {
         // Identity owns the timeline that segmentation reads; its schema is taken from its own migration.
-        let identity = try Data(
-            contentsOf: root.appending(path: "Services/Identity/Server/Migrations/V0001_initial.sql"))
+        let identity = try ["V0001_initial", "V0002_search_and_idempotency", "V0003_reversible_merges"].map { name in
+            let file = root.appending(path: "Services/Identity/Server/Migrations/\(name).sql")
+            return Migration(resource: name, bytes: Array(try Data(contentsOf: file)))
+        }
         let database = try await TestDatabase.make([
             Migrator(schema: "platform", migrations: Schema.platformMigrations),
-            Migrator(
-                service: .identity,
-                migrations: [Migration(resource: "V0001_initial", bytes: Array(identity))]),
+            Migrator(service: .identity, migrations: identity),
             Migrator(service: .segmentation, migrations: segmentationService.migrations),
         ])
         let clock = SimulatedClock(start)
@@ -139,6 +139,25 @@ struct Installation {
         try await append([
             .merge(profileID: survivor, merged: loser, mergeID: mergeID, at: clock.now, cause: [:]),
             .mergedInto(profileID: loser, survivor: survivor, mergeID: mergeID, at: clock.now),
+        ])
+    }
+
+    /// Takes the merge of a profile back, as identity does.
+    func unmerge(_ split: ProfileID, from survivor: ProfileID) async throws {
+        let mergeID: MergeID? = try await owner.query(
+            """
+            UPDATE profiles.merge SET undone_at = \(clock.now)
+            WHERE merged_id = \(split) AND survivor_id = \(survivor) RETURNING merge_id
+            """
+        ).first?.get("merge_id")
+        let id = try #require(mergeID)
+        try await owner.execute(
+            "UPDATE profiles.profile SET canonical_id = \(split) WHERE profile_id = \(split)")
+        try await append([
+            .unmerge(
+                profileID: survivor, split: split, members: [split], mergeID: id, at: clock.now, cause: [:]),
+            .unmergedFrom(
+                profileID: split, former: survivor, members: [split], mergeID: id, at: clock.now),
         ])
     }
 

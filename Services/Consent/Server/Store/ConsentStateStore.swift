@@ -67,6 +67,20 @@ enum ConsentStateStore {
         return try rows.map(standing)
     }
 
+    /// Removes what stands for the profiles on purposes that nothing stands on any more.
+    static func keep(
+        _ standing: [StandingConsent], of profiles: [ProfileID], in transaction: PostgresTransaction
+    ) async throws {
+        try await transaction.execute(
+            """
+            DELETE FROM profiles.consent_state s
+            USING unnest(\(profiles.map { Shard($0) })::smallint[], \(profiles)::uuid[]) AS k(shard, profile_id)
+            WHERE s.shard = k.shard AND s.profile_id = k.profile_id
+                AND (s.profile_id, s.purpose) NOT IN (
+                    SELECT * FROM unnest(\(standing.map(\.profileID))::uuid[], \(standing.map(\.purpose))::text[]))
+            """)
+    }
+
     /// Removes the decisions of the profiles; returns how many.
     @discardableResult
     static func remove(_ profiles: [ProfileID], in transaction: PostgresTransaction) async throws -> Int {

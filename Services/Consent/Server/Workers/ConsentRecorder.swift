@@ -84,6 +84,9 @@ struct ConsentRecorder: Sendable {
         // What still stands under a profile that is nobody of its own any more would be found by its old id.
         try await ConsentStateStore.remove(
             owner.filter { $0.key != $0.value }.map(\.key), in: transaction)
+        // Where a merge was undone, some decisions are those of somebody else again.
+        try await ConsentStateStore.keep(
+            standing, of: Set(owner.values).sorted(), in: transaction)
         let changed = try await ConsentStateStore.replace(standing, in: transaction)
         try await publish(
             changed.map { ($0, "profile-merge", nil) }, at: now, traceparent: nil, in: transaction)

@@ -6,7 +6,7 @@ import Postgres
 import ServiceKit
 import Streams
 
-/// Takes decisions out of `profile-events`, follows merges, and forgets who is erased.
+/// Takes decisions out of `profile-events`, follows merges and their undoing, and forgets who is erased.
 struct ProfileEventsWorker: Sendable {
     let recorder: ConsentRecorder
     let logger: Logger
@@ -37,7 +37,8 @@ struct ProfileEventsWorker: Sendable {
                         metadata: ["messageId": "\(event.messageID)"])
                 }
             case .merge(let survivor, let loser, _, _, _): merged.formUnion([survivor, loser])
-            case .mergedInto: break
+            case .unmerge(let profile, let split, _, _, _, _): merged.formUnion([profile, split])
+            case .mergedInto, .unmergedFrom, .withheld: break
             case .erased(let profile, _): erased.insert(profile)
             }
         }

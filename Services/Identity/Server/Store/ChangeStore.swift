@@ -25,6 +25,8 @@ struct ChangeStore {
             statements.append(insertMerges(changes.merges))
             statements.append(moveMembers(changes.merges, resolver: resolver))
         }
+        if !changes.suppressions.isEmpty { statements.append(reportSuppressed(changes.suppressions)) }
+        if !changes.allowed.isEmpty { statements.append(allow(changes)) }
         if let touch = touchProfiles(of: resolver) { statements.append(touch) }
         if !changes.traits.isEmpty { statements.append(upsertTraits(changes.traits)) }
         if let index = SearchStore(key: key).index(changes) { statements.append(index) }
@@ -92,12 +94,40 @@ struct ChangeStore {
 
     private func insertMerges(_ merges: [ResolverChanges.Merge]) -> SQL {
         """
-        INSERT INTO profiles.merge (shard, merge_id, survivor_id, merged_id, at, cause)
-        SELECT * FROM unnest(
+        INSERT INTO profiles.merge
+            (shard, merge_id, survivor_id, merged_id, survivor_member, merged_member, at, cause)
+        SELECT shard, merge_id, survivor_id, merged_id, survivor_member, merged_member, at, cause
+        FROM unnest(
             \(merges.map { Shard($0.survivor) })::smallint[], \(merges.map(\.id))::uuid[],
             \(merges.map(\.survivor))::uuid[], \(merges.map(\.merged))::uuid[],
+            \(merges.map(\.survivorMember))::uuid[], \(merges.map(\.mergedMember))::uuid[],
             \(merges.map(\.at))::timestamptz[], \(merges.map(\.cause))::jsonb[])
+            WITH ORDINALITY AS w
+                (shard, merge_id, survivor_id, merged_id, survivor_member, merged_member, at, cause, place)
+        ORDER BY place
         """
+    }
+
+    /// Counts evidence for merges that were undone.
+    private func reportSuppressed(_ suppressions: [MergeID: ResolverChanges.Suppression]) -> SQL {
+        let reports = suppressions.sorted { $0.key < $1.key }
+        return """
+            UPDATE profiles.merge m
+            SET suppressed_count = m.suppressed_count + w.count, suppressed_at = w.at, suppressed_cause = w.cause
+            FROM unnest(\(reports.map(\.key))::uuid[], \(reports.map(\.value.count))::bigint[],
+                        \(reports.map(\.value.at))::timestamptz[], \(reports.map(\.value.cause))::jsonb[])
+                 AS w (merge_id, count, at, cause)
+            WHERE m.merge_id = w.merge_id
+            """
+    }
+
+    /// Whoever merges two people after all has allowed it.
+    private func allow(_ changes: ResolverChanges) -> SQL {
+        let at = changes.merges.map(\.at).max()
+        return """
+            UPDATE profiles.merge SET allowed_at = \(at)
+            WHERE merge_id = ANY(\(changes.allowed)::uuid[]) AND undone_at IS NOT NULL
+            """
     }
 
     /// Points everything that was merged before, and now, at the last survivor.
@@ -119,10 +149,11 @@ struct ChangeStore {
         guard !touched.isEmpty else { return nil }
         return """
             UPDATE profiles.profile p
-            SET is_known = w.is_known, updated_at = GREATEST(p.updated_at, w.updated_at)
+            SET is_known = w.is_known, is_separated = w.is_separated, updated_at = GREATEST(p.updated_at, w.updated_at)
             FROM unnest(\(touched.map { Shard($0.state.id) })::smallint[], \(touched.map(\.state.id))::uuid[],
-                        \(touched.map(\.state.isKnown))::boolean[], \(touched.map(\.at))::timestamptz[])
-                 AS w (shard, id, is_known, updated_at)
+                        \(touched.map(\.state.isKnown))::boolean[],
+                        \(touched.map(\.state.isSeparated))::boolean[], \(touched.map(\.at))::timestamptz[])
+                 AS w (shard, id, is_known, is_separated, updated_at)
             WHERE p.shard = w.shard AND p.profile_id = w.id
             """
     }

@@ -38,21 +38,51 @@ struct ResolutionStore {
     }
 
     /// The profiles with these ids and their canonical profiles, these locked until the transaction ends, so
-    /// that no merge or erasure comes between.
+    /// that no merge, undo or erasure comes between.
     func lockProfiles(
         _ ids: Set<ProfileID>, in transaction: PostgresTransaction
     ) async throws -> [ProfileState] {
         guard !ids.isEmpty else { return [] }
         var states: [ProfileID: ProfileState] = [:]
         for state in try await profiles(ids.sorted(), in: transaction) { states[state.id] = state }
-        var wanted = Set(states.values.map(\.canonicalID))
-        while !wanted.isEmpty {
-            let locked = try await lock(wanted.sorted(), in: transaction)
-            for state in locked { states[state.id] = state }
-            // Merged into another while we waited for its lock: follow.
-            wanted = Set(locked.map(\.canonicalID).filter { states[$0]?.canonicalID != $0 })
+        var locked: Set<ProfileID> = []
+        while true {
+            let wanted = Set(states.values.map(\.canonicalID)).subtracting(locked)
+            guard !wanted.isEmpty else { return Array(states.values) }
+            for state in try await lock(wanted.sorted(), in: transaction) { states[state.id] = state }
+            locked.formUnion(wanted)
+            // While we waited for a lock, a profile may have been merged further, or split off again.
+            let merged = states.values.filter { $0.canonicalID != $0.id }.map(\.id).sorted()
+            guard !merged.isEmpty else { return Array(states.values) }
+            for state in try await profiles(merged, in: transaction) { states[state.id] = state }
         }
-        return Array(states.values)
+    }
+
+    /// The undone merges of people whose canonical profiles are locked, and the profiles at their ends.
+    func separations(
+        of roots: [ProfileID], in transaction: PostgresTransaction
+    ) async throws -> (separations: [Separation], ends: [ProfileState]) {
+        guard !roots.isEmpty else { return ([], []) }
+        let rows = try await transaction.query(
+            """
+            SELECT m.merge_id, m.survivor_member, m.merged_member
+            FROM profiles.profile p
+            JOIN profiles.merge m ON m.survivor_member = p.profile_id
+            WHERE p.canonical_id = ANY(\(roots)::uuid[]) AND m.undone_at IS NOT NULL AND m.allowed_at IS NULL
+            UNION
+            SELECT m.merge_id, m.survivor_member, m.merged_member
+            FROM profiles.profile p
+            JOIN profiles.merge m ON m.merged_member = p.profile_id
+            WHERE p.canonical_id = ANY(\(roots)::uuid[]) AND m.undone_at IS NOT NULL AND m.allowed_at IS NULL
+            ORDER BY merge_id
+            """)
+        let separations = try rows.map { row in
+            Separation(
+                mergeID: try row.get("merge_id"), left: try row.get("survivor_member"),
+                right: try row.get("merged_member"))
+        }
+        let ends = Set(separations.flatMap { [$0.left, $0.right] })
+        return (separations, try await profiles(ends.sorted(), in: transaction))
     }
 
     private func profiles(
@@ -60,7 +90,7 @@ struct ResolutionStore {
     ) async throws -> [ProfileState] {
         let rows = try await transaction.query(
             """
-            SELECT p.profile_id, p.canonical_id, p.created_at, p.is_known, p.erased_at
+            SELECT p.profile_id, p.canonical_id, p.created_at, p.is_known, p.erased_at, p.is_separated
             FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, profile_id)
             JOIN profiles.profile p USING (shard, profile_id)
             """)
@@ -72,7 +102,7 @@ struct ResolutionStore {
     ) async throws -> [ProfileState] {
         let rows = try await transaction.query(
             """
-            SELECT p.profile_id, p.canonical_id, p.created_at, p.is_known, p.erased_at
+            SELECT p.profile_id, p.canonical_id, p.created_at, p.is_known, p.erased_at, p.is_separated
             FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, profile_id)
             JOIN profiles.profile p USING (shard, profile_id)
             ORDER BY p.shard, p.profile_id
@@ -85,6 +115,7 @@ struct ResolutionStore {
         ProfileState(
             id: try row.get("profile_id"), canonicalID: try row.get("canonical_id"),
             createdAt: try row.get("created_at"), isKnown: try row.get("is_known"),
-            isErased: try row.get("erased_at", as: Instant?.self) != nil)
+            isErased: try row.get("erased_at", as: Instant?.self) != nil,
+            isSeparated: try row.get("is_separated"))
     }
 }

@@ -120,7 +120,7 @@ struct TimelineStore {
             UPDATE profiles.timeline
             SET body = json_build_object('kind', 'erased', 'profileId', key, 'at', \(instant.rfc3339)::text)::text,
                 type = 'erased', name = NULL, message_id = NULL, traceparent = NULL, occurred_at = \(instant)
-            WHERE profile_id = ANY(\(memberIDs)::uuid[]) AND type NOT IN ('merge', 'mergedInto', 'erased')
+            WHERE profile_id = ANY(\(memberIDs)::uuid[]) AND type NOT IN ('merge', 'mergedInto', 'unmerge', 'unmergedFrom', 'erased')
             """)
     }
 }
@@ -139,7 +139,11 @@ private struct TimelineColumns {
             type = event.kind.rawValue
             name = event.name
             messageID = event.messageID
-        case .merge, .mergedInto, .erased:
+        case .withheld(_, let arrivedUnder, let id, _, _):
+            profileID = arrivedUnder
+            type = fact.kind.rawValue
+            messageID = id
+        case .merge, .mergedInto, .unmerge, .unmergedFrom, .erased:
             profileID = fact.profileID
             type = fact.kind.rawValue
         }

@@ -10,7 +10,7 @@ package enum HistoryKind: String, CaseIterable, Sendable {
     case waiting, waited, timedOut, awaitedEvent, reached
     case branched, split, jumped
     case sent
-    case moved, exited
+    case moved, restated, exited
 }
 
 /// One line of the record that every decision leaves, with what it rests on.

@@ -15,14 +15,22 @@ package struct InstanceDecider {
         state.isRunning ? state.dueAt : nil
     }
 
-    /// Lets a profile in by a fact, and runs to the first wait.
+    /// The id of a passage that begins with a fact.
+    package static func id(
+        of journey: String, enteredAt instant: Instant, by profileID: ProfileID, triggerKey: String
+    ) -> InstanceID {
+        InstanceID(
+            UUIDv7.derived(at: instant, from: "instance", journey, profileID.description, triggerKey))
+    }
+
+    /// Lets a profile in by a fact, and runs to the first wait. `id` is that of a passage which the fact began before.
     package func enter(
-        _ fact: JourneyFact, profileID: ProfileID, memory: ProfileMemory, profile: ProfileView
+        _ fact: JourneyFact, profileID: ProfileID, id: InstanceID? = nil, memory: ProfileMemory,
+        profile: ProfileView
     ) -> (InstanceState, Decision) {
         let key = fact.triggerKey
         var state = InstanceState(
-            id: InstanceID(
-                UUIDv7.derived(at: fact.at, from: "instance", definition.id, profileID.description, key)),
+            id: id ?? Self.id(of: definition.id, enteredAt: fact.at, by: profileID, triggerKey: key),
             journey: definition.id, version: definition.version, profileID: profileID, enteredAt: fact.at,
             triggerKey: key, trigger: fact.trigger)
         for pattern in definition.rememberedEvents {
@@ -95,6 +103,18 @@ package struct InstanceDecider {
         note(
             .moved, at: state.time, cause, ["from": .string(former.description)], step: state.step, &state,
             &decision)
+        return decision
+    }
+
+    /// Records that an instance stands where it would had a merge never been.
+    package func restate(
+        _ state: inout InstanceState, from former: ProfileID, at instant: Instant, cause: Cause
+    ) -> Decision {
+        var decision = Decision()
+        var detail: [String: JSON] = ["from": .string(former.description)]
+        detail["until"] = state.dueAt.map { .string($0.rfc3339) }
+        detail["ended"] = state.endReason.map { .string($0) }
+        note(.restated, at: instant, cause, detail, step: state.step, &state, &decision)
         return decision
     }
 

@@ -26,8 +26,8 @@ package struct JourneyFact: Hashable, Sendable {
 
     package var body: Body
     package var position: StreamPosition?
-    /// A profile that was merged away leaves its segments; that is no news of the person, so nothing exits or
-    /// enters by it.
+    /// A profile that was merged away leaves its segments, and one that is split off again is in them as before;
+    /// that is no news of the person, so nothing exits or enters by it.
     package var isOfMergedProfile: Bool
 
     package init(_ body: Body, position: StreamPosition? = nil, isOfMergedProfile: Bool = false) {
@@ -59,7 +59,7 @@ package struct JourneyFact: Hashable, Sendable {
     }
 
     /// The key under which an instance remembers what let it in; the same for every delivery of the fact.
-    var triggerKey: String {
+    package var triggerKey: String {
         switch body {
         case .event(let event): event.messageID
         case .segment(let change): "segment \(change.change.rawValue) \(change.segment) \(change.at.rfc3339)"
@@ -98,6 +98,8 @@ package enum Cause: Hashable, Sendable {
     /// A timer, with the instant at which it was due.
     case timer(due: Instant)
     case merge(MergeID, merged: ProfileID, StreamPosition?)
+    /// A merge was undone.
+    case unmerge(MergeID, StreamPosition?)
     /// Somebody deleted the journey.
     case deletion
 
@@ -123,6 +125,10 @@ package enum Cause: Hashable, Sendable {
             [
                 "kind": "merge", "mergeId": .string(id.description), "merged": .string(merged.description),
                 "position": position?.json ?? .null,
+            ]
+        case .unmerge(let id, let position):
+            [
+                "kind": "unmerge", "mergeId": .string(id.description), "position": position?.json ?? .null,
             ]
         case .deletion: ["kind": "deletion"]
         }

@@ -47,6 +47,38 @@ package struct ProfileJourneys: Sendable {
         return decision
     }
 
+    /// Applies a fact once more that was applied when it arrived. Nobody is let in but by the triggers that were
+    /// considered then: a journey that was written later has no past.
+    mutating func reapply(
+        _ fact: JourneyFact, after instant: Instant, considered: [JourneyReplay.Considered],
+        catalog: JourneyCatalog
+    ) {
+        _ = fireTimers(through: max(fact.at, instant), catalog: catalog)
+        remember(fact, catalog)
+        for state in running {
+            guard let definition = catalog.definition(of: state.journey, version: state.version) else {
+                continue
+            }
+            var next = state
+            _ = InstanceDecider(definition).apply(
+                fact, to: &next, profile: view, paused: catalog.isPaused(state.journey))
+            if next != state { keep(next) }
+        }
+        for trigger in considered {
+            guard let definition = catalog.definition(of: trigger.journey, version: trigger.version) else {
+                continue
+            }
+            let verdict = EntryDecider(definition).decide(
+                fact, now: fact.at, paused: false,
+                isRunning: running.contains { $0.journey == definition.id },
+                past: past[definition.id] ?? JourneyPast(), memory: memory)
+            guard verdict == .enter else { continue }
+            let (state, _) = InstanceDecider(definition).enter(
+                fact, profileID: profileID, id: trigger.instanceID, memory: memory, profile: view)
+            keep(state)
+        }
+    }
+
     /// Fires every timer due until `instant`, the earliest first, each for the instant at which it was due.
     package mutating func fireTimers(through instant: Instant, catalog: JourneyCatalog) -> Decision {
         var decision = Decision()

@@ -27,6 +27,13 @@ package struct ProfileMemory: Hashable, Sendable {
         note(EventMark(at: event.timestamp, messageID: event.messageID), under: pattern.key)
     }
 
+    /// The segments alone, to go through the events again.
+    func withoutEvents() -> ProfileMemory {
+        var memory = self
+        memory.events = [:]
+        return memory
+    }
+
     /// Takes in the events of a profile that was merged into this one. Not its segments: the survivor's are
     /// decided anew, and told.
     mutating func absorb(_ other: ProfileMemory) {

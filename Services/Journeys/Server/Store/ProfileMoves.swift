@@ -58,6 +58,43 @@ extension ProfileTables {
         try await transaction.pipeline(statements)
     }
 
+    /// Hands passages of one profile to another, with their history and the keys of their intents. The passages
+    /// themselves are written anew.
+    func hand(_ instances: [InstanceID], from holder: ProfileID, to profile: ProfileID) async throws {
+        guard !instances.isEmpty else { return }
+        var statements: [SQL] = []
+        for (table, columns) in Self.moved where table != "instance" {
+            statements.append(
+                """
+                WITH gone AS (
+                    DELETE FROM journeys.\(unsafe: table)
+                    WHERE shard = \(Shard(holder)) AND instance_id = ANY(\(instances)::uuid[])
+                    RETURNING \(unsafe: columns)
+                )
+                INSERT INTO journeys.\(unsafe: table) (shard, profile_id, \(unsafe: columns))
+                SELECT \(Shard(profile))::smallint, \(profile)::uuid, \(unsafe: columns) FROM gone
+                """)
+        }
+        for table in ["instance", "deadline"] {
+            statements.append(
+                """
+                DELETE FROM journeys.\(unsafe: table)
+                WHERE shard = \(Shard(holder)) AND instance_id = ANY(\(instances)::uuid[])
+                """)
+        }
+        try await transaction.pipeline(statements)
+    }
+
+    /// Makes a profile stand for itself again, and for those that go with it.
+    func release(_ members: [ProfileID], to profile: ProfileID) async throws {
+        try await transaction.execute(
+            """
+            UPDATE journeys.profile p SET survivor_id = nullif(\(profile)::uuid, p.profile_id)
+            FROM unnest(\(members.map { Shard($0) })::smallint[], \(members)::uuid[]) AS w (shard, profile_id)
+            WHERE p.shard = w.shard AND p.profile_id = w.profile_id
+            """)
+    }
+
     /// Deletes everything of the profiles and of those merged into them. Returns how many rows of each table.
     func erase(_ ids: [ProfileID]) async throws -> [String: Int] {
         let merged = try await transaction.query(

@@ -52,6 +52,8 @@ package struct MembershipsWorker: Sendable {
     private func isOfMergedProfile(
         _ change: MembershipChange, _ desk: ProfileDesk, in transaction: PostgresTransaction
     ) async throws -> Bool {
+        // Nor is it news what the profile is in once a merge was undone: it was so all the time.
+        if change.reason == .unmerge { return true }
         guard change.reason == .merge, change.change == .exited else { return false }
         if desk.isMerged(change.profileID) { return true }
         let canonical = try await profiles.canonicalID(of: change.profileID, in: transaction)

@@ -27,19 +27,45 @@ package struct ProfileEventsWorker: Sendable {
             .map { ($0, try ProfileFact(json: $0.body)) }
             .filter { Self.matters($0.1, catalog) }
         guard !facts.isEmpty else { return }
+        // Who is one person with whom changes in between, so what comes before is written first.
+        var rest = facts[...]
+        while !rest.isEmpty {
+            let plain = rest.prefix { !$0.1.isUnmerge }
+            try await decide(plain, catalog, at: batch.now, in: transaction)
+            rest = rest.dropFirst(plain.count)
+            guard let (record, fact) = rest.popFirst() else { break }
+            if case .unmerge(let id, let split, let members, let mergeID, _, _) = fact {
+                try await Unmerging(catalog: catalog, profiles: profiles, transaction: transaction).unmerge(
+                    Unmerging.Order(
+                        profileID: id, split: split, members: members, mergeID: mergeID,
+                        position: Self.position(of: record), now: batch.now))
+            }
+        }
+    }
+
+    private func decide(
+        _ facts: ArraySlice<(StreamRecord, ProfileFact)>, _ catalog: JourneyCatalog, at now: Instant,
+        in transaction: PostgresTransaction
+    ) async throws {
+        guard !facts.isEmpty else { return }
         let ids = Set(facts.flatMap { Self.profiles(in: $0.1) })
         var desk = try await ProfileDesk(ids, profiles: profiles, catalog: catalog, in: transaction)
-        for (record, fact) in facts { Self.apply(fact, of: record, to: &desk, now: batch.now) }
-        try await desk.commit(at: batch.now)
+        for (record, fact) in facts { Self.apply(fact, of: record, to: &desk, now: now) }
+        try await desk.commit(at: now)
+    }
+
+    private static func position(of record: StreamRecord) -> StreamPosition {
+        StreamPosition(
+            stream: StreamDefinition.profileEvents.name, shard: record.shard, offset: record.offset)
     }
 
     /// Most events concern no journey; their profiles need not even be locked.
     private static func matters(_ fact: ProfileFact, _ catalog: JourneyCatalog) -> Bool {
         switch fact {
         case .event(_, _, let event): event.kind == .track && catalog.eventNames.contains(event.name ?? "")
-        case .merge, .erased: true
+        case .merge, .unmerge, .erased: true
         // The survivor's shard tells the same, and there the journeys are moved.
-        case .mergedInto: false
+        case .mergedInto, .unmergedFrom, .withheld: false
         }
     }
 
@@ -54,8 +80,7 @@ package struct ProfileEventsWorker: Sendable {
     private static func apply(
         _ fact: ProfileFact, of record: StreamRecord, to desk: inout ProfileDesk, now: Instant
     ) {
-        let position = StreamPosition(
-            stream: StreamDefinition.profileEvents.name, shard: record.shard, offset: record.offset)
+        let position = position(of: record)
         switch fact {
         case .event(let id, _, let event):
             desk.apply(
@@ -64,7 +89,13 @@ package struct ProfileEventsWorker: Sendable {
         case .merge(let survivor, let merged, let mergeID, let at, _):
             desk.merge(merged, into: survivor, mergeID: mergeID, at: at, position: position, now: now)
         case .erased(let id, _): desk.erase(id)
-        case .mergedInto: break
+        case .mergedInto, .unmerge, .unmergedFrom, .withheld: break
         }
+    }
+}
+
+extension ProfileFact {
+    fileprivate var isUnmerge: Bool {
+        if case .unmerge = self { true } else { false }
     }
 }

@@ -5,7 +5,7 @@ import RecommendationDomain
 import ServiceKit
 import Streams
 
-/// Takes orders, refunds, views and carts out of `profile-events`, follows merges, and forgets who is erased.
+/// Takes orders, refunds, views and carts out of `profile-events`, follows merges and their undoing, and forgets who is erased.
 struct ShopEventsWorker: Sendable {
     let profiles: ProfileStore
 
@@ -32,7 +32,8 @@ struct ShopEventsWorker: Sendable {
                     Self.gather(signal, of: arrivedUnder, customerID: profileID, into: &gathered)
                 }
             case .merge(let survivor, _, _, _, _): gathered.merged.insert(survivor)
-            case .mergedInto: break
+            case .unmerge(let profile, let split, _, _, _, _): gathered.merged.formUnion([profile, split])
+            case .mergedInto, .unmergedFrom, .withheld: break
             case .erased(let profile, _): gathered.erased.insert(profile)
             }
         }

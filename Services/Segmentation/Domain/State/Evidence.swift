@@ -5,6 +5,8 @@ package enum Cause: Hashable, Sendable {
     case event(String, at: Instant)
     case time
     case merge(merged: ProfileID, mergeID: MergeID)
+    /// A merge was undone.
+    case unmerge(mergeID: MergeID)
     case definition(revision: Int64)
     case erasure
 
@@ -13,6 +15,7 @@ package enum Cause: Hashable, Sendable {
         case .event: .event
         case .time: .time
         case .merge: .merge
+        case .unmerge: .unmerge
         case .definition: .definition
         case .erasure: .erasure
         }
@@ -25,6 +28,7 @@ package enum Cause: Hashable, Sendable {
         case .time: ["kind": "time"]
         case .merge(let merged, let id):
             ["kind": "merge", "merged": .string(merged.description), "mergeId": .string(id.description)]
+        case .unmerge(let id): ["kind": "unmerge", "mergeId": .string(id.description)]
         case .definition(let revision): ["kind": "definition", "revision": .integer(revision)]
         case .erasure: ["kind": "erasure"]
         }
@@ -64,6 +68,14 @@ package enum Evidence {
         members["conditions"] = nil
         members["before"] = nil
         members["abridged"] = true
+        return .object(members)
+    }
+
+    /// The evidence of a change that was found again when the profile's history was gone through, with the reason
+    /// for going through it.
+    static func restated(_ evidence: JSON, cause: Cause) -> JSON {
+        guard case .object(var members) = evidence else { return evidence }
+        members["restatedBecause"] = cause.json
         return .object(members)
     }
 

@@ -65,6 +65,55 @@ extension SegmentDecider {
         return changes
     }
 
+    /// Makes the state of a profile anew that a merge no longer belongs to, as if that had never been.
+    ///
+    /// `events` are those that are left, or come back, in the order in which they arrived; `decidesFrom` says of each
+    /// rule that is younger than the profile when it began to decide. What `state` had and the profile has not is
+    /// exited; what it gains is entered when its own facts say; a membership that goes on since another instant is
+    /// restated, which is no change.
+    package func unmerge(
+        _ state: inout ProfileState?, with events: [TrackingEvent], decidesFrom: [String: Instant], cause: Cause,
+        of profile: ProfileID
+    ) -> (changes: [MembershipChange], restated: [MembershipChange]) {
+        var fresh = newState()
+        for (id, instant) in decidesFrom { fresh.segments[id]?.decidesFrom = instant }
+        var told: [String: MembershipChange] = [:]
+        for event in events {
+            for change in apply(event, to: &fresh, of: profile) { told[change.segment] = change }
+        }
+        let instant = max(state?.decidedAt ?? .distantPast, fresh.decidedAt)
+        if !events.isEmpty {
+            for change in advance(&fresh, to: instant, of: profile) { told[change.segment] = change }
+            fresh.decidedAt = instant
+        }
+        var old = state ?? newState()
+        let gone = Set(old.segments.keys.filter { set[id: $0] == nil })
+        var changes = exits(from: gone, of: &old, at: instant, cause, of: profile)
+        var restated: [MembershipChange] = []
+        for definition in set.segments {
+            guard let segment = fresh.segments[definition.id] else { continue }
+            let former = old.segments[definition.id]
+            if let since = segment.memberSince, since != former?.memberSince,
+                var change = told[definition.id]
+            {
+                change.reason = cause.reason
+                change.evidence = Evidence.restated(change.evidence, cause: cause)
+                if former?.isMember == true { restated.append(change) } else { changes.append(change) }
+            } else if !segment.isMember, let since = former?.memberSince {
+                var before = segment
+                before.memberSince = since
+                let at = max(instant, since)
+                changes.append(
+                    MembershipChange(
+                        profileID: profile, segment: definition.id, change: .exited, at: at,
+                        version: definition.version, reason: cause.reason,
+                        evidence: Evidence.of(definition, before, at: at, cause: cause)))
+            }
+        }
+        state = fresh
+        return (changes, restated)
+    }
+
     /// Ends every membership, because the profile is no more.
     package func leaveAll(
         _ state: inout ProfileState, at instant: Instant, cause: Cause, of profile: ProfileID

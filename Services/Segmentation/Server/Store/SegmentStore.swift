@@ -56,6 +56,19 @@ struct SegmentStore {
             updatedAt: try row.get("updated_at"))
     }
 
+    /// The rules in force that are younger than an instant, with when each was made.
+    static func made(after instant: Instant, in session: some PostgresSession) async throws -> [String: Instant] {
+        let rows = try await session.query(
+            """
+            SELECT s.id, v.created_at FROM segment s
+            JOIN segment_version v ON v.id = s.id AND v.version = s.version
+            WHERE s.deleted_at IS NULL AND v.created_at > \(instant)
+            """)
+        return Dictionary(
+            try rows.map { (try $0.get("id", as: String.self), try $0.get("created_at", as: Instant.self)) },
+            uniquingKeysWith: { $1 })
+    }
+
     // MARK: Changing
 
     /// Waits until nobody is deciding, and keeps everybody from it until the transaction ends.

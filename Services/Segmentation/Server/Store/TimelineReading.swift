@@ -9,12 +9,13 @@ enum TimelineReading {
         var offset: Int64
         /// The profile that was canonical when it was written.
         var key: ProfileID
+        var recordedAt: Instant
         var event: TrackingEvent
     }
 
     /// The events of each profile and of all that were ever merged into it, directly or through others, from one
     /// snapshot, ordered by occurrence. What was written after the profile itself was merged into another belongs to
-    /// that one and is left out.
+    /// that one and is left out, unless the merge was undone.
     static func events(
         of profiles: some Collection<ProfileID>, in transaction: PostgresTransaction
     ) async throws -> [ProfileID: [Entry]] {
@@ -25,12 +26,18 @@ enum TimelineReading {
                 UNION
                 SELECT m.root, e.merged_id
                 FROM member m JOIN profiles.merge e ON e.survivor_id = m.id AND e.undone_at IS NULL
+            ), above (root, id) AS (
+                SELECT e.merged_id, e.survivor_id FROM profiles.merge e
+                WHERE e.merged_id = ANY(\(Array(profiles))::uuid[]) AND e.undone_at IS NULL
+                UNION
+                SELECT a.root, e.survivor_id
+                FROM above a JOIN profiles.merge e ON e.merged_id = a.id AND e.undone_at IS NULL
             )
-            SELECT m.root, t.shard, t."offset", t.key, t.body
+            SELECT m.root, t.shard, t."offset", t.key, t.recorded_at, t.body
             FROM member m
             JOIN profiles.timeline t ON t.profile_id = m.id
-            JOIN member k ON k.root = m.root AND k.id::text = t.key
-            WHERE t.type NOT IN ('merge', 'mergedInto', 'erased')
+            WHERE t.type NOT IN ('merge', 'mergedInto', 'unmerge', 'unmergedFrom', 'withheld', 'erased')
+                AND NOT EXISTS (SELECT FROM above a WHERE a.root = m.root AND a.id::text = t.key)
             ORDER BY m.root, t.occurred_at, t.shard, t."offset"
             """)
         var entries: [ProfileID: [Entry]] = [:]
@@ -40,8 +47,29 @@ enum TimelineReading {
                 case .event(_, _, let event) = fact, let key = ProfileID(try row.get("key", as: String.self))
             else { continue }
             entries[try row.get("root"), default: []].append(
-                Entry(shard: try row.get("shard"), offset: try row.get("offset"), key: key, event: event))
+                Entry(shard: try row.get("shard"), offset: try row.get("offset"), key: key,
+                    recordedAt: try row.get("recorded_at"), event: event))
         }
         return entries
+    }
+
+    /// Those of the merges that were undone.
+    static func undone(of merges: [MergeID], in transaction: PostgresTransaction) async throws -> Set<MergeID>
+    {
+        let rows = try await transaction.query(
+            """
+            SELECT merge_id FROM profiles.merge
+            WHERE merge_id = ANY(\(merges)::uuid[]) AND undone_at IS NOT NULL
+            """)
+        return Set(try rows.map { try $0.get("merge_id") })
+    }
+
+    /// Whether a profile is merged into no other.
+    static func isCanonical(_ profile: ProfileID, in transaction: PostgresTransaction) async throws -> Bool {
+        try await transaction.query(
+            """
+            SELECT FROM profiles.merge WHERE merged_id = \(profile) AND undone_at IS NULL LIMIT 1
+            """
+        ).isEmpty
     }
 }

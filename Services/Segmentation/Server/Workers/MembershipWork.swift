@@ -14,6 +14,10 @@ struct MembershipWork {
     private var touched: Set<ProfileID> = []
     private var erased: Set<ProfileID> = []
     private var changes: [(change: MembershipChange, traceparent: String?)] = []
+    /// Memberships that go on, but since another instant.
+    private var restated: [MembershipChange] = []
+    /// Merges that were undone since they were told: nothing is made of them any more.
+    private var undone: Set<MergeID> = []
 
     /// Takes states that are locked by the transaction. `now` is the installation's time.
     init(
@@ -33,12 +37,17 @@ struct MembershipWork {
     mutating func take(_ fact: ProfileFact, of record: StreamRecord) async throws {
         switch fact {
         case .event(let profile, _, let event): take(event, by: profile, of: record)
+        case .merge(_, _, let mergeID, _, _) where undone.contains(mergeID): break
+        case .mergedInto(_, _, let mergeID, _) where undone.contains(mergeID): break
         case .merge(let survivor, let merged, let mergeID, _, _):
             try await merge(merged, into: survivor, by: mergeID, of: record)
         case .mergedInto(let merged, _, let mergeID, _):
             leave(
                 merged, at: .distantPast, cause: .merge(merged: merged, mergeID: mergeID), record.traceparent)
             states[merged] = .merged
+        case .unmerge(let profile, _, _, let mergeID, _, _), .unmergedFrom(let profile, _, _, let mergeID, _):
+            try await unmerge(profile, by: mergeID, of: record)
+        case .withheld: break
         case .erased(let profile, let at):
             leave(profile, at: at, cause: .erasure, record.traceparent)
             states[profile] = .fresh
@@ -83,6 +92,50 @@ struct MembershipWork {
         }
         states[merged] = .merged
         touched.insert(merged)
+    }
+
+    /// Finds out which of the merges among the facts have been undone by now. The states are locked before it is
+    /// asked, so whoever has read of the undoing already has committed.
+    mutating func look(for facts: [ProfileFact]) async throws {
+        let merges = facts.compactMap { fact -> MergeID? in
+            switch fact {
+            case .merge(_, _, let id, _, _), .mergedInto(_, _, let id, _): id
+            default: nil
+            }
+        }
+        guard !merges.isEmpty else { return }
+        undone = try await TimelineReading.undone(of: merges, in: transaction)
+    }
+
+    /// Makes a profile anew when a merge that it was part of is undone, from what is its own.
+    private mutating func unmerge(
+        _ profile: ProfileID, by mergeID: MergeID, of record: StreamRecord
+    ) async throws {
+        // Merged into another by now: that one's rebuilding takes everything in.
+        guard try await TimelineReading.isCanonical(profile, in: transaction) else { return }
+        let entries = try await TimelineReading.events(of: [profile], in: transaction)[profile, default: []]
+            .filter { $0.key != profile || $0.shard != record.shard || $0.offset <= record.offset }
+            .sorted {
+                ($0.recordedAt, $0.event.receivedAt, $0.shard, $0.offset)
+                    < ($1.recordedAt, $1.event.receivedAt, $1.shard, $1.offset)
+            }
+        var decidesFrom: [String: Instant] = [:]
+        if let first = entries.first?.recordedAt {
+            decidesFrom = try await SegmentStore.made(after: first, in: transaction)
+        }
+        var state: ProfileState?
+        if case .state(let known) = states[profile] { state = known }
+        let (own, again) = decider.unmerge(
+            &state, with: entries.map(\.event), decidesFrom: decidesFrom, cause: .unmerge(mergeID: mergeID),
+            of: profile)
+        note(own, record.traceparent)
+        restated += again
+        guard var state else { return }
+        for entry in entries { state.include(offset: entry.offset, of: entry.shard) }
+        state.include(offset: record.offset, of: record.shard)
+        keep(state, of: profile)
+        // Whatever its row says of a deadline is of another history.
+        deadlines[profile] = nil
     }
 
     /// Ends all memberships of a profile that is no more.
@@ -164,7 +217,7 @@ struct MembershipWork {
         }
         var statements = StateStore.writes(written) + StateStore.writes(deadlines: due)
         if !erased.isEmpty { statements += Erasure.statements(Array(erased)) }
-        statements += MembershipStore.writes(changes.map(\.change))
+        statements += MembershipStore.writes(changes.map(\.change) + restated)
         _ = try await transaction.pipeline(statements)
         try await append()
         if due.contains(where: { $0.1 != nil }) {

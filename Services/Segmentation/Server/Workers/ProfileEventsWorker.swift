@@ -27,6 +27,7 @@ struct ProfileEventsWorker {
         let states = try await StateStore(transaction: transaction).lock(profiles)
         var work = MembershipWork(decider: decider, states: states, now: batch.now, in: transaction)
         try await work.refresh()
+        try await work.look(for: facts)
         for (record, fact) in zip(batch.records, facts) { try await work.take(fact, of: record) }
         try await work.write()
     }

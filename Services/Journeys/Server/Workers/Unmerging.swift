@@ -1,0 +1,196 @@
+import FoundationEssentials
+import JourneysDomain
+import Models
+import Postgres
+import ProfileStore
+import Streams
+
+/// Gives the journeys of one person back to the two that they turn out to be, when a merge was undone.
+struct Unmerging {
+    let catalog: JourneyCatalog
+    let profiles: ProfileStore
+    let transaction: PostgresTransaction
+    private let tables: ProfileTables
+
+    init(catalog: JourneyCatalog, profiles: ProfileStore, transaction: PostgresTransaction) {
+        self.catalog = catalog
+        self.profiles = profiles
+        self.transaction = transaction
+        tables = ProfileTables(transaction: transaction)
+    }
+
+    /// What the fact says.
+    struct Order {
+        var profileID: ProfileID
+        var split: ProfileID
+        var members: [ProfileID]
+        var mergeID: MergeID
+        var position: StreamPosition
+        var now: Instant
+    }
+
+    /// One of the two people.
+    private struct Side {
+        var id: ProfileID
+        var members: Set<ProfileID>
+        var arrivals: [JourneyReplay.Arrival]
+        var messages: Set<String>
+        var segments: ProfileMemory
+    }
+
+    func unmerge(_ order: Order) async throws {
+        let (holder, memory) = try await lock(order)
+        let everybody = try await tables.standing(for: holder)
+        let split = Set(order.members)
+        let passages = try await tables.passages(of: holder)
+        var sides = [
+            try await side(holder, everybody.subtracting(split).union([holder]), memory, order),
+            try await side(order.split, split, ProfileMemory(), order),
+        ]
+        var owner: [InstanceID: Int] = [:]
+        for passage in passages {
+            let state = passage.state
+            let index =
+                sides.firstIndex { $0.messages.contains(state.triggerKey) }
+                ?? sides.firstIndex { $0.members.contains { origin in began(state, origin) } } ?? 0
+            owner[state.id] = index
+            sides[index].arrivals += segmentFacts(of: passage)
+        }
+        let refused = try await tables.refusedTriggers(of: holder)
+        let replay = JourneyReplay(
+            passages.map {
+                JourneyReplay.Considered(
+                    journey: $0.state.journey, version: $0.state.version, triggerKey: $0.state.triggerKey,
+                    instanceID: $0.state.id)
+            } + refused, catalog: catalog)
+        let traits = try await self.traits(of: sides.map(\.id))
+        var outcome = Outcome(order: order, holder: holder)
+        for (index, side) in sides.enumerated() {
+            let journeys = replay.journeys(
+                of: side.id, traits: traits[side.id] ?? [:], memory: side.segments,
+                arrivals: side.arrivals.sorted { $0.at < $1.at }, through: order.now)
+            outcome.take(
+                journeys, instead: passages.map(\.state).filter { owner[$0.id] == index }, catalog: catalog)
+        }
+        try await write(outcome, order)
+    }
+
+    /// Locks who holds the journeys now, and those who go.
+    private func lock(_ order: Order) async throws -> (ProfileID, ProfileMemory) {
+        var holder = order.profileID
+        while true {
+            let locked = try await tables.lock(Set(order.members).union([holder, order.split]))
+            guard let row = locked[holder] else { return (holder, ProfileMemory()) }
+            guard let survivor = row.survivor else { return (holder, row.memory) }
+            holder = survivor
+        }
+    }
+
+    private func side(
+        _ id: ProfileID, _ members: Set<ProfileID>, _ segments: ProfileMemory, _ order: Order
+    ) async throws -> Side {
+        let facts = try await tables.events(of: members.sorted()).filter {
+            guard case .event(let event) = $0.fact.body else { return false }
+            return event.kind == .track && catalog.eventNames.contains(event.name ?? "")
+        }
+        return Side(
+            id: id, members: members, arrivals: facts, messages: Set(facts.map(\.fact.triggerKey)),
+            segments: segments)
+    }
+
+    /// Whether the passage began with this profile, which its id tells.
+    private func began(_ state: InstanceState, _ profileID: ProfileID) -> Bool {
+        InstanceDecider.id(
+            of: state.journey, enteredAt: state.enteredAt, by: profileID, triggerKey: state.triggerKey)
+            == state.id
+    }
+
+    /// The changes of segments that let a passage begin and end.
+    private func segmentFacts(of passage: ProfileTables.Passage) -> [JourneyReplay.Arrival] {
+        let state = passage.state
+        var changes: [MembershipChange] = []
+        if let segment = state.trigger["segment"]?.string {
+            changes.append(
+                MembershipChange(
+                    profileID: state.profileID, segment: segment, change: .entered, at: state.enteredAt,
+                    version: Int(state.trigger["version"]?.integer ?? 1), reason: .event,
+                    evidence: state.trigger["evidence"] ?? [:]))
+        }
+        if state.endReason == "segment", let ended = state.endedAt,
+            let segment = passage.exitCause?["segment"]?.string
+        {
+            changes.append(
+                MembershipChange(
+                    profileID: state.profileID, segment: segment, change: .exited, at: ended,
+                    version: Int(passage.exitCause?["version"]?.integer ?? 1), reason: .event, evidence: [:]))
+        }
+        return changes.map { JourneyReplay.Arrival(JourneyFact(.segment($0)), at: $0.at) }
+    }
+
+    private func traits(of ids: [ProfileID]) async throws -> [ProfileID: [String: JSON]] {
+        guard catalog.asksTraits else { return [:] }
+        var traits: [ProfileID: [String: JSON]] = [:]
+        for (id, person) in try await profiles.people(ids, in: transaction) {
+            traits[id] = try await profiles.traits(of: person, in: transaction).values
+        }
+        return traits
+    }
+
+    private func write(_ outcome: Outcome, _ order: Order) async throws {
+        try await tables.release(order.members, to: order.split)
+        try await tables.hand(
+            outcome.changed.filter { $0.profileID == order.split }.map(\.id), from: outcome.holder,
+            to: order.split)
+        try await tables.write(memories: outcome.memories)
+        try await tables.write(instances: outcome.changed)
+        if try await tables.write(deadlinesOf: outcome.changed, paused: catalog.isPaused) {
+            try await DeadlineSweeper.notify(schema: ServiceName.journeys.schema, in: transaction)
+        }
+        try await tables.write(history: outcome.history)
+    }
+}
+
+/// What going through the facts again comes to.
+private struct Outcome {
+    let order: Unmerging.Order
+    let holder: ProfileID
+    var changed: [InstanceState] = []
+    var history: [HistoryEntry] = []
+    var memories: [ProfileID: ProfileMemory] = [:]
+
+    init(order: Unmerging.Order, holder: ProfileID) {
+        self.order = order
+        self.holder = holder
+    }
+
+    mutating func take(
+        _ journeys: ProfileJourneys, instead former: [InstanceState], catalog: JourneyCatalog
+    ) {
+        memories[journeys.profileID] = journeys.memory
+        let cause = Cause.unmerge(order.mergeID, order.position)
+        let known = Dictionary(former.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
+        for var state in journeys.changed.values {
+            guard let definition = catalog.definition(of: state.journey, version: state.version) else { continue }
+            let before = known[state.id]
+            state.entries = max(state.entries, before?.entries ?? 0)
+            if let before, Self.isSame(before, state) { continue }
+            history += InstanceDecider(definition)
+                .restate(&state, from: holder, at: order.now, cause: cause).history
+            changed.append(state)
+        }
+        for var state in former where journeys.changed[state.id] == nil {
+            state.profileID = journeys.profileID
+            if state.isRunning, let definition = catalog.definition(of: state.journey, version: state.version) {
+                history += InstanceDecider(definition)
+                    .end(&state, reason: "unmerged", at: order.now, cause: cause).history
+            }
+            changed.append(state)
+        }
+    }
+
+    private static func isSame(_ before: InstanceState, _ after: InstanceState) -> Bool {
+        var before = before
+        before.entries = after.entries
+        return before == after
+    }
+}

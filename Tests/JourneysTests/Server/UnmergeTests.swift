@@ -1,0 +1,158 @@
+import Foundation
+import JourneysDomain
+import Models
+import Postgres
+import TestSupport
+import Testing
+
+@Suite(
+    "A merge that is undone leaves no trace in journeys",
+    .enabled(if: TestDatabase.isAvailable, Comment(rawValue: TestDatabase.howToEnable)))
+struct UnmergeTests {
+    @Test("the journey that the merge ended goes on at its own time, and the order of one ends only their own")
+    func undo() async throws {
+        try await JourneysFixture.with { fixture in
+            _ = try await fixture.put(TestJourney.abandonedCart)
+            try await fixture.happen(fixture.event("Product Added", "m1", of: fixture.bob))
+            try await fixture.pass(.minutes(10))
+            try await fixture.happen(fixture.event("Product Added", "m2", of: fixture.ada))
+            try await fixture.pass(.minutes(10))
+            try await fixture.merge(fixture.bob, into: fixture.ada)
+            try await fixture.happen(
+                fixture.event("Order Completed", "m3", of: fixture.ada, under: fixture.ada))
+            try await fixture.drain()
+            #expect(try await fixture.instances(query: "?status=running").isEmpty)
+            try await fixture.unmerge(fixture.bob, from: fixture.ada)
+            try await fixture.drain()
+            let running = try await fixture.instances(query: "?status=running")
+            #expect(running.map { $0["profileId"]?.string } == [fixture.bob.description])
+            let history = try await fixture.harness.request(
+                "GET", "/v1/instances/\(running.first?["id"]?.string ?? "")").json["history"]?.array
+            #expect(history?.first?["kind"] == "entered")
+            #expect(history?.last?["kind"] == "restated")
+            #expect(history?.last?[path: "cause.kind"] == "unmerge")
+            // The hour since bob's cart was filled.
+            try await fixture.pass(.minutes(39))
+            #expect(try await fixture.intents().isEmpty)
+            try await fixture.pass(.minutes(1))
+            #expect(try await fixture.intents().map(\.profileID) == [fixture.bob])
+            let ended = try await fixture.instances(query: "?status=ended")
+            #expect(ended.map { $0["profileId"]?.string } == [fixture.ada.description])
+            #expect(ended.map { $0["endReason"] } == ["event"])
+        }
+    }
+
+    @Test("what was sent is not sent again, and what the other should have got before is not made up for")
+    func sentOnce() async throws {
+        try await JourneysFixture.with { fixture in
+            _ = try await fixture.put(TestJourney.abandonedCart)
+            try await fixture.happen(fixture.event("Product Added", "m1", of: fixture.ada))
+            try await fixture.merge(fixture.bob, into: fixture.ada)
+            try await fixture.pass(.minutes(5))
+            // In the journey already, so this one is refused.
+            try await fixture.happen(fixture.event("Product Added", "m2", of: fixture.ada, under: fixture.bob))
+            try await fixture.pass(.hours(2))
+            #expect(try await fixture.templates() == ["abandoned-cart-reminder"])
+            try await fixture.unmerge(fixture.bob, from: fixture.ada)
+            try await fixture.drain()
+            #expect(try await fixture.intents().count == 1)
+            #expect(try await fixture.instances(query: "?status=running").count == 2)
+            try await fixture.pass(.hours(23))
+            let intents = try await fixture.intents()
+            #expect(intents.map(\.template).sorted() == [
+                "abandoned-cart-discount", "abandoned-cart-discount", "abandoned-cart-reminder",
+            ])
+            #expect(Set(intents.suffix(2).map(\.profileID)) == [fixture.ada, fixture.bob])
+        }
+    }
+
+    @Test("merged and undone is the same as never merged, for random facts")
+    func likeNeverMerged() async throws {
+        let seed = TestSeed.value
+        print("seed \(seed)")
+        for number in 0..<UInt64(4) {
+            var outcomes: [[String]] = []
+            for merges in [true, false] {
+                try await JourneysFixture.with { fixture in
+                    var run = PairRun(fixture: fixture, random: TestSeed(seed &+ number), merges: merges)
+                    outcomes.append(try await run.outcome())
+                }
+            }
+            #expect(outcomes[0] == outcomes[1], "seed \(seed &+ number)")
+        }
+    }
+}
+
+/// Two people who do the same in every run; in some runs they are taken for one for a time.
+private struct PairRun {
+    let fixture: JourneysFixture
+    var random: TestSeed
+    let merges: Bool
+    private var count = 0
+
+    init(fixture: JourneysFixture, random: TestSeed, merges: Bool) {
+        self.fixture = fixture
+        self.random = random
+        self.merges = merges
+    }
+
+    private static let welcome = """
+        name: Welcome
+        status: active
+        entry: {event: Signed Up, reentry: always}
+        steps:
+          - wait: {untilEvent: Product Added, timeout: 2h}
+          - send: {template: welcome, purpose: marketing}
+          - wait: {for: 30m}
+          - send: {template: second, purpose: marketing}
+        """
+
+    mutating func outcome() async throws -> [String] {
+        let cart = TestJourney.abandonedCart.replacingOccurrences(of: "after: 3d", with: "after: 2h")
+        #expect(try await fixture.put(cart).status == 201)
+        let answer = try await fixture.put(Self.welcome, as: "welcome")
+        #expect(answer.status == 201, "\(answer.text)")
+        try await happen(6, merged: false)
+        if merges { try await fixture.merge(fixture.bob, into: fixture.ada) }
+        try await happen(8, merged: merges)
+        if merges { try await fixture.unmerge(fixture.bob, from: fixture.ada) }
+        try await fixture.drain()
+        let sent = try await fixture.intents().count
+        let undone = fixture.clock.now
+        var outcome = try await look()
+        try await happen(4, merged: false)
+        for _ in 0..<30 { try await fixture.pass(.hours(3)) }
+        let later = try await fixture.intents().dropFirst(sent).filter { $0.at > undone }
+        outcome += later.map { "\($0.at) \($0.profileID) \($0.template)" }.sorted()
+        return try await outcome + look()
+    }
+
+    private mutating func happen(_ number: Int, merged: Bool) async throws {
+        for _ in 0..<number {
+            count += 1
+            let person = random.chance(50) ? fixture.ada : fixture.bob
+            let name = random.pick(["Product Added", "Product Added", "Signed Up", "Order Completed", "Other"])
+            try await fixture.happen(
+                fixture.event(name, "m\(count)", of: merged ? fixture.ada : person, under: person))
+            try await fixture.pass(.minutes(random.pick([1, 5, 20, 70])))
+        }
+    }
+
+    /// Who stands where, and until when. Passages that ended tell of what was, and stay as they were told.
+    private func look() async throws -> [String] {
+        let running = try await fixture.owner.query(
+            """
+            SELECT i.profile_id, i.journey_id, i.trigger_key, i.step, i.due_at, d.due_at AS timer
+            FROM journeys.instance i
+            LEFT JOIN journeys.deadline d ON d.shard = i.shard AND d.instance_id = i.instance_id
+            WHERE i.ended_at IS NULL ORDER BY i.profile_id, i.journey_id
+            """)
+        return try running.map { row in
+            let due: Instant? = try row.get("due_at")
+            #expect(try row.get("timer", as: Instant?.self) == due)
+            return "\(try row.get("profile_id", as: ProfileID.self)) \(try row.get("journey_id", as: String.self))"
+                + " \(try row.get("trigger_key", as: String.self)) \(try row.get("step", as: String?.self) ?? "")"
+                + " \(due?.rfc3339 ?? "")"
+        }
+    }
+}
