@@ -18,6 +18,10 @@ package struct JourneyPast: Hashable, Sendable {
         triggerKeys.insert(triggerKey)
     }
 
+    /// Notes a passage that, as it turned out, the profile would not have begun. Only its trigger counts: what was
+    /// told once lets nobody in again.
+    package mutating func noteTrigger(_ key: String) { triggerKeys.insert(key) }
+
     mutating func absorb(_ other: JourneyPast) {
         lastEnteredAt = [lastEnteredAt, other.lastEnteredAt].compactMap { $0 }.max()
         lastEndedAt = [lastEndedAt, other.lastEndedAt].compactMap { $0 }.max()

@@ -81,6 +81,9 @@ package struct InstanceDecider {
         return decision
     }
 
+    /// Why an instance ended, or is said to have, that only a merge let begin which was undone.
+    package static let unmerged = "unmerged"
+
     /// Ends an instance from outside: a merge, or the deletion of the journey.
     package func end(_ state: inout InstanceState, reason: String, at instant: Instant, cause: Cause)
         -> Decision

@@ -56,7 +56,7 @@ struct ProfileTables {
     func past(_ ids: [ProfileID]) async throws -> [ProfileID: [String: JourneyPast]] {
         let rows = try await transaction.query(
             """
-            SELECT i.profile_id, i.journey_id, i.entered_at, i.ended_at, i.trigger_key
+            SELECT i.profile_id, i.journey_id, i.entered_at, i.ended_at, i.end_reason, i.trigger_key
             FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, profile_id)
             JOIN journeys.instance i ON i.shard = w.shard AND i.profile_id = w.profile_id
             """)
@@ -64,6 +64,11 @@ struct ProfileTables {
         for row in rows {
             let id: ProfileID = try row.get("profile_id")
             let journey: String = try row.get("journey_id")
+            if try row.get("end_reason", as: String?.self) == InstanceDecider.unmerged {
+                past[id, default: [:]][journey, default: JourneyPast()]
+                    .noteTrigger(try row.get("trigger_key"))
+                continue
+            }
             past[id, default: [:]][journey, default: JourneyPast()].note(
                 enteredAt: try row.get("entered_at"), endedAt: try row.get("ended_at", as: Instant?.self),
                 triggerKey: try row.get("trigger_key"))

@@ -180,9 +180,17 @@ private struct Outcome {
         }
         for var state in former where journeys.changed[state.id] == nil {
             state.profileID = journeys.profileID
-            if state.isRunning, let definition = catalog.definition(of: state.journey, version: state.version) {
-                history += InstanceDecider(definition)
-                    .end(&state, reason: "unmerged", at: order.now, cause: cause).history
+            if let definition = catalog.definition(of: state.journey, version: state.version) {
+                let decider = InstanceDecider(definition)
+                if state.isRunning {
+                    history +=
+                        decider.end(
+                            &state, reason: InstanceDecider.unmerged, at: order.now, cause: cause
+                        ).history
+                } else {
+                    state.endReason = InstanceDecider.unmerged
+                    history += decider.restate(&state, from: holder, at: order.now, cause: cause).history
+                }
             }
             changed.append(state)
         }

@@ -14,8 +14,8 @@ struct MembershipWork {
     private var touched: Set<ProfileID> = []
     private var erased: Set<ProfileID> = []
     private var changes: [(change: MembershipChange, traceparent: String?)] = []
-    /// Memberships that go on, but since another instant.
-    private var restated: [MembershipChange] = []
+    /// The changes that are none, by their places: memberships that go on, but since another instant.
+    private var restated: Set<Int> = []
     /// Merges that were undone since they were told: nothing is made of them any more.
     private var undone: Set<MergeID> = []
 
@@ -129,7 +129,8 @@ struct MembershipWork {
             &state, with: entries.map(\.event), decidesFrom: decidesFrom, cause: .unmerge(mergeID: mergeID),
             of: profile)
         note(own, record.traceparent)
-        restated += again
+        restated.formUnion(changes.count..<(changes.count + again.count))
+        note(again, record.traceparent)
         guard var state else { return }
         for entry in entries { state.include(offset: entry.offset, of: entry.shard) }
         state.include(offset: record.offset, of: record.shard)
@@ -217,7 +218,7 @@ struct MembershipWork {
         }
         var statements = StateStore.writes(written) + StateStore.writes(deadlines: due)
         if !erased.isEmpty { statements += Erasure.statements(Array(erased)) }
-        statements += MembershipStore.writes(changes.map(\.change) + restated)
+        statements += MembershipStore.writes(changes.map(\.change))
         _ = try await transaction.pipeline(statements)
         try await append()
         if due.contains(where: { $0.1 != nil }) {
@@ -226,8 +227,8 @@ struct MembershipWork {
     }
 
     private func append() async throws {
-        let records = changes.map { change, traceparent in
-            var change = change
+        let records = changes.enumerated().filter { !restated.contains($0.offset) }.map { _, told in
+            var (change, traceparent) = told
             // Of somebody who is being erased only the bare exit is told.
             if erased.contains(change.profileID) { change.evidence = Erasure.evidence }
             return NewRecord(
