@@ -44,13 +44,15 @@ struct ChangeStore {
         let created = resolver.changes.created.compactMap { resolver.profile($0) }.sorted { $0.id < $1.id }
         return """
             WITH new AS (
-                INSERT INTO profiles.profile (shard, profile_id, canonical_id, is_known, created_at, updated_at)
-                SELECT w.shard, w.id, w.canonical_id, w.is_known, w.created_at, w.updated_at
+                INSERT INTO profiles.profile
+                    (shard, profile_id, canonical_id, is_known, is_separated, created_at, updated_at)
+                SELECT w.shard, w.id, w.canonical_id, w.is_known, w.is_separated, w.created_at, w.updated_at
                 FROM unnest(\(created.map { Shard($0.id) })::smallint[], \(created.map(\.id))::uuid[],
                             \(created.map { resolver.root(of: $0.id) })::uuid[],
-                            \(created.map(\.isKnown))::boolean[], \(created.map(\.createdAt))::timestamptz[],
+                            \(created.map(\.isKnown))::boolean[], \(created.map(\.isSeparated))::boolean[],
+                            \(created.map(\.createdAt))::timestamptz[],
                             \(created.map { resolver.changes.touched[$0.id] ?? $0.createdAt })::timestamptz[])
-                     AS w (shard, id, canonical_id, is_known, created_at, updated_at)
+                     AS w (shard, id, canonical_id, is_known, is_separated, created_at, updated_at)
                 ON CONFLICT DO NOTHING
                 RETURNING 1
             )

@@ -238,6 +238,9 @@ package struct InstanceDecider {
             detail["until"] = .string(until.rfc3339)
             note(.waiting, at: now, cause, detail, step: name, &state, &decision)
             return nil
+        case .send where state.sentBefore.contains("\(name) \(state.visits[name, default: 1])"):
+            note(.restated, at: now, cause, ["skipped": "sentBefore"], step: name, &state, &decision)
+            return placed.next
         case .send(let order):
             let intent = intent(order, at: now, name, state)
             decision.intents.append(intent)

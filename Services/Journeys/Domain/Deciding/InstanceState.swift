@@ -27,6 +27,9 @@ package struct InstanceState: Hashable, Sendable {
     package var seen: [String: EventMark] = [:]
     /// Messages that ended a wait; a duplicate of one must not end the next.
     package var consumed: [String] = []
+    /// Sends, as `step visit`, that were made while the profile was taken for another as well, before where the
+    /// instance stands now that it is not: they are not made again.
+    package var sentBefore: Set<String> = []
     /// Entries of the history so far.
     package var entries = 0
 
@@ -69,7 +72,7 @@ package struct EventMark: Hashable, Sendable {
 extension InstanceState {
     package var json: JSON {
         func text(_ instant: Instant?) -> JSON { instant.map { .string($0.rfc3339) } ?? .null }
-        return [
+        var json: [String: JSON] = [
             "instanceId": .string(id.description), "journey": .string(journey),
             "version": .integer(Int64(version)), "profileId": .string(profileID.description),
             "enteredAt": text(enteredAt), "triggerKey": .string(triggerKey), "trigger": trigger,
@@ -81,6 +84,8 @@ extension InstanceState {
             "seen": .object(seen.mapValues(\.json)), "consumed": .array(consumed.map { .string($0) }),
             "entries": .integer(Int64(entries)),
         ]
+        if !sentBefore.isEmpty { json["sentBefore"] = .array(sentBefore.sorted().map { .string($0) }) }
+        return .object(json)
     }
 
     package init(json: JSON) throws(DecodingProblem) {
@@ -103,5 +108,6 @@ extension InstanceState {
         }
         consumed = try fields.array("consumed").compactMap(\.string)
         entries = Int(try fields.integer("entries"))
+        sentBefore = Set((fields["sentBefore"]?.array ?? []).compactMap(\.string))
     }
 }

@@ -9,6 +9,8 @@ extension ProfileTables {
     struct Passage {
         var state: InstanceState
         var exitCause: JSON?
+        /// The sends that were made, as `step visit`.
+        var sent: Set<String>
     }
 
     /// Every profile that this one stands for, itself too.
@@ -22,7 +24,9 @@ extension ProfileTables {
     func passages(of profile: ProfileID) async throws -> [Passage] {
         let rows = try await transaction.query(
             """
-            SELECT i.due_at, i.state, h.cause
+            SELECT i.due_at, i.state, h.cause,
+                   ARRAY(SELECT n.step || ' ' || n.visit FROM journeys.intent n
+                         WHERE n.shard = i.shard AND n.instance_id = i.instance_id) AS sent
             FROM journeys.instance i
             LEFT JOIN LATERAL (
                 SELECT h.cause FROM journeys.instance_history h
@@ -33,7 +37,9 @@ extension ProfileTables {
             ORDER BY i.instance_id
             """)
         return try rows.map {
-            Passage(state: try Self.state($0), exitCause: try $0.get("cause", as: JSON?.self))
+            Passage(
+                state: try Self.state($0), exitCause: try $0.get("cause", as: JSON?.self),
+                sent: Set(try $0.get("sent", as: [String].self)))
         }
     }
 

@@ -70,7 +70,7 @@ struct Unmerging {
                 of: side.id, traits: traits[side.id] ?? [:], memory: side.segments,
                 arrivals: side.arrivals.sorted { $0.at < $1.at }, through: order.now)
             outcome.take(
-                journeys, instead: passages.map(\.state).filter { owner[$0.id] == index }, catalog: catalog)
+                journeys, instead: passages.filter { owner[$0.state.id] == index }, catalog: catalog)
         }
         try await write(outcome, order)
     }
@@ -164,21 +164,23 @@ private struct Outcome {
     }
 
     mutating func take(
-        _ journeys: ProfileJourneys, instead former: [InstanceState], catalog: JourneyCatalog
+        _ journeys: ProfileJourneys, instead former: [ProfileTables.Passage], catalog: JourneyCatalog
     ) {
         memories[journeys.profileID] = journeys.memory
         let cause = Cause.unmerge(order.mergeID, order.position)
-        let known = Dictionary(former.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
+        let known = Dictionary(former.map { ($0.state.id, $0) }, uniquingKeysWith: { $1 })
         for var state in journeys.changed.values {
             guard let definition = catalog.definition(of: state.journey, version: state.version) else { continue }
-            let before = known[state.id]
+            let before = known[state.id]?.state
             state.entries = max(state.entries, before?.entries ?? 0)
+            state.sentBefore = known[state.id]?.sent ?? []
             if let before, Self.isSame(before, state) { continue }
             history += InstanceDecider(definition)
                 .restate(&state, from: holder, at: order.now, cause: cause).history
             changed.append(state)
         }
-        for var state in former where journeys.changed[state.id] == nil {
+        for passage in former where journeys.changed[passage.state.id] == nil {
+            var state = passage.state
             state.profileID = journeys.profileID
             if let definition = catalog.definition(of: state.journey, version: state.version) {
                 let decider = InstanceDecider(definition)
@@ -199,6 +201,7 @@ private struct Outcome {
     private static func isSame(_ before: InstanceState, _ after: InstanceState) -> Bool {
         var before = before
         before.entries = after.entries
+        before.sentBefore = after.sentBefore
         return before == after
     }
 }
