@@ -19,6 +19,8 @@ package let identityService = ServiceDefinition(
             bytes: PackageResources.V0002_search_and_idempotency_sql),
         Migration(
             resource: "V0003_reversible_merges", bytes: PackageResources.V0003_reversible_merges_sql),
+        Migration(
+            resource: "V0004_identity_policy", bytes: PackageResources.V0004_identity_policy_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents]
 ) { context in
@@ -27,8 +29,8 @@ package let identityService = ServiceDefinition(
     let reading = ProfileReading(store: ProfileStore(key: key), pool: context.pool)
     return ServiceParts(
         routes: { router in
-            ProfileRoutes(reading: reading).add(to: router)
-            LookupRoutes(reading: reading).add(to: router)
+            ProfileRoutes(reading: reading, policies: resolution.policies).add(to: router)
+            LookupRoutes(reading: reading, policies: resolution.policies).add(to: router)
             UpsertRoutes(
                 upserts: Upserts(resolution: resolution, reading: reading),
                 idempotency: Idempotency(pool: context.pool, clock: context.clock), clock: context.clock
@@ -38,6 +40,7 @@ package let identityService = ServiceDefinition(
             ).add(to: router)
             ResolveRoutes(resolution: resolution, pool: context.pool, clock: context.clock).add(to: router)
             TimelineRoutes(reading: reading).add(to: router)
+            PolicyRoutes(policies: resolution.policies, pool: context.pool, clock: context.clock).add(to: router)
             MergeRoutes(
                 merging: Merging(resolution: resolution, key: key), pool: context.pool,
                 idempotency: Idempotency(pool: context.pool, clock: context.clock), clock: context.clock
