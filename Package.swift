@@ -121,7 +121,7 @@ let services: [(name: String, server: [Target.Dependency])] = [
     ("Recommendation", []),
     ("Journeys", ["MarkedYAML", crypto]),
     ("Delivery", ["CCurl", crypto]),
-].filter { isWanted($0.0) || $0.0 == "Ingestion" && isWanted("CommandLine") }
+].filter { isWanted($0.0) || ["Ingestion", "Identity"].contains($0.0) && isWanted("CommandLine") }
 
 let commandLine = Target.executableTarget(
     name: "CommandLine",
@@ -154,7 +154,7 @@ let testTargets: [Target] = [
     tests(
         "CommandLine",
         [
-            "CommandLine", "IngestionDomain", "Models", "Postgres", "ServiceKit", "Clients", yams,
+            "CommandLine", "IdentityDomain", "IngestionDomain", "Models", "Postgres", "ServiceKit", "Clients", yams,
             argumentParser,
             asyncHTTPClient, nioCore,
             logging,
