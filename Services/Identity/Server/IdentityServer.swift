@@ -21,6 +21,7 @@ package let identityService = ServiceDefinition(
             resource: "V0003_reversible_merges", bytes: PackageResources.V0003_reversible_merges_sql),
         Migration(
             resource: "V0004_identity_policy", bytes: PackageResources.V0004_identity_policy_sql),
+        Migration(resource: "V0005_accounts", bytes: PackageResources.V0005_accounts_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents]
 ) { context in
@@ -40,6 +41,7 @@ package let identityService = ServiceDefinition(
             ).add(to: router)
             ResolveRoutes(resolution: resolution, pool: context.pool, clock: context.clock).add(to: router)
             TimelineRoutes(reading: reading).add(to: router)
+            AccountRoutes(pool: context.pool).add(to: router)
             PolicyRoutes(policies: resolution.policies, pool: context.pool, clock: context.clock).add(to: router)
             MergeRoutes(
                 merging: Merging(resolution: resolution, key: key), pool: context.pool,
