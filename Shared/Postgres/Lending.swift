@@ -10,6 +10,7 @@ final class Lending: Sendable {
 
     private struct Waiter {
         var id: UInt64
+        var deadline: ContinuousClock.Instant
         var continuation: CheckedContinuation<Grant, any Error>
     }
 
@@ -23,6 +24,8 @@ final class Lending: Sendable {
         /// Waiters that were dismissed before they had queued up.
         var dismissedEarly: [UInt64: any Error] = [:]
         var isClosed = false
+        /// Somebody looks after those who have waited for too long.
+        var isWatched = false
     }
 
     private let limit: Int
@@ -50,17 +53,10 @@ final class Lending: Sendable {
         }
         if let grant { return grant }
 
-        let alarm = Task { [waitLimit] in
-            try await Task.sleep(for: waitLimit)
-            self.dismiss(id, throwing: PostgresError.poolExhausted)
-        }
-        defer {
-            alarm.cancel()
-            state.withLock { $0.dismissedEarly[id] = nil }
-        }
+        defer { state.withLock { $0.dismissedEarly[id] = nil } }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                enqueue(Waiter(id: id, continuation: continuation))
+                enqueue(Waiter(id: id, deadline: .now + waitLimit, continuation: continuation))
             }
         } onCancel: {
             dismiss(id, throwing: CancellationError())
@@ -69,6 +65,7 @@ final class Lending: Sendable {
 
     /// Queues a waiter up, unless something became free meanwhile.
     private func enqueue(_ waiter: Waiter) {
+        var isFirst = false
         let outcome: Result<Grant, any Error>? = state.withLock { state in
             if state.isClosed { return .failure(Self.closed) }
             if let error = state.dismissedEarly[waiter.id] { return .failure(error) }
@@ -80,9 +77,41 @@ final class Lending: Sendable {
                 }
             }
             state.waiters.append(waiter)
+            isFirst = !state.isWatched
+            state.isWatched = true
             return nil
         }
+        if isFirst { watch() }
         if let outcome { waiter.continuation.resume(with: outcome) }
+    }
+
+    /// Sends away who has waited for too long. One timer does for all, because they come in order: under load most
+    /// requests wait for a moment, and a timer for each would cost more than the statement.
+    private func watch() {
+        Task { [weak self] in
+            while let deadline = self?.firstDeadline() {
+                try? await Task.sleep(until: deadline, clock: .continuous)
+                self?.dismissLate()
+            }
+        }
+    }
+
+    private func firstDeadline() -> ContinuousClock.Instant? {
+        state.withLock { state in
+            if let first = state.waiters.first { return first.deadline }
+            state.isWatched = false
+            return nil
+        }
+    }
+
+    private func dismissLate() {
+        let late: [Waiter] = state.withLock { state in
+            let now = ContinuousClock.now
+            let count = state.waiters.prefix { $0.deadline <= now }.count
+            defer { state.waiters.removeFirst(count) }
+            return Array(state.waiters.prefix(count))
+        }
+        for waiter in late { waiter.continuation.resume(throwing: PostgresError.poolExhausted) }
     }
 
     private func dismiss(_ id: UInt64, throwing error: any Error) {
