@@ -115,7 +115,7 @@ let sharedTargets: [Target] = [
 /// The services in the order of the picture in the README, with what their Server needs beyond the rest.
 let services: [(name: String, server: [Target.Dependency])] = [
     ("Ingestion", ["MarkedYAML", crypto]),
-    ("Identity", [crypto]),
+    ("Identity", ["MarkedYAML", crypto]),
     ("Consent", [crypto]),
     ("Segmentation", []),
     ("Recommendation", []),

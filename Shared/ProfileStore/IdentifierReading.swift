@@ -23,12 +23,9 @@ extension ProfileStore {
             ORDER BY type, last_seen DESC, value
             """)
         return try rows.compactMap { row in
-            let value: String = try row.get("value")
-            guard let kind = Identifier.Kind(rawValue: try row.get("type")),
-                let identifier = Identifier(kind, value)
-            else { return nil }
+            guard let kind = Identifier.Kind(rawValue: try row.get("type")) else { return nil }
             return StoredIdentifier(
-                identifier: identifier, profileID: try row.get("profile_id"),
+                identifier: Identifier(kind, normalised: try row.get("value")), profileID: try row.get("profile_id"),
                 firstSeen: try row.get("first_seen"), lastSeen: try row.get("last_seen"))
         }
     }

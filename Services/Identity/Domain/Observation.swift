@@ -7,44 +7,115 @@ package struct Observation: Hashable, Sendable {
     package var sourceID: SourceID
     /// The profile itself, named by a trusted service; everything else is then beside the point.
     package var profileID: ProfileID?
-    /// At most one of each kind, the strongest first: `userId`, e-mail, `anonymousId`. An address says more
-    /// of a person than a device, which a family may share.
+    /// The strongest first: `userId`, ids of other systems, e-mail, telephone, devices. An address says more of a
+    /// person than a device, which a family may share.
     package var identifiers: [Identifier]
     /// The other `userId` of the same person, which an alias call names.
     package var previousUserID: Identifier?
     /// The same text as an `anonymousId`, because the call doesn't say which it was.
     package var previousAnonymousID: Identifier?
+    /// What was sent as an identifier and is none, with the reason of each.
+    package var refused: [JSON] = []
+    /// Whether the sender says of somebody that it was them, if only in a way that says nothing.
+    package var isOfSomebody: Bool
     /// When the identifiers were seen.
     package var at: Instant
     package var receivedAt: Instant
 
+    /// At most so many ids of other systems are looked at in one event.
+    package static let mostExternalIDs = 20
+
     package init(
         messageID: String, sourceID: SourceID, profileID: ProfileID? = nil, identifiers: [Identifier],
-        at: Instant, receivedAt: Instant
+        at: Instant, receivedAt: Instant, policy: IdentityPolicy = .standard
     ) {
         self.messageID = messageID
         self.sourceID = sourceID
         self.profileID = profileID
-        self.identifiers = identifiers.sorted { Self.strength($0.kind) < Self.strength($1.kind) }
+        self.identifiers = policy.inOrder(identifiers)
+        isOfSomebody = !identifiers.isEmpty
         self.at = at
         self.receivedAt = receivedAt
     }
 
-    /// What an event says. An e-mail address comes from the traits of an identify call or, with any call,
-    /// from `context.traits`.
-    package init(_ event: TrackingEvent) {
-        let ownEmail = event.kind == .identify ? event.traits["email"]?.string : nil
-        let email =
-            Identifier(.email, ownEmail) ?? Identifier(.email, event.context["traits"]?["email"]?.string)
-        self.init(
-            messageID: event.messageID, sourceID: event.sourceID, profileID: event.profileID,
-            identifiers: [
-                Identifier(.userID, event.userID), email, Identifier(.anonymousID, event.anonymousID),
-            ].compactMap { $0 }, at: event.timestamp, receivedAt: event.receivedAt)
-        if event.kind == .alias {
-            previousUserID = Identifier(.userID, event.previousID)
-            previousAnonymousID = Identifier(.anonymousID, event.previousID)
+    /// What an event says, as the policy reads it.
+    package init(_ event: TrackingEvent, policy: IdentityPolicy = .standard) {
+        messageID = event.messageID
+        sourceID = event.sourceID
+        profileID = event.profileID
+        at = event.timestamp
+        receivedAt = event.receivedAt
+        isOfSomebody = event.userID != nil || event.anonymousID != nil
+        identifiers = []
+        guard event.profileID == nil else { return }
+        for type in policy.types {
+            for field in type.fields {
+                guard let value = field.value(in: event), !value.isNull else { continue }
+                if take(value, as: type.kind, policy) { break }
+            }
         }
+        takeExternalIDs(event.context["externalIds"], policy)
+        identifiers = policy.inOrder(identifiers)
+        guard event.kind == .alias, let previous = event.previousID else { return }
+        previousUserID = try? policy.identifier(.userID, previous)
+        do {
+            previousAnonymousID = try policy.identifier(.anonymousID, previous)
+        } catch {
+            if previousUserID == nil { refuse(.userID, because: error.reason) }
+        }
+    }
+
+    /// Takes a value as an identifier; false where it is none.
+    private mutating func take(_ value: JSON, as kind: Identifier.Kind, _ policy: IdentityPolicy) -> Bool {
+        let text: String
+        switch value {
+        case .string(let string): text = string
+        case .integer(let number): text = String(number)
+        default:
+            refuse(kind, because: "notText")
+            return false
+        }
+        // An empty text is how many senders say that there is none.
+        guard !text.isEmpty else { return false }
+        do {
+            let identifier = try policy.identifier(kind, text)
+            if !identifiers.contains(identifier) { identifiers.append(identifier) }
+            return true
+        } catch {
+            refuse(kind, because: error.reason)
+            return false
+        }
+    }
+
+    /// `context.externalIds` as Segment has it: `[{"id":"…","type":"…","collection":"users","encoding":"none"}]`.
+    private mutating func takeExternalIDs(_ list: JSON?, _ policy: IdentityPolicy) {
+        guard let list = list?.array else { return }
+        for item in list.prefix(Self.mostExternalIDs) {
+            guard let id = item["id"], let type = item["type"]?.string, let kind = Self.kind(type) else { continue }
+            // Those of accounts say nothing of the person.
+            if let collection = item["collection"]?.string, collection != "users" { continue }
+            if let encoding = item["encoding"]?.string, encoding != "none" {
+                refuse(kind, because: "encoding")
+                continue
+            }
+            _ = take(id, as: kind, policy)
+        }
+        if list.count > Self.mostExternalIDs {
+            refused.append(["reason": "tooMany", "field": "context.externalIds"])
+        }
+    }
+
+    /// Segment writes the names of its own types in another way there.
+    private static func kind(_ type: String) -> Identifier.Kind? {
+        switch type {
+        case "user_id": .userID
+        case "anonymous_id": .anonymousID
+        default: Identifier.Kind(rawValue: type)
+        }
+    }
+
+    private mutating func refuse(_ kind: Identifier.Kind, because reason: String) {
+        refused.append(["type": .string(kind.rawValue), "reason": .string(reason)])
     }
 
     /// Every identifier in it.
@@ -52,14 +123,25 @@ package struct Observation: Hashable, Sendable {
         identifiers + [previousUserID, previousAnonymousID].compactMap { $0 }
     }
 
-    /// The identifier of one kind.
-    func identifier(_ kind: Identifier.Kind) -> Identifier? { identifiers.first { $0.kind == kind } }
-
-    private static func strength(_ kind: Identifier.Kind) -> Int {
-        switch kind {
-        case .userID: 0
-        case .email: 1
-        case .anonymousID: 2
+    /// The identifiers in the order in which they are heard. The one that an alias names comes second, because the
+    /// caller says so.
+    var candidates: [(identifier: Identifier, isExplicit: Bool)] {
+        var candidates = identifiers.map { (identifier: $0, isExplicit: false) }
+        if let previousUserID {
+            candidates.insert((previousUserID, true), at: candidates.first?.identifier.kind == .userID ? 1 : 0)
         }
+        if let previousAnonymousID { candidates.append((previousAnonymousID, false)) }
+        return candidates
+    }
+}
+
+extension IdentityPolicy {
+    /// The identifiers from the strongest to the weakest.
+    func inOrder(_ identifiers: [Identifier]) -> [Identifier] {
+        guard identifiers.count > 1 else { return identifiers }
+        return identifiers.enumerated()
+            .map { (priority: policy(of: $0.element.kind)?.priority ?? .max, place: $0.offset, identifier: $0.element) }
+            .sorted { ($0.priority, $0.place) < ($1.priority, $1.place) }
+            .map(\.identifier)
     }
 }

@@ -6,9 +6,9 @@ package import Models
 /// decided in memory and written in one go. The rules:
 ///
 /// - An identifier belongs to the profile that it led to first, for ever; merges join profiles, not rows.
-/// - Identifiers seen together join their people, unless both already have a `userId`: then the event
-///   goes to the owner of the strongest identifier, and the weaker stays where it was. So a person has one
-///   `userId`, and no shared device or address ever joins two customers.
+/// - Identifiers seen together join their people, from the strongest on as far as the policy lets one person hold
+///   them all: one `userId`, five addresses. The event goes to the owner of the strongest identifier, and a weaker one
+///   that doesn't fit stays where it was. So no shared device or address ever joins two customers.
 /// - An alias call joins two `userId`s, because the caller says so.
 /// - Of two profiles the one with a `userId` survives, else the older.
 /// - Two people whose merge was undone stay apart, whatever says otherwise, until an operator allows it.
@@ -28,27 +28,60 @@ package struct Resolver: Sendable {
     /// The facts of the batch in order.
     package private(set) var facts: [ProfileFact] = []
 
-    private var owners: [Identifier: ProfileID]
+    let policy: IdentityPolicy
+    var owners: [Identifier: ProfileID]
+    /// By canonical profile, when each identifier of a type was seen last; of those that could come to hold more.
+    var holdings: [ProfileID: [Identifier.Kind: [Instant]]]
+    /// With how many other people an identifier was seen.
+    let shares: [Identifier: Int]
     private var profiles: [ProfileID: ProfileState]
     private let separations: [Separation]
     private var resolved: Set<MessageKey> = []
     /// What the present observation says and was not taken, with the reasons.
-    private var withheld: [JSON] = []
+    var withheld: [JSON] = []
+    /// The identifiers of the present observation that are somebody else's.
+    var shared: [Identifier] = []
 
     private struct MessageKey: Hashable {
         var sourceID: SourceID
         var messageID: String
     }
 
-    /// A snapshot: the owners of all identifiers that the batch names, and the profiles that these, and the
-    /// batch itself, name, with those that they were merged into; and the undone merges of those people, with the
-    /// profiles that they stood between.
+    /// What a resolver has to know before it begins.
+    package struct Snapshot: Sendable {
+        /// The owners of all identifiers that the batch names.
+        package var owners: [Identifier: ProfileID] = [:]
+        /// The profiles that these, and the batch itself, name, with those that they were merged into.
+        package var profiles: [ProfileState] = []
+        /// The undone merges of those people; the profiles at their ends are among the profiles.
+        package var separations: [Separation] = []
+        /// When each identifier of a type was seen last, of the people who may come to hold more.
+        package var holdings: [ProfileID: [Identifier.Kind: [Instant]]] = [:]
+        /// With how many other people an identifier was seen.
+        package var shares: [Identifier: Int] = [:]
+
+        package init() {}
+    }
+
+    package init(_ snapshot: Snapshot, policy: IdentityPolicy = .standard) {
+        self.policy = policy
+        owners = snapshot.owners
+        separations = snapshot.separations
+        holdings = snapshot.holdings
+        shares = snapshot.shares
+        profiles = Dictionary(
+            snapshot.profiles.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// A resolver of the shipped policy over a few profiles.
     package init(
         owners: [Identifier: ProfileID], profiles: some Sequence<ProfileState>, separations: [Separation] = []
     ) {
-        self.owners = owners
-        self.separations = separations
-        self.profiles = Dictionary(profiles.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        var snapshot = Snapshot()
+        snapshot.owners = owners
+        snapshot.profiles = Array(profiles)
+        snapshot.separations = separations
+        self.init(snapshot)
     }
 
     /// What is known of a profile after everything decided so far.
@@ -67,8 +100,7 @@ package struct Resolver: Sendable {
     package mutating func resolve(_ event: TrackingEvent) throws(ResolutionError) -> Placement? {
         let key = MessageKey(sourceID: event.sourceID, messageID: event.messageID)
         guard !resolved.contains(key) else { return nil }
-        withheld = []
-        let placement = try resolve(Observation(event))
+        let placement = try resolve(Observation(event, policy: policy))
         resolved.insert(key)
         guard profiles[placement.profileID]?.isErased != true else { return nil }
         if event.kind == .identify { keepTraits(of: event, under: placement.arrivedUnder) }
@@ -89,34 +121,17 @@ package struct Resolver: Sendable {
             guard profiles[named] != nil else { throw .unknownProfile(named) }
             return Placement(profileID: root(of: named), arrivedUnder: named, created: false)
         }
-        guard !observation.identifiers.isEmpty else { throw .nobody }
-        let found = home(of: observation)
+        guard observation.isOfSomebody || !observation.allIdentifiers.isEmpty else { throw .nobody }
+        withheld = []
+        let accepted = admit(observation)
+        let found = accepted.lazy.compactMap { owners[$0] }.first
         let home = found ?? create(because: observation)
-        for identifier in observation.identifiers {
-            join(identifier, to: home, because: observation, explicitly: false)
-        }
-        if let previous = observation.previousUserID {
-            join(previous, to: home, because: observation, explicitly: true)
-        }
-        if let previous = observation.previousAnonymousID {
-            join(previous, to: home, because: observation, explicitly: false)
-        }
+        for identifier in accepted { join(identifier, to: home, because: observation) }
+        for identifier in shared { changes.share(identifier, with: root(of: home)) }
         return Placement(profileID: root(of: home), arrivedUnder: home, created: found == nil)
     }
 
     // MARK: The rules
-
-    /// The profile that the identifiers already lead to: by the strongest that may decide.
-    private func home(of observation: Observation) -> ProfileID? {
-        guard let userID = observation.identifier(.userID) else {
-            return observation.identifiers.lazy.compactMap { owners[$0] }.first
-        }
-        if let owner = owners[userID] { return owner }
-        if let previous = observation.previousUserID, let owner = owners[previous] { return owner }
-        // A new `userId` makes an anonymous person known; one who is known already is somebody else.
-        let weaker = observation.identifiers.dropFirst() + [observation.previousAnonymousID].compactMap { $0 }
-        return weaker.lazy.compactMap { owners[$0] }.first { profiles[root(of: $0)]?.isKnown == false }
-    }
 
     private mutating func create(because observation: Observation) -> ProfileID {
         let id = ProfileID(
@@ -130,38 +145,31 @@ package struct Resolver: Sendable {
     }
 
     private mutating func join(
-        _ identifier: Identifier, to home: ProfileID, because observation: Observation, explicitly: Bool
+        _ identifier: Identifier, to home: ProfileID, because observation: Observation
     ) {
         guard let owner = owners[identifier] else {
             return claim(identifier, for: home, because: observation)
         }
         changes.see(identifier, at: observation.at)
-        guard let ours = profiles[root(of: home)], let theirs = profiles[root(of: owner)],
-            ours.id != theirs.id,
-            explicitly || !(ours.isKnown && theirs.isKnown)
+        guard let ours = profiles[root(of: home)], let theirs = profiles[root(of: owner)], ours.id != theirs.id
         else { return }
-        let cause: JSON = [
-            "kind": "event", "messageId": .string(observation.messageID),
-            "sourceId": .string(observation.sourceID.description),
-            "joinedBy": .string(identifier.kind.rawValue),
-        ]
-        if let separation = separation(between: ours.id, and: theirs.id) {
-            changes.suppress(separation.mergeID, at: observation.receivedAt, cause: cause)
-            withheld.append([
-                "reason": "mergeUndone", "type": .string(identifier.kind.rawValue),
-                "mergeId": .string(separation.mergeID.description),
-            ])
-            return
-        }
         merge(
             Side(root: ours, member: home), Side(root: theirs, member: owner), at: observation.receivedAt,
-            cause: cause
+            cause: cause(of: observation, by: identifier.kind)
         ) { survivor, loser in
             MergeID(
                 UUIDv7.derived(
                     at: observation.receivedAt, from: "merge", survivor.description, loser.description,
                     observation.sourceID.description, observation.messageID))
         }
+    }
+
+    func cause(of observation: Observation, by kind: Identifier.Kind) -> JSON {
+        [
+            "kind": "event", "messageId": .string(observation.messageID),
+            "sourceId": .string(observation.sourceID.description), "joinedBy": .string(kind.rawValue),
+            "policy": .integer(policy.version),
+        ]
     }
 
     private mutating func claim(
@@ -172,6 +180,7 @@ package struct Resolver: Sendable {
             profileID: home, seen: ResolverChanges.Seen(first: observation.at, last: observation.at))
         let root = root(of: home)
         if identifier.kind == .userID { profiles[root]?.isKnown = true }
+        holdings[root, default: [:]][identifier.kind, default: []].append(observation.at)
         changes.touch(root, at: observation.receivedAt)
     }
 
@@ -219,6 +228,9 @@ package struct Resolver: Sendable {
             id: naming(survivor.root.id, loser.root.id), survivor: survivor.root.id, merged: loser.root.id,
             survivorMember: survivor.member, mergedMember: loser.member, at: instant, cause: cause)
         profiles[merge.merged]?.canonicalID = merge.survivor
+        for (kind, seen) in holdings.removeValue(forKey: merge.merged) ?? [:] {
+            holdings[merge.survivor, default: [:]][kind, default: []] += seen
+        }
         profiles[merge.survivor]?.isKnown = left.root.isKnown || right.root.isKnown
         profiles[merge.survivor]?.isSeparated = left.root.isSeparated || right.root.isSeparated
         changes.merges.append(merge)
@@ -232,7 +244,7 @@ package struct Resolver: Sendable {
         return merge
     }
 
-    private func separation(between left: ProfileID, and right: ProfileID) -> Separation? {
+    func separation(between left: ProfileID, and right: ProfileID) -> Separation? {
         separations.first { isBetween($0, left, right) }
     }
 

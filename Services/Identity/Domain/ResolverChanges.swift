@@ -66,6 +66,8 @@ package struct ResolverChanges: Sendable {
     package internal(set) var suppressions: [MergeID: Suppression] = [:]
     /// Merges that were undone and may be made again from now on.
     package internal(set) var allowed: [MergeID] = []
+    /// Identifiers that were seen with somebody else than whom they belong to, and with whom.
+    package internal(set) var shares: [Identifier: Set<ProfileID>] = [:]
     package internal(set) var traits: [TraitKey: TraitWrite] = [:]
     /// Profiles whose identifiers, traits or merges have changed, with the time of the change.
     package internal(set) var touched: [ProfileID: Instant] = [:]
@@ -88,6 +90,10 @@ package struct ResolverChanges: Sendable {
     mutating func suppress(_ id: MergeID, at instant: Instant, cause: JSON) {
         let count = (suppressions[id]?.count ?? 0) + 1
         suppressions[id] = Suppression(count: count, at: instant, cause: cause)
+    }
+
+    mutating func share(_ identifier: Identifier, with id: ProfileID) {
+        shares[identifier, default: []].insert(id)
     }
 
     mutating func touch(_ id: ProfileID, at instant: Instant) {

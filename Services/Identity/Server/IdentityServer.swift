@@ -21,6 +21,8 @@ package let identityService = ServiceDefinition(
         Migration(resource: "V0004_profile_by_id", bytes: PackageResources.V0004_profile_by_id_sql),
         Migration(
             resource: "V0005_reversible_merges", bytes: PackageResources.V0005_reversible_merges_sql),
+        Migration(
+            resource: "V0006_identity_policy", bytes: PackageResources.V0006_identity_policy_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents], channels: [WebhookQueue.channel]
 ) { context in
@@ -31,8 +33,8 @@ package let identityService = ServiceDefinition(
     let webhooks = try Webhooks(context, secret: secret, reading: reading)
     return ServiceParts(
         routes: { router in
-            ProfileRoutes(reading: reading).add(to: router)
-            LookupRoutes(reading: reading).add(to: router)
+            ProfileRoutes(reading: reading, policies: resolution.policies).add(to: router)
+            LookupRoutes(reading: reading, policies: resolution.policies).add(to: router)
             UpsertRoutes(
                 upserts: Upserts(resolution: resolution, reading: reading),
                 idempotency: Idempotency(pool: context.pool, clock: context.clock), clock: context.clock
@@ -43,6 +45,7 @@ package let identityService = ServiceDefinition(
             ResolveRoutes(resolution: resolution, pool: context.pool, clock: context.clock).add(to: router)
             TimelineRoutes(reading: reading).add(to: router)
             webhooks.add(to: router)
+            PolicyRoutes(policies: resolution.policies, pool: context.pool, clock: context.clock).add(to: router)
             MergeRoutes(
                 merging: Merging(resolution: resolution, key: key), pool: context.pool,
                 idempotency: Idempotency(pool: context.pool, clock: context.clock), clock: context.clock

@@ -5,40 +5,70 @@ import ProfileStore
 
 /// Resolving inside a transaction: load and lock what the batch can touch, decide, write.
 struct Resolution {
+    /// What counts as an identifier.
+    let policies: PolicyRegistry
     private let store: ResolutionStore
     private let changes: ChangeStore
     private let timeline = TimelineStore()
     private let webhooks: WebhookQueue
 
-    init(key: IdentifierKey) {
+    init(key: IdentifierKey, policies: PolicyRegistry = PolicyRegistry()) {
+        self.policies = policies
         store = ResolutionStore(key: key)
         changes = ChangeStore(key: key)
         webhooks = WebhookQueue(store: ProfileStore(key: key))
     }
 
-    /// A resolver over everything that the observations can touch.
+    /// A resolver over everything that the observations can touch, which were read by the policy.
     func resolver(
-        for observations: [Observation], in transaction: PostgresTransaction
+        for observations: [Observation], policy: IdentityPolicy = .standard, in transaction: PostgresTransaction
     ) async throws -> Resolver {
-        let owners = try await store.lockOwners(
+        let (owners, shares) = try await store.lockOwners(
             of: Set(observations.flatMap(\.allIdentifiers)), in: transaction)
         let named = observations.compactMap(\.profileID)
-        return try await resolver(
-            owners: owners, profiles: Set(owners.values).union(named), in: transaction)
+        var snapshot = try await snapshot(of: Set(owners.values).union(named), in: transaction)
+        snapshot.owners = owners
+        snapshot.shares = shares
+        let roots = Self.growing(observations, snapshot)
+        snapshot.holdings = try await store.holdings(of: roots, policy: policy, in: transaction)
+        return Resolver(snapshot, policy: policy)
     }
 
     /// A resolver over the people of the profiles, which are locked.
     func resolver(
-        owners: [Identifier: ProfileID] = [:], profiles ids: Set<ProfileID>,
-        in transaction: PostgresTransaction
+        profiles ids: Set<ProfileID>, in transaction: PostgresTransaction
     ) async throws -> Resolver {
+        Resolver(try await snapshot(of: ids, in: transaction))
+    }
+
+    private func snapshot(
+        of ids: Set<ProfileID>, in transaction: PostgresTransaction
+    ) async throws -> Resolver.Snapshot {
         let profiles = try await store.lockProfiles(ids, in: transaction)
         let separated = profiles.filter { $0.isSeparated && $0.canonicalID == $0.id }.map(\.id).sorted()
         let (separations, ends) = try await store.separations(of: separated, in: transaction)
         let loaded = Set(profiles.map(\.id))
-        return Resolver(
-            owners: owners, profiles: profiles + ends.filter { !loaded.contains($0.id) },
-            separations: separations)
+        var snapshot = Resolver.Snapshot()
+        snapshot.profiles = profiles + ends.filter { !loaded.contains($0.id) }
+        snapshot.separations = separations
+        return snapshot
+    }
+
+    /// The people who may come to hold more by the observations: of most events nothing is new, and then it need not
+    /// be asked what they hold.
+    private static func growing(_ observations: [Observation], _ snapshot: Resolver.Snapshot) -> [ProfileID] {
+        let canonical = Dictionary(
+            snapshot.profiles.map { ($0.id, $0.canonicalID) }, uniquingKeysWith: { first, _ in first })
+        var growing: Set<ProfileID> = []
+        for observation in observations {
+            let identifiers = observation.allIdentifiers
+            let roots = Set(identifiers.compactMap { snapshot.owners[$0].map { canonical[$0] ?? $0 } })
+            guard !roots.isEmpty else { continue }
+            if roots.count > 1 || identifiers.contains(where: { snapshot.owners[$0] == nil }) {
+                growing.formUnion(roots)
+            }
+        }
+        return growing.sorted()
     }
 
     /// Writes what was decided; `traceparents` stand beside the resolver's facts.

@@ -38,9 +38,13 @@ struct BruteForceIdentity {
     private var owners: [(identifier: Identifier, profile: Int)] = []
     private var profiles: [Int] = []
 
+    private let limits: [Identifier.Kind: Int]
+
     init(_ events: [TrackingEvent]) { self.init(events.map { .event($0) }) }
 
-    init(_ acts: [Act]) {
+    /// `emails` is how many addresses a person may hold.
+    init(_ acts: [Act], emails: Int = 5) {
+        limits = [.userID: 1, .email: emails]
         var met: Set<[String]> = []
         for (number, act) in acts.enumerated() {
             switch act {
@@ -100,43 +104,69 @@ struct BruteForceIdentity {
         owners.first { $0.identifier == identifier }?.profile
     }
 
-    private mutating func resolve(_ observation: Observation, number: Int) {
-        let first = observation.identifiers[0]
-        var home: Int?
-        if first.kind == .userID {
-            home = owner(of: first)
-            if home == nil, let previous = observation.previousUserID { home = owner(of: previous) }
-            if home == nil {
-                let weaker =
-                    Array(observation.identifiers.dropFirst())
-                    + [observation.previousAnonymousID].compactMap { $0 }
-                home = weaker.compactMap { owner(of: $0) }.first { !isKnown($0) }
-            }
-        } else {
-            home = observation.identifiers.compactMap { owner(of: $0) }.first
-        }
-        if home == nil { profiles.append(number) }
-        let here = home ?? number
-        for identifier in observation.identifiers { join(identifier, here, explicitly: false) }
-        if let previous = observation.previousUserID { join(previous, here, explicitly: true) }
-        if let previous = observation.previousAnonymousID { join(previous, here, explicitly: false) }
-        placements.append(canonical(of: here))
+    private func count(_ kind: Identifier.Kind, of people: [Set<Int>], and new: [Identifier]) -> Int {
+        owners.count { owner in owner.identifier.kind == kind && people.contains { $0.contains(owner.profile) } }
+            + new.count { $0.kind == kind }
     }
 
-    private mutating func join(_ identifier: Identifier, _ here: Int, explicitly: Bool) {
+    private func isTooMuch(
+        _ people: [Set<Int>], _ new: [Identifier], for kinds: [Identifier.Kind]
+    ) -> Bool {
+        kinds.contains { count($0, of: people, and: new) > limits[$0] ?? .max }
+    }
+
+    private mutating func resolve(_ observation: Observation, number: Int) {
+        var candidates = observation.identifiers
+        if let previous = observation.previousUserID { candidates.insert(previous, at: 1) }
+        if let previous = observation.previousAnonymousID { candidates.append(previous) }
+        var taken: [Identifier] = []
+        var people: [Set<Int>] = []
+        var new: [Identifier] = []
+        for candidate in candidates where !taken.contains(candidate) {
+            if let owner = owner(of: candidate) {
+                let person = person(of: owner)
+                if !people.contains(person) {
+                    if isKeptApart(person, people) { continue }
+                    let isExplicit = candidate == observation.previousUserID
+                    let shared = limits.keys.filter { kind in
+                        !(isExplicit && kind == .userID) && count(kind, of: [person], and: []) > 0
+                            && count(kind, of: people, and: new) > 0
+                    }
+                    if isTooMuch(people + [person], new, for: shared) { continue }
+                    people.append(person)
+                }
+            } else {
+                if isTooMuch(people, new + [candidate], for: [candidate.kind]) { continue }
+                new.append(candidate)
+            }
+            taken.append(candidate)
+        }
+        let home = taken.compactMap { owner(of: $0) }.first
+        if home == nil { profiles.append(number) }
+        for identifier in taken { join(identifier, home ?? number) }
+        placements.append(canonical(of: home ?? number))
+    }
+
+    /// Whether an undone merge stands between the person and one of the others; it is counted there.
+    private mutating func isKeptApart(_ person: Set<Int>, _ others: [Set<Int>]) -> Bool {
+        for other in others {
+            for index in edges.indices where edges[index].isUndone && !edges[index].isAllowed {
+                let (one, two) = (edges[index].stays, edges[index].goes)
+                if person.contains(one) && other.contains(two) || person.contains(two) && other.contains(one) {
+                    edges[index].suppressed += 1
+                    return true
+                }
+            }
+        }
+        return false
+    }
+
+    private mutating func join(_ identifier: Identifier, _ here: Int) {
         guard let there = owner(of: identifier) else {
             owners.append((identifier, here))
             return
         }
-        let (ours, theirs) = (person(of: here), person(of: there))
-        if ours == theirs || (!explicitly && isKnown(here) && isKnown(there)) { return }
-        for index in edges.indices where edges[index].isUndone && !edges[index].isAllowed {
-            let (one, other) = (edges[index].stays, edges[index].goes)
-            if ours.contains(one) && theirs.contains(other) || ours.contains(other) && theirs.contains(one) {
-                edges[index].suppressed += 1
-                return
-            }
-        }
+        if person(of: here) == person(of: there) { return }
         let isOursFirst =
             isKnown(here) != isKnown(there) ? isKnown(here) : canonical(of: here) < canonical(of: there)
         edges.append(isOursFirst ? Edge(stays: here, goes: there) : Edge(stays: there, goes: here))

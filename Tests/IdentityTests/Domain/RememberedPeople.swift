@@ -14,8 +14,8 @@ struct RememberedPeople {
     private(set) var suppressed: [MergeID: Int] = [:]
 
     /// Only what the events can touch, as the store loads it.
-    func resolver(for events: [TrackingEvent]) -> Resolver {
-        let observations = events.map { Observation($0) }
+    func resolver(for events: [TrackingEvent], policy: IdentityPolicy = .standard) -> Resolver {
+        let observations = events.map { Observation($0, policy: policy) }
         let named = owners.filter { owner in observations.contains { $0.allIdentifiers.contains(owner.key) } }
         let ids = Set(named.values).union(observations.compactMap(\.profileID))
         let loaded = ids.compactMap { profiles[$0] }
@@ -23,7 +23,15 @@ struct RememberedPeople {
         let separations = merges.filter { undone.contains($0.id) && !allowed.contains($0.id) }
             .map { Separation(mergeID: $0.id, left: $0.survivorMember, right: $0.mergedMember) }
         let ends = separations.flatMap { [$0.left, $0.right] }.compactMap { profiles[$0] }
-        return Resolver(owners: named, profiles: Set(loaded + roots + ends), separations: separations)
+        var snapshot = Resolver.Snapshot()
+        snapshot.owners = named
+        snapshot.profiles = Array(Set(loaded + roots + ends))
+        snapshot.separations = separations
+        for (identifier, owner) in owners where policy.limited.contains(where: { $0.kind == identifier.kind }) {
+            guard let root = profiles[owner]?.canonicalID else { continue }
+            snapshot.holdings[root, default: [:]][identifier.kind, default: []].append(start)
+        }
+        return Resolver(snapshot, policy: policy)
     }
 
     /// Takes back a merge, as the store does.

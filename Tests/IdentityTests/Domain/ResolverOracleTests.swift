@@ -81,7 +81,9 @@ struct ResolverOracleTests {
                 acts.insert(
                     Int.random(in: 0..<4, using: &generator) == 0 ? .allow(merge) : .undo(merge), at: place)
             }
-            let expected = BruteForceIdentity(acts)
+            let emails = Int.random(in: 1...3, using: &generator)
+            let policy = IdentityPolicy.with(emails: emails)
+            let expected = BruteForceIdentity(acts, emails: emails)
             var people = RememberedPeople()
             var delivered: Set<String> = []
             var makers: [ProfileID: Int] = [:]
@@ -91,7 +93,7 @@ struct ResolverOracleTests {
                 case .allow(let merge): people.allow(merge)
                 case .event(let event):
                     guard delivered.insert(event.messageID).inserted else { continue }
-                    var resolver = people.resolver(for: [event])
+                    var resolver = people.resolver(for: [event], policy: policy)
                     let placement = try resolver.resolve(event)
                     for made in resolver.changes.created { makers[made] = number }
                     people.take(resolver)
@@ -154,7 +156,9 @@ struct ResolverOracleTests {
                 case .mergedInto(let loser, let survivor, let merge, _):
                     #expect(losers.removeValue(forKey: merge) == loser)
                     #expect(root(loser) == survivor)
-                case .unmerge, .unmergedFrom, .withheld: Issue.record("nothing was undone")
+                case .withheld(let id, let arrivedUnder, let message, _, let items):
+                    #expect(root(arrivedUnder) == id && met.contains(message) && !items.isEmpty)
+                case .unmerge, .unmergedFrom: Issue.record("nothing was undone")
                 case .erased: Issue.record("nothing was erased")
                 }
             }

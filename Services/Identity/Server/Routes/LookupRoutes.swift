@@ -6,6 +6,7 @@ import ServiceKit
 /// stands in bodies.
 struct LookupRoutes {
     let reading: ProfileReading
+    let policies: PolicyRegistry
     private static let bodyBytes = 64 << 10
     private static let longestPrefix = 256
     /// Identifiers in one call; an answer may hold the profile of each.
@@ -15,7 +16,7 @@ struct LookupRoutes {
         router.post("/v1/profiles/lookup", scope: .profilesRead) { request in
             let body = try await request.json(maxBytes: Self.bodyBytes)
             if body["identifiers"] != nil { return .json(try await lookUp(many: body)) }
-            let identifier = try Identifier(json: body)
+            let identifier = try await policies.latest(in: reading.pool).identifier(json: body)
             guard let profile = try await reading.profile(of: identifier) else { throw Problem.noProfile }
             return .json(profile.json, headers: [.eTag: profile.etag])
         }
@@ -32,8 +33,9 @@ struct LookupRoutes {
         guard (1...Self.mostIdentifiers).contains(items.count) else {
             throw fields.problem("identifiers", expected: "1 to \(Self.mostIdentifiers) identifiers")
         }
+        let policy = try await policies.latest(in: reading.pool)
         let asked = items.enumerated().map { index, item in
-            Result { () throws(DecodingProblem) in try Identifier(json: item, at: "identifiers.\(index)") }
+            Result { () throws(DecodingProblem) in try policy.identifier(json: item, at: "identifiers.\(index)") }
         }
         let found = try await reading.profiles(of: Set(asked.compactMap { try? $0.get() }))
         let verdicts = asked.enumerated().map { index, identifier -> JSON in

@@ -5,6 +5,7 @@ import ServiceKit
 /// Reading profiles.
 struct ProfileRoutes {
     let reading: ProfileReading
+    let policies: PolicyRegistry
 
     func add(to router: ServiceRouter) {
         router.get("/v1/profiles/{id}", scope: .profilesRead) { request in
@@ -14,7 +15,7 @@ struct ProfileRoutes {
             return .json(profile.json, headers: [.eTag: profile.etag])
         }
         router.get("/v1/profiles", scope: .profilesRead) { request in
-            if let identifier = try identifier(in: request) {
+            if let identifier = try await identifier(in: request) {
                 let found = try await reading.profile(of: identifier)
                 return .page(found.map { [$0.json] } ?? [], nextCursor: nil)
             }
@@ -46,15 +47,20 @@ struct ProfileRoutes {
     }
 
     /// `identifierType` and `identifierValue`, which go together.
-    private func identifier(in request: ServiceRequest) throws(Problem) -> Identifier? {
+    private func identifier(in request: ServiceRequest) async throws -> Identifier? {
         let type = try request.query("identifierType")
         let value = try request.query("identifierValue")
         if type == nil, value == nil { return nil }
         guard let type, let value else {
-            throw .badRequest("`identifierType` and `identifierValue` go together")
+            throw Problem.badRequest("`identifierType` and `identifierValue` go together")
         }
-        guard let kind = Identifier.Kind(rawValue: type), let identifier = Identifier(kind, value) else {
-            throw .badRequest("`identifierType` must be userId, email or anonymousId, and the value fit it")
+        let policy = try await policies.latest(in: reading.pool)
+        guard let kind = Identifier.Kind(rawValue: type),
+            let identifier = try? policy.identifier(kind, value)
+        else {
+            throw Problem.badRequest(
+                "`identifierType` must be a type of the identity policy, such as userId, email or anonymousId, "
+                    + "and the value fit it")
         }
         return identifier
     }

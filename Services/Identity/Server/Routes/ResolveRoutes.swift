@@ -11,12 +11,13 @@ struct ResolveRoutes {
     let pool: PostgresPool
     let clock: ServiceClock
     /// Identifiers in one call; one of each kind.
-    private static let most = Identifier.Kind.allCases.count
+    private static let most = 16
     private static let attempts = 5
 
     func add(to router: ServiceRouter) {
         router.post("/v1/profiles/resolve", scope: .profilesWrite) { request in
-            let identifiers = try identifiers(in: try await request.json(maxBytes: 64 << 10))
+            let policy = try await resolution.policies.latest(in: pool)
+            let identifiers = try identifiers(in: try await request.json(maxBytes: 64 << 10), policy)
             let placement = try await resolve(identifiers, traceparent: request.traceparent)
             return .json([
                 "profileId": .string(placement.profileID.description), "created": .bool(placement.created),
@@ -24,12 +25,14 @@ struct ResolveRoutes {
         }
     }
 
-    private func identifiers(in body: JSON) throws(DecodingProblem) -> [Identifier] {
+    private func identifiers(
+        in body: JSON, _ policy: IdentityPolicy
+    ) throws(DecodingProblem) -> [Identifier] {
         let fields = try JSONFields(body)
         let items = try fields.array("identifiers")
         var identifiers: [Identifier] = []
         for (index, item) in items.enumerated() {
-            identifiers.append(try Identifier(json: item, at: "identifiers.\(index)"))
+            identifiers.append(try policy.identifier(json: item, at: "identifiers.\(index)"))
         }
         guard !identifiers.isEmpty, identifiers.count <= Self.most,
             Set(identifiers.map(\.kind)).count == identifiers.count
@@ -46,10 +49,12 @@ struct ResolveRoutes {
             do {
                 return try await pool.transaction { transaction in
                     let now = try await clock.now()
+                    let policy = try await resolution.policies.current(in: transaction)
                     let observation = Observation(
                         messageID: identifiers.map(\.json.compact).sorted().joined(), sourceID: .profileAPI,
-                        identifiers: identifiers, at: now, receivedAt: now)
-                    var resolver = try await resolution.resolver(for: [observation], in: transaction)
+                        identifiers: identifiers, at: now, receivedAt: now, policy: policy)
+                    var resolver = try await resolution.resolver(
+                        for: [observation], policy: policy, in: transaction)
                     let placement = try resolver.resolve(observation)
                     try await resolution.write(
                         resolver, traceparents: resolver.facts.map { _ in traceparent }, at: now,

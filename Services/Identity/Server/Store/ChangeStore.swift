@@ -27,6 +27,7 @@ struct ChangeStore {
         }
         if !changes.suppressions.isEmpty { statements.append(reportSuppressed(changes.suppressions)) }
         if !changes.allowed.isEmpty { statements.append(allow(changes)) }
+        if !changes.shares.isEmpty { statements.append(insertShares(changes.shares)) }
         if let touch = touchProfiles(of: resolver) { statements.append(touch) }
         if !changes.traits.isEmpty { statements.append(upsertTraits(changes.traits)) }
         if let index = SearchStore(key: key).index(changes) { statements.append(index) }
@@ -91,6 +92,27 @@ struct ChangeStore {
                  AS w (shard, type, value_hash, first_seen, last_seen)
             WHERE i.shard = w.shard AND i.type = w.type AND i.value_hash = w.value_hash
                 AND (w.first_seen < i.first_seen OR w.last_seen > i.last_seen)
+            """
+    }
+
+    /// Remembers with whom else identifiers were seen, and counts.
+    private func insertShares(_ shares: [Identifier: Set<ProfileID>]) -> SQL {
+        let rows = shares.flatMap { identifier, ids in
+            let place = key.place(of: identifier)
+            return ids.map { (place: place, id: $0) }
+        }.sorted { $0.place != $1.place ? $0.place < $1.place : $0.id < $1.id }
+        return """
+            WITH new AS (
+                INSERT INTO profiles.identifier_share (shard, type, value_hash, profile_id)
+                SELECT * FROM unnest(\(rows.map(\.place.shard))::smallint[],
+                                     \(rows.map(\.place.kind.rawValue))::text[],
+                                     \(rows.map(\.place.hash))::bytea[], \(rows.map(\.id))::uuid[])
+                ON CONFLICT DO NOTHING
+                RETURNING shard, type, value_hash
+            )
+            UPDATE profiles.identifier i SET shared_count = i.shared_count + n.count
+            FROM (SELECT shard, type, value_hash, count(*) FROM new GROUP BY shard, type, value_hash) n
+            WHERE i.shard = n.shard AND i.type = n.type AND i.value_hash = n.value_hash
             """
     }
 

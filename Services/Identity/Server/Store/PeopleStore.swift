@@ -70,6 +70,14 @@ struct PeopleStore {
     func deleteIdentifiers(of memberIDs: [ProfileID], in transaction: PostgresTransaction) async throws -> Int
     {
         try await transaction.execute(
+            "DELETE FROM profiles.identifier_share WHERE profile_id = ANY(\(memberIDs)::uuid[])")
+        try await transaction.execute(
+            """
+            DELETE FROM profiles.identifier_share s USING profiles.identifier i
+            WHERE i.profile_id = ANY(\(memberIDs)::uuid[])
+                AND s.shard = i.shard AND s.type = i.type AND s.value_hash = i.value_hash
+            """)
+        return try await transaction.execute(
             "DELETE FROM profiles.identifier WHERE profile_id = ANY(\(memberIDs)::uuid[])")
     }
 

@@ -10,17 +10,18 @@ import Streams
 struct ResolutionStore {
     let key: IdentifierKey
 
-    /// The owners of those identifiers that are known, locked until the transaction ends.
+    /// The owners of those identifiers that are known, locked until the transaction ends, and with how many other
+    /// people each was seen.
     func lockOwners(
         of identifiers: Set<Identifier>, in transaction: PostgresTransaction
-    ) async throws -> [Identifier: ProfileID] {
-        guard !identifiers.isEmpty else { return [:] }
+    ) async throws -> (owners: [Identifier: ProfileID], shares: [Identifier: Int]) {
+        guard !identifiers.isEmpty else { return ([:], [:]) }
         let placed = Dictionary(
             identifiers.map { (key.place(of: $0), $0) }, uniquingKeysWith: { first, _ in first })
         let places = placed.keys.sorted()
         let rows = try await transaction.query(
             """
-            SELECT i.shard, i.type, i.value_hash, i.profile_id
+            SELECT i.shard, i.type, i.value_hash, i.profile_id, i.shared_count
             FROM unnest(\(places.map(\.shard))::smallint[], \(places.map(\.kind.rawValue))::text[],
                         \(places.map(\.hash))::bytea[]) AS w (shard, type, value_hash)
             JOIN profiles.identifier i USING (shard, type, value_hash)
@@ -28,13 +29,40 @@ struct ResolutionStore {
             FOR UPDATE OF i
             """)
         var owners: [Identifier: ProfileID] = [:]
+        var shares: [Identifier: Int] = [:]
         for row in rows {
             guard let kind = Identifier.Kind(rawValue: try row.get("type")) else { continue }
             let place = IdentifierPlace(
                 shard: try row.get("shard"), kind: kind, hash: try row.get("value_hash"))
-            if let identifier = placed[place] { owners[identifier] = try row.get("profile_id") }
+            guard let identifier = placed[place] else { continue }
+            owners[identifier] = try row.get("profile_id")
+            let count = try row.get("shared_count", as: Int.self)
+            if count > 0 { shares[identifier] = count }
         }
-        return owners
+        return (owners, shares)
+    }
+
+    /// When each identifier of the people was seen last, by type. Devices are left out where nothing limits them.
+    func holdings(
+        of roots: [ProfileID], policy: IdentityPolicy, in transaction: PostgresTransaction
+    ) async throws -> [ProfileID: [Identifier.Kind: [Instant]]] {
+        guard !roots.isEmpty else { return [:] }
+        let rows = try await transaction.query(
+            """
+            SELECT p.canonical_id, i.type, i.last_seen
+            FROM profiles.profile p
+            JOIN profiles.identifier i ON i.profile_id = p.profile_id
+            WHERE p.canonical_id = ANY(\(roots)::uuid[])
+                AND (i.type = ANY(\(policy.limited.map(\.kind.rawValue))::text[]) OR i.type LIKE '%:%')
+            """)
+        var holdings = Dictionary(
+            roots.map { ($0, [Identifier.Kind: [Instant]]()) }, uniquingKeysWith: { first, _ in first })
+        for row in rows {
+            guard let kind = Identifier.Kind(rawValue: try row.get("type")) else { continue }
+            holdings[try row.get("canonical_id"), default: [:]][kind, default: []]
+                .append(try row.get("last_seen"))
+        }
+        return holdings
     }
 
     /// The profiles with these ids and their canonical profiles, these locked until the transaction ends, so

@@ -102,6 +102,16 @@ struct ProfileUpsert: Hashable, Sendable {
     func event(messageID: String, now: Instant) -> TrackingEvent {
         func value(_ kind: Identifier.Kind) -> String? { identifiers.first { $0.kind == kind }?.value }
         var context: [String: JSON] = ["library": ["name": "martlet-profile-api"]]
+        let others = identifiers.filter { ![.userID, .anonymousID, .email].contains($0.kind) }
+        if !others.isEmpty {
+            context["externalIds"] = .array(
+                others.map {
+                    [
+                        "id": .string($0.value), "type": .string($0.kind.rawValue), "collection": "users",
+                        "encoding": "none",
+                    ]
+                })
+        }
         if let email = value(.email) { context["traits"] = ["email": .string(email)] }
         return TrackingEvent(
             messageID: messageID, kind: .identify, userID: value(.userID), anonymousID: value(.anonymousID),

@@ -24,13 +24,14 @@ struct Upserts {
         let events = items.map { item in
             item.map { $0.upsert.event(messageID: $0.messageID, now: now) }
         }
-        let observations = events.compactMap { try? $0.get() }.map { Observation($0) }
+        let policy = try await resolution.policies.current(in: transaction)
+        let observations = events.compactMap { try? $0.get() }.map { Observation($0, policy: policy) }
         guard !observations.isEmpty else {
             return items.compactMap { if case .failure(let refusal) = $0 { .refused(refusal) } else { nil } }
         }
-        var resolver = try await resolution.resolver(for: observations, in: transaction)
+        var resolver = try await resolution.resolver(for: observations, policy: policy, in: transaction)
         // Under the locks that the resolver's rows have.
-        var known = try await Known(observations, reading: reading, in: transaction)
+        var known = try await Known(observations, policy: policy, reading: reading, in: transaction)
         let verdicts = events.map { event -> UpsertVerdict in
             switch event {
             case .failure(let refusal): .refused(refusal)
@@ -64,12 +65,15 @@ struct Upserts {
 
 /// What was known before a batch, to tell items that say nothing new.
 private struct Known {
+    private let policy: IdentityPolicy
     private var owners: [Identifier: ProfileID]
     private var profiles: [ProfileID: ProfileView]
 
-    init(_ observations: [Observation], reading: ProfileReading, in transaction: PostgresTransaction)
-        async throws
-    {
+    init(
+        _ observations: [Observation], policy: IdentityPolicy, reading: ProfileReading,
+        in transaction: PostgresTransaction
+    ) async throws {
+        self.policy = policy
         owners = try await reading.store.canonicalIDs(
             of: Set(observations.flatMap(\.allIdentifiers)), in: transaction)
         let views = try await reading.views(of: Array(Set(owners.values)), in: transaction)
@@ -79,7 +83,7 @@ private struct Known {
 
     /// The profile that an event says nothing new of.
     func owner(of event: TrackingEvent) -> ProfileID? {
-        let leads = Observation(event).allIdentifiers.map { owners[$0] }
+        let leads = Observation(event, policy: policy).allIdentifiers.map { owners[$0] }
         guard let first = leads.first, let id = first, leads.allSatisfy({ $0 == id }),
             let profile = profiles[id]
         else { return nil }
@@ -89,7 +93,7 @@ private struct Known {
 
     /// The people of an event are not told any more from what was known: it has changed.
     mutating func forget(_ event: TrackingEvent) {
-        for identifier in Observation(event).allIdentifiers {
+        for identifier in Observation(event, policy: policy).allIdentifiers {
             if let id = owners[identifier] { profiles[id] = nil }
         }
     }

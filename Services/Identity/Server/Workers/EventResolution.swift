@@ -19,7 +19,9 @@ struct EventResolution {
         // What was erased from the raw log before it came to its turn here.
         let records = batch.records.filter { $0.body["kind"] != "erased" }
         let events = try records.map { try TrackingEvent(json: $0.body) }
-        var resolver = try await resolution.resolver(for: events.map { Observation($0) }, in: transaction)
+        let policy = try await resolution.policies.current(in: transaction)
+        var resolver = try await resolution.resolver(
+            for: events.map { Observation($0, policy: policy) }, policy: policy, in: transaction)
         var traceparents: [String?] = []
         for (record, event) in zip(records, events) {
             let before = resolver.facts.count

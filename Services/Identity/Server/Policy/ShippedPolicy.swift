@@ -1,0 +1,45 @@
+/// The text of the policy that Martlet ships, to begin one's own with. A test compares it with `IdentityPolicy.standard`.
+enum ShippedPolicy {
+    static let source = """
+        # What counts as an identifier. A type that is not named here is none.
+        # Numbers without a country are taken for this country's, e.g. `defaultRegion: CH`. Without it they are none.
+
+        # Values that senders put where they have none, of whatever type.
+        blocked:
+          zeros: true
+          values:
+            ["null", "(null)", "nil", "none", "undefined", "nan", "n/a", "na", "unknown", "anonymous", "guest", "-1",
+             "true", "false", "[object object]"]
+
+        # `priority`: the smaller, the stronger. Where two can't both be one person's, the weaker is let go.
+        # `limit`: how many a profile may hold; with `window` only those seen within it count.
+        # `sharedBy`: a value that was seen with so many other people says nothing any more.
+        types:
+          userId:
+            {priority: 10, from: [userId], limit: 1}
+          # Ids of other systems, from context.externalIds: salesforce:contact, hubspot:contact, zendesk:user, …
+          "*:*":
+            {priority: 20, normalise: [trim, nfc], limit: 5}
+          email:
+            priority: 30
+            from: [traits.email, context.traits.email]
+            shape: email
+            normalise: [trim, nfkc, lowercase]
+            limit: 5
+            maxBytes: 254
+            sharedBy: 20
+            blocked: {patterns: ["*@example.invalid", "test@test.*", "noreply@*", "no-reply@*"]}
+          phone:
+            priority: 40
+            from: [traits.phone, context.traits.phone]
+            shape: phone
+            normalise: [trim, nfkc]
+            limit: 5
+            maxBytes: 40
+            sharedBy: 20
+          deviceId:
+            {priority: 50, from: [context.device.id], sharedBy: 20}
+          anonymousId:
+            {priority: 60, from: [anonymousId], sharedBy: 20}
+        """
+}

@@ -1,0 +1,94 @@
+import IdentityDomain
+import Models
+import Postgres
+import ServiceKit
+import TestSupport
+import Testing
+
+@testable import IdentityServer
+
+@Suite(
+    "The identity policy over HTTP",
+    .enabled(if: TestDatabase.isAvailable, Comment(rawValue: TestDatabase.howToEnable)))
+struct PolicyTests {
+    private func with(_ body: (ServiceHarness, IdentityDatabase) async throws -> Void) async throws {
+        try await IdentityDatabase.with { database in
+            try await ServiceHarness.with(
+                identityService, database: database.database, clock: SimulatedClock(start + .hours(1)),
+                workers: false
+            ) { harness in
+                try await body(harness, database)
+            }
+        }
+    }
+
+    private func put(
+        _ text: String, to service: ServiceHarness, ifMatch: String? = nil
+    ) async throws -> ServiceHarness.Answer {
+        var headers = ["Content-Type": "application/yaml"]
+        headers["If-Match"] = ifMatch
+        return try await service.request(
+            "PUT", "/v1/identity-policy", body: Array(text.utf8), headers: headers)
+    }
+
+    @Test("the policy is read, replaced under its ETag, and decides from the next event on")
+    func replace() async throws {
+        try await with { service, database in
+            let shipped = try await service.request("GET", "/v1/identity-policy")
+            #expect(shipped.json["version"] == 0)
+            let text = try #require(shipped.json["source"]?.string)
+            let changed = "defaultRegion: CH\n" + text.replacing("{priority: 60, from", with: "{priority: 61, from")
+            #expect(try await put(changed, to: service, ifMatch: "\"7\"").status == 412)
+            let answer = try await put(changed, to: service, ifMatch: shipped.headers["etag"])
+            #expect(answer.status == 200, "\(answer.text)")
+            #expect(answer.json["version"] == 1)
+            #expect(try await put(changed, to: service).json["version"] == 1, "the same text is no new version")
+            #expect(try await put(text, to: service, ifMatch: shipped.headers["etag"]).status == 412)
+
+            var call = event(0, .identify, device: "a")
+            call.traits["phone"] = "079 123 45 67"
+            var again = event(1, .identify, device: "b")
+            again.traits["phone"] = "+41 79 123 45 67"
+            try await database.publish([call, again])
+            try await database.consumer().drain()
+            let found = try await service.request(
+                "POST", "/v1/profiles/lookup", json: ["type": "phone", "value": "0041 79 123 4567"])
+            #expect(found.json["mergedProfileIds"]?.array?.count == 1)
+            let merge = try await service.request("GET", "/v1/merges").json
+            #expect(merge[path: "items.0.cause.joinedBy"] == "phone")
+            #expect(merge[path: "items.0.cause.policy"] == 1)
+        }
+    }
+
+    @Test("a mistake is refused with its line and the reason, and the policy stays")
+    func mistake() async throws {
+        try await with { service, _ in
+            let answer = try await put("types:\n  userId: {priority: 10, limit: many}", to: service)
+            #expect(answer.status == 400)
+            #expect(answer.json["type"] == "https://martlet.dev/problems/invalid-identity-policy")
+            #expect(answer.json[path: "errors.0.line"] == 2)
+            #expect(answer.json[path: "errors.0.path"] == "types.userId.limit")
+            #expect(answer.json["detail"]?.string?.contains("expected a whole number") == true)
+            #expect(try await put(String(repeating: "x", count: 300_000), to: service).status == 413)
+            #expect(try await service.request("GET", "/v1/identity-policy").json["version"] == 0)
+        }
+    }
+
+    @Test("what is withheld stands on the timeline and counts with whom else a value was seen")
+    func withheld() async throws {
+        try await with { service, database in
+            try await database.publish([
+                event(0, user: "anna", device: "family"), event(1, user: "ben", device: "family"),
+                event(2, user: "ben", device: "family"), event(3, user: "null", device: "x"),
+            ])
+            try await database.consumer().drain()
+            let withheld = try await database.timeline().map(\.body).filter { $0["kind"] == "withheld" }
+            #expect(withheld.count == 3)
+            #expect(withheld.filter { $0[path: "items.0.reason"] == "limit" }.count == 2)
+            #expect(withheld.filter { $0[path: "items.0.reason"] == "blocked" }.count == 1)
+            let counts = try await database.owner.query(
+                "SELECT shared_count FROM profiles.identifier WHERE shared_count > 0")
+            #expect(try counts.map { try $0.get("shared_count", as: Int.self) } == [1])
+        }
+    }
+}
