@@ -84,6 +84,12 @@ package struct Resolver: Sendable {
         self.init(snapshot)
     }
 
+    /// Goes on from what was decided, for those who write nothing of it.
+    mutating func forgetWhatIsToBeWritten() {
+        changes = ResolverChanges()
+        facts = []
+    }
+
     /// What is known of a profile after everything decided so far.
     package func profile(_ id: ProfileID) -> ProfileState? { profiles[id] }
 

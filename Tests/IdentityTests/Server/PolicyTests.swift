@@ -91,4 +91,45 @@ struct PolicyTests {
             #expect(try counts.map { try $0.get("shared_count", as: Int.self) } == [1])
         }
     }
+
+    @Test("a rehearsal tells who would be one and who several, with examples, and changes nothing")
+    func rehearsal() async throws {
+        try await with { service, database in
+            var sold = event(3, .identify, device: "c")
+            sold.traits["phone"] = "079 123 45 67"
+            var called = event(4, .identify, device: "d")
+            called.traits["phone"] = "+41 79 123 45 67"
+            try await database.publish([
+                event(0, device: "a", email: "x@x.org"), event(1, device: "b", email: "x@x.org"),
+                event(2, user: "u"), sold, called,
+            ])
+            try await database.consumer().drain()
+            let text = ShippedPolicy.source
+            func rehearse(_ text: String) async throws -> JSON {
+                let answer = try await service.request(
+                    "POST", "/v1/identity-policy/rehearsal", body: Array(text.utf8),
+                    headers: ["Content-Type": "application/yaml"])
+                #expect(answer.status == 200, "\(answer.text)")
+                return answer.json
+            }
+            let before = try await database.timeline().count
+            let same = try await rehearse(text)
+            #expect(same["events"] == 5)
+            #expect(same[path: "people.now"] == 4)
+            #expect(same["staying"] == 4)
+            let region = try await rehearse("defaultRegion: CH\n" + text)
+            #expect(region[path: "people.then"] == 3)
+            #expect(region[path: "merging.people"] == 2)
+            #expect(region[path: "merging.examples.0.profileIds"]?.array?.count == 2)
+            let strict = try await rehearse(text.replacing("test@test.*", with: "x@x.org"))
+            #expect(strict[path: "splitting.people"] == 1)
+            #expect(strict[path: "splitting.examples.0.parts"] == 2)
+            #expect(strict[path: "withheld.blocked"] == 2)
+            #expect(try await database.timeline().count == before)
+            #expect(try await service.request("GET", "/v1/identity-policy").json["version"] == 0)
+            let mistake = try await service.request(
+                "POST", "/v1/identity-policy/rehearsal", body: Array("types: 1".utf8))
+            #expect(mistake.status == 400)
+        }
+    }
 }

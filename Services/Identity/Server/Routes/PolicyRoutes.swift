@@ -9,12 +9,20 @@ struct PolicyRoutes {
     let policies: PolicyRegistry
     let pool: PostgresPool
     let clock: ServiceClock
+    /// What a rehearsal goes through: its resolver holds in memory who everybody is.
+    private static let mostEvents = 2_000_000
 
     func add(to router: ServiceRouter) {
         router.get("/v1/identity-policy", scope: .profilesRead) { _ in
             Self.answer(try await PolicyStore.latest(in: pool))
         }
         router.put("/v1/identity-policy", scope: .profilesWrite) { try await put($0) }
+        router.post("/v1/identity-policy/rehearsal", scope: .profilesRead) { request in
+            let limit = try request.query("events", in: 1...Self.mostEvents, default: 100_000)
+            let policy = try Self.read(try await request.body(maxBytes: PolicyReader.maxBytes))
+            let (report, isPart) = try await Rehearsing(pool: pool).run(policy, events: limit)
+            return .json(report.json(isPart: isPart))
+        }
     }
 
     private func put(_ request: ServiceRequest) async throws -> ServiceResponse {
@@ -56,5 +64,28 @@ struct PolicyRoutes {
         ]
         body["createdAt"] = stored.map { .string($0.createdAt.rfc3339) }
         return .json(.object(body), headers: [.eTag: "\"\(stored?.version ?? 0)\""])
+    }
+}
+
+extension PolicyRehearsal.Report {
+    fileprivate func json(isPart: Bool) -> JSON {
+        [
+            "events": .integer(Int64(events)), "isPart": .bool(isPart),
+            "people": ["now": .integer(Int64(peopleNow)), "then": .integer(Int64(peopleThen))],
+            "staying": .integer(Int64(staying)),
+            "splitting": [
+                "people": .integer(Int64(splitting)),
+                "examples": .array(
+                    splits.map {
+                        ["profileId": .string($0.profileID.description), "parts": .integer(Int64($0.parts))]
+                    }),
+            ],
+            "merging": [
+                "people": .integer(Int64(merging)),
+                "examples": .array(
+                    merges.map { ["profileIds": .array($0.map { .string($0.description) })] }),
+            ],
+            "withheld": .object(withheld.mapValues { .integer(Int64($0)) }),
+        ]
     }
 }
