@@ -110,6 +110,9 @@ package struct Resolver: Sendable {
         resolved.insert(key)
         guard profiles[placement.profileID]?.isErased != true else { return nil }
         if event.kind == .identify { keepTraits(of: event, under: placement.arrivedUnder) }
+        if event.kind == .group, !changes.accounts.take(event, of: placement.arrivedUnder) {
+            withheld.append(["type": "groupId", "reason": "shape"])
+        }
         facts.append(
             .event(profileID: placement.profileID, arrivedUnder: placement.arrivedUnder, event: event))
         if !withheld.isEmpty {

@@ -66,6 +66,7 @@ package struct ResolverChanges: Sendable {
     package internal(set) var suppressions: [MergeID: Suppression] = [:]
     /// Merges that were undone and may be made again from now on.
     package internal(set) var allowed: [MergeID] = []
+    package internal(set) var accounts = AccountChanges()
     /// Identifiers that were seen with somebody else than whom they belong to, and with whom.
     package internal(set) var shares: [Identifier: Set<ProfileID>] = [:]
     package internal(set) var traits: [TraitKey: TraitWrite] = [:]

@@ -60,6 +60,7 @@ struct IdentityPrivacy {
         try await SearchStore(key: reading.store.key).delete(members, in: transaction)
         let entries = try await timeline.eraseEvents(of: members, at: now, in: transaction)
         let deliveries = try await WebhookQueue.erase(members, in: transaction)
+        try await AccountStore.deleteMembers(members, in: transaction)
         // What operators wrote about merges may tell of the person.
         try await MergeStore.dropNotes(of: members, in: transaction)
         _ = try await IdempotencyStore.drop(members, in: transaction)

@@ -23,6 +23,7 @@ package let identityService = ServiceDefinition(
             resource: "V0005_reversible_merges", bytes: PackageResources.V0005_reversible_merges_sql),
         Migration(
             resource: "V0006_identity_policy", bytes: PackageResources.V0006_identity_policy_sql),
+        Migration(resource: "V0007_accounts", bytes: PackageResources.V0007_accounts_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents], channels: [WebhookQueue.channel]
 ) { context in
@@ -45,6 +46,7 @@ package let identityService = ServiceDefinition(
             ResolveRoutes(resolution: resolution, pool: context.pool, clock: context.clock).add(to: router)
             TimelineRoutes(reading: reading).add(to: router)
             webhooks.add(to: router)
+            AccountRoutes(pool: context.pool).add(to: router)
             PolicyRoutes(policies: resolution.policies, pool: context.pool, clock: context.clock).add(to: router)
             MergeRoutes(
                 merging: Merging(resolution: resolution, key: key), pool: context.pool,

@@ -60,6 +60,40 @@ struct PolicyTests {
         }
     }
 
+    @Test("group calls make accounts with traits of their own, and their members follow merges and undos")
+    func accounts() async throws {
+        try await with { service, database in
+            func group(_ number: Int, _ id: String, device: String, _ traits: [String: JSON], late: Duration = .zero)
+                -> TrackingEvent
+            {
+                var call = event(number, .group, device: device, traits: traits, late: late)
+                call.groupID = id
+                return call
+            }
+            try await database.publish([
+                group(0, "acme", device: "a", ["plan": "pro", "seats": 5]),
+                group(1, "acme", device: "b", ["plan": "free"], late: .minutes(1)),
+                event(2, user: "u", device: "a"), event(3, user: "u", device: "b"),
+                group(4, "globex", device: "c", ["plan": "trial"]),
+            ])
+            try await database.consumer().drain()
+            let account = try await service.request("GET", "/v1/accounts/acme").json
+            #expect(account[path: "traits.plan.value"] == "pro")
+            #expect(account[path: "traits.plan.messageId"] == "m0")
+            #expect(account["members"] == 1)
+            let id = try await service.request("GET", "/v1/merges").json[path: "items.0.mergeId"]?.string ?? ""
+            _ = try await service.request("POST", "/v1/merges/\(id)/undo", json: ["note": "x"])
+            let first = try await service.request("GET", "/v1/accounts/acme/members?limit=1").json
+            let cursor = try #require(first["nextCursor"]?.string)
+            let second = try await service.request(
+                "GET", "/v1/accounts/acme/members?limit=1&cursor=\(cursor)").json
+            #expect(second["items"]?.array?.count == 1 && second["nextCursor"] == .null)
+            #expect(first[path: "items.0.profileId"] != second[path: "items.0.profileId"])
+            #expect(try await service.request("GET", "/v1/accounts/nobody").status == 404)
+            #expect(try await service.request("GET", "/v1/accounts/nobody/members").status == 404)
+        }
+    }
+
     @Test("a mistake is refused with its line and the reason, and the policy stays")
     func mistake() async throws {
         try await with { service, _ in

@@ -31,6 +31,7 @@ struct ChangeStore {
         if let touch = touchProfiles(of: resolver) { statements.append(touch) }
         if !changes.traits.isEmpty { statements.append(upsertTraits(changes.traits)) }
         if let index = SearchStore(key: key).index(changes) { statements.append(index) }
+        statements += AccountStore.writes(changes.accounts)
         guard !statements.isEmpty else { return }
         let replies = try await transaction.pipeline(statements)
         let inserted = try replies.prefix(claimed).reduce(0) { sum, rows in

@@ -1,0 +1,49 @@
+package import Models
+
+/// What the group calls of a batch say: accounts, their traits, and who belongs to them.
+package struct AccountChanges: Hashable, Sendable {
+    /// A trait of an account.
+    package struct TraitKey: Hashable, Sendable {
+        package var groupID: String
+        package var name: String
+    }
+
+    /// A profile that belongs to an account.
+    package struct Member: Hashable, Sendable {
+        package var groupID: String
+        package var profileID: ProfileID
+    }
+
+    /// When each account was told of last.
+    package private(set) var accounts: [String: Instant] = [:]
+    package private(set) var traits: [TraitKey: ResolverChanges.TraitWrite] = [:]
+    package private(set) var members: [Member: ResolverChanges.Seen] = [:]
+
+    /// Bytes of a group's id.
+    package static let longestID = 512
+
+    package init() {}
+
+    package var isEmpty: Bool { accounts.isEmpty }
+
+    /// Takes in a group call of a profile. False where its id names no account.
+    mutating func take(_ event: TrackingEvent, of profileID: ProfileID) -> Bool {
+        guard let id = event.groupID, Self.isID(id) else { return false }
+        accounts[id] = max(accounts[id] ?? event.receivedAt, event.receivedAt)
+        members[Member(groupID: id, profileID: profileID), default: .init(first: event.timestamp, last: event.timestamp)]
+            .include(event.timestamp)
+        let stamp = EffectiveTraits.Stamp(at: event.timestamp, messageID: event.messageID)
+        for (name, value) in event.traits where name.utf8.count <= Resolver.longestTraitName {
+            let key = TraitKey(groupID: id, name: name)
+            if let held = traits[key], held.entry.stamp >= stamp { continue }
+            traits[key] = ResolverChanges.TraitWrite(
+                entry: EffectiveTraits.Entry(value: value, stamp: stamp), sourceID: event.sourceID)
+        }
+        return true
+    }
+
+    package static func isID(_ text: String) -> Bool {
+        (1...longestID).contains(text.utf8.count)
+            && text.unicodeScalars.allSatisfy { $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value) }
+    }
+}
