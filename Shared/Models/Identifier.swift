@@ -65,7 +65,8 @@ extension Identifier {
     package init(json: JSON, at path: String = "") throws(DecodingProblem) {
         let fields = try JSONFields(json, at: path)
         guard let kind = Kind(rawValue: try fields.string("type")) else {
-            throw fields.problem("type", expected: "the type of an identifier, such as userId, email or anonymousId")
+            throw fields.problem(
+                "type", expected: "the type of an identifier, such as userId, email or anonymousId")
         }
         let raw = try fields.string("value")
         guard raw.utf8.count <= Self.longestValue, let identifier = Identifier(kind, raw) else {

@@ -25,7 +25,8 @@ extension ProfileStore {
         return try rows.compactMap { row in
             guard let kind = Identifier.Kind(rawValue: try row.get("type")) else { return nil }
             return StoredIdentifier(
-                identifier: Identifier(kind, normalised: try row.get("value")), profileID: try row.get("profile_id"),
+                identifier: Identifier(kind, normalised: try row.get("value")),
+                profileID: try row.get("profile_id"),
                 firstSeen: try row.get("first_seen"), lastSeen: try row.get("last_seen"))
         }
     }

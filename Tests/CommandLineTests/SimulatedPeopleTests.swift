@@ -25,7 +25,9 @@ import Testing
         return events
     }
 
-    @Test("nobody is taken for somebody else, and everybody is found whom the calls tell of", arguments: [false, true])
+    @Test(
+        "nobody is taken for somebody else, and everybody is found whom the calls tell of",
+        arguments: [false, true])
     func truth(_ isShuffled: Bool) throws {
         let seed = TestSeed.value
         var world = World(seed: seed, shoppers: 400, days: 20, start: start)
@@ -60,7 +62,9 @@ import Testing
             }
         }
         wrong = people.values.count { $0.count > 1 }
-        print("seed \(seed): \(events.count) events, \(right) of \(facts) pairs found, \(wrong) people mixed up")
+        print(
+            "seed \(seed): \(events.count) events, \(right) of \(facts) pairs found, \(wrong) people mixed up"
+        )
         #expect(facts > 100)
         #expect(wrong == 0, "precision is 1")
         #expect(Double(missed) <= 0.01 * Double(facts), "recall is at least 0.99")

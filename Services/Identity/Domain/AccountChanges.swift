@@ -30,8 +30,11 @@ package struct AccountChanges: Hashable, Sendable {
     mutating func take(_ event: TrackingEvent, of profileID: ProfileID) -> Bool {
         guard let id = event.groupID, Self.isID(id) else { return false }
         accounts[id] = max(accounts[id] ?? event.receivedAt, event.receivedAt)
-        members[Member(groupID: id, profileID: profileID), default: .init(first: event.timestamp, last: event.timestamp)]
-            .include(event.timestamp)
+        members[
+            Member(groupID: id, profileID: profileID),
+            default: .init(first: event.timestamp, last: event.timestamp)
+        ]
+        .include(event.timestamp)
         let stamp = EffectiveTraits.Stamp(at: event.timestamp, messageID: event.messageID)
         for (name, value) in event.traits where name.utf8.count <= Resolver.longestTraitName {
             let key = TraitKey(groupID: id, name: name)

@@ -22,7 +22,9 @@ extension Resolver {
             }
             let root = owners[identifier].map { root(of: $0) }
             if let root, !gathered.roots.contains(root) {
-                if let separation = gathered.roots.lazy.compactMap({ separation(between: $0, and: root) }).first {
+                if let separation = gathered.roots.lazy.compactMap({ separation(between: $0, and: root) })
+                    .first
+                {
                     changes.suppress(
                         separation.mergeID, at: observation.receivedAt,
                         cause: cause(of: observation, by: identifier.kind))

@@ -91,7 +91,9 @@ package struct Observation: Hashable, Sendable {
     private mutating func takeExternalIDs(_ list: JSON?, _ policy: IdentityPolicy) {
         guard let list = list?.array else { return }
         for item in list.prefix(Self.mostExternalIDs) {
-            guard let id = item["id"], let type = item["type"]?.string, let kind = Self.kind(type) else { continue }
+            guard let id = item["id"], let type = item["type"]?.string, let kind = Self.kind(type) else {
+                continue
+            }
             // Those of accounts say nothing of the person.
             if let collection = item["collection"]?.string, collection != "users" { continue }
             if let encoding = item["encoding"]?.string, encoding != "none" {
@@ -128,7 +130,8 @@ package struct Observation: Hashable, Sendable {
     var candidates: [(identifier: Identifier, isExplicit: Bool)] {
         var candidates = identifiers.map { (identifier: $0, isExplicit: false) }
         if let previousUserID {
-            candidates.insert((previousUserID, true), at: candidates.first?.identifier.kind == .userID ? 1 : 0)
+            candidates.insert(
+                (previousUserID, true), at: candidates.first?.identifier.kind == .userID ? 1 : 0)
         }
         if let previousAnonymousID { candidates.append((previousAnonymousID, false)) }
         return candidates
@@ -140,7 +143,12 @@ extension IdentityPolicy {
     func inOrder(_ identifiers: [Identifier]) -> [Identifier] {
         guard identifiers.count > 1 else { return identifiers }
         return identifiers.enumerated()
-            .map { (priority: policy(of: $0.element.kind)?.priority ?? .max, place: $0.offset, identifier: $0.element) }
+            .map {
+                (
+                    priority: policy(of: $0.element.kind)?.priority ?? .max, place: $0.offset,
+                    identifier: $0.element
+                )
+            }
             .sorted { ($0.priority, $0.place) < ($1.priority, $1.place) }
             .map(\.identifier)
     }

@@ -160,7 +160,8 @@ package struct Resolver: Sendable {
             return claim(identifier, for: home, because: observation)
         }
         changes.see(identifier, at: observation.at)
-        guard let ours = profiles[root(of: home)], let theirs = profiles[root(of: owner)], ours.id != theirs.id
+        guard let ours = profiles[root(of: home)], let theirs = profiles[root(of: owner)],
+            ours.id != theirs.id
         else { return }
         merge(
             Side(root: ours, member: home), Side(root: theirs, member: owner), at: observation.receivedAt,

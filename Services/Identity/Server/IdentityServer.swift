@@ -47,7 +47,8 @@ package let identityService = ServiceDefinition(
             TimelineRoutes(reading: reading).add(to: router)
             webhooks.add(to: router)
             AccountRoutes(pool: context.pool).add(to: router)
-            PolicyRoutes(policies: resolution.policies, pool: context.pool, clock: context.clock).add(to: router)
+            PolicyRoutes(policies: resolution.policies, pool: context.pool, clock: context.clock).add(
+                to: router)
             MergeRoutes(
                 merging: Merging(resolution: resolution, key: key), pool: context.pool,
                 idempotency: Idempotency(pool: context.pool, clock: context.clock), clock: context.clock

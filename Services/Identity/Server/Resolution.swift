@@ -21,7 +21,8 @@ struct Resolution {
 
     /// A resolver over everything that the observations can touch, which were read by the policy.
     func resolver(
-        for observations: [Observation], policy: IdentityPolicy = .standard, in transaction: PostgresTransaction
+        for observations: [Observation], policy: IdentityPolicy = .standard,
+        in transaction: PostgresTransaction
     ) async throws -> Resolver {
         let (owners, shares) = try await store.lockOwners(
             of: Set(observations.flatMap(\.allIdentifiers)), in: transaction)

@@ -105,7 +105,9 @@ struct BruteForceIdentity {
     }
 
     private func count(_ kind: Identifier.Kind, of people: [Set<Int>], and new: [Identifier]) -> Int {
-        owners.count { owner in owner.identifier.kind == kind && people.contains { $0.contains(owner.profile) } }
+        owners.count { owner in
+            owner.identifier.kind == kind && people.contains { $0.contains(owner.profile) }
+        }
             + new.count { $0.kind == kind }
     }
 
@@ -152,7 +154,8 @@ struct BruteForceIdentity {
         for other in others {
             for index in edges.indices where edges[index].isUndone && !edges[index].isAllowed {
                 let (one, two) = (edges[index].stays, edges[index].goes)
-                if person.contains(one) && other.contains(two) || person.contains(two) && other.contains(one) {
+                if person.contains(one) && other.contains(two) || person.contains(two) && other.contains(one)
+                {
                     edges[index].suppressed += 1
                     return true
                 }

@@ -40,7 +40,8 @@ struct IdentityPolicyTests {
 
     @Test("values are brought to one form")
     func normalised() throws {
-        #expect(try policy.identifier(.email, "  Jos\u{65}\u{301}@Example.ORG ").value == "jos\u{e9}@example.org")
+        #expect(
+            try policy.identifier(.email, "  Jos\u{65}\u{301}@Example.ORG ").value == "jos\u{e9}@example.org")
         #expect(try policy.identifier(.email, "\u{FF21}@x.org").value == "a@x.org")
         #expect(try policy.identifier(.userID, " Anna ").value == " Anna ")
         let contact = try #require(Identifier.Kind(rawValue: "salesforce:contact"))
@@ -52,7 +53,8 @@ struct IdentityPolicyTests {
         arguments: [
             ("+41 79 123 45 67", "+41791234567"), ("0041-79-123 45 67", "+41791234567"),
             ("+41 (0)79 123 45 67", "+41791234567"), ("079 123 45 67", "+41791234567"), ("12345", nil),
-            ("call me", nil), ("+0 79 123 45 67", nil), ("+4179123456789012", nil), ("someone@example.com", nil),
+            ("call me", nil), ("+0 79 123 45 67", nil), ("+4179123456789012", nil),
+            ("someone@example.com", nil),
         ] as [(String, String?)])
     func phones(_ raw: String, _ expected: String?) {
         let swiss = IdentityPolicy.with(region: "CH")
@@ -64,7 +66,9 @@ struct IdentityPolicyTests {
 
     @Test(
         "values that say nothing are blocked, whatever their type and case",
-        arguments: ["null", "NULL", "-1", "anonymous", "0", "00000000-0000-0000-0000-000000000000", "Undefined"])
+        arguments: [
+            "null", "NULL", "-1", "anonymous", "0", "00000000-0000-0000-0000-000000000000", "Undefined",
+        ])
     func blocked(_ value: String) {
         #expect(reason(.userID, value) == "blocked")
         #expect(reason(.anonymousID, value) == "blocked")
@@ -78,7 +82,8 @@ struct IdentityPolicyTests {
         let starry = BlockedValues(patterns: ["a*b*c", "*", "x"])
         #expect(starry.contains("anything"))
         let few = BlockedValues(patterns: ["a*b*c"])
-        #expect(few.contains("aXbYbZc") && few.contains("abc") && !few.contains("abcd") && !few.contains("ac"))
+        #expect(
+            few.contains("aXbYbZc") && few.contains("abc") && !few.contains("abcd") && !few.contains("ac"))
     }
 
     @Test("an identifier of a megabyte, of control characters or of another shape is none, and says why")
@@ -139,16 +144,23 @@ struct IdentityPolicyTests {
             call.context["externalIds"] = .array([item])
             return call
         }
-        let contact: JSON = ["id": "003", "type": "salesforce:contact", "collection": "users", "encoding": "none"]
+        let contact: JSON = [
+            "id": "003", "type": "salesforce:contact", "collection": "users", "encoding": "none",
+        ]
         let one = try resolver.resolve(call(0, "a", contact))
         let two = try resolver.resolve(call(1, "b", contact))
         #expect(one?.profileID == two?.profileID)
-        let account: JSON = ["id": "001", "type": "salesforce:account", "collection": "accounts", "encoding": "none"]
-        let encoded: JSON = ["id": "9f8e", "type": "hubspot:contact", "collection": "users", "encoding": "sha256"]
+        let account: JSON = [
+            "id": "001", "type": "salesforce:account", "collection": "accounts", "encoding": "none",
+        ]
+        let encoded: JSON = [
+            "id": "9f8e", "type": "hubspot:contact", "collection": "users", "encoding": "sha256",
+        ]
         try resolver.resolve(call(2, "c", account))
         try resolver.resolve(call(3, "d", account))
         try resolver.resolve(call(4, "e", encoded))
-        #expect(Set(resolver.changes.claims.keys.map(\.kind.rawValue)) == ["anonymousId", "salesforce:contact"])
+        #expect(
+            Set(resolver.changes.claims.keys.map(\.kind.rawValue)) == ["anonymousId", "salesforce:contact"])
         #expect(resolver.changes.merges.count == 0)
     }
 

@@ -27,7 +27,8 @@ struct RememberedPeople {
         snapshot.owners = named
         snapshot.profiles = Array(Set(loaded + roots + ends))
         snapshot.separations = separations
-        for (identifier, owner) in owners where policy.limited.contains(where: { $0.kind == identifier.kind }) {
+        for (identifier, owner) in owners where policy.limited.contains(where: { $0.kind == identifier.kind })
+        {
             guard let root = profiles[owner]?.canonicalID else { continue }
             snapshot.holdings[root, default: [:]][identifier.kind, default: []].append(start)
         }

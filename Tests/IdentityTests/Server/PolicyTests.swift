@@ -37,12 +37,14 @@ struct PolicyTests {
             let shipped = try await service.request("GET", "/v1/identity-policy")
             #expect(shipped.json["version"] == 0)
             let text = try #require(shipped.json["source"]?.string)
-            let changed = "defaultRegion: CH\n" + text.replacing("{priority: 60, from", with: "{priority: 61, from")
+            let changed =
+                "defaultRegion: CH\n" + text.replacing("{priority: 60, from", with: "{priority: 61, from")
             #expect(try await put(changed, to: service, ifMatch: "\"7\"").status == 412)
             let answer = try await put(changed, to: service, ifMatch: shipped.headers["etag"])
             #expect(answer.status == 200, "\(answer.text)")
             #expect(answer.json["version"] == 1)
-            #expect(try await put(changed, to: service).json["version"] == 1, "the same text is no new version")
+            #expect(
+                try await put(changed, to: service).json["version"] == 1, "the same text is no new version")
             #expect(try await put(text, to: service, ifMatch: shipped.headers["etag"]).status == 412)
 
             var call = event(0, .identify, device: "a")
@@ -63,7 +65,9 @@ struct PolicyTests {
     @Test("group calls make accounts with traits of their own, and their members follow merges and undos")
     func accounts() async throws {
         try await with { service, database in
-            func group(_ number: Int, _ id: String, device: String, _ traits: [String: JSON], late: Duration = .zero)
+            func group(
+                _ number: Int, _ id: String, device: String, _ traits: [String: JSON], late: Duration = .zero
+            )
                 -> TrackingEvent
             {
                 var call = event(number, .group, device: device, traits: traits, late: late)
@@ -81,12 +85,14 @@ struct PolicyTests {
             #expect(account[path: "traits.plan.value"] == "pro")
             #expect(account[path: "traits.plan.messageId"] == "m0")
             #expect(account["members"] == 1)
-            let id = try await service.request("GET", "/v1/merges").json[path: "items.0.mergeId"]?.string ?? ""
+            let id =
+                try await service.request("GET", "/v1/merges").json[path: "items.0.mergeId"]?.string ?? ""
             _ = try await service.request("POST", "/v1/merges/\(id)/undo", json: ["note": "x"])
             let first = try await service.request("GET", "/v1/accounts/acme/members?limit=1").json
             let cursor = try #require(first["nextCursor"]?.string)
             let second = try await service.request(
-                "GET", "/v1/accounts/acme/members?limit=1&cursor=\(cursor)").json
+                "GET", "/v1/accounts/acme/members?limit=1&cursor=\(cursor)"
+            ).json
             #expect(second["items"]?.array?.count == 1 && second["nextCursor"] == .null)
             #expect(first[path: "items.0.profileId"] != second[path: "items.0.profileId"])
             #expect(try await service.request("GET", "/v1/accounts/nobody").status == 404)

@@ -27,9 +27,10 @@ package struct BlockedValues: Hashable, Sendable {
         for byte in value.utf8 {
             if byte == UInt8(ascii: "0") {
                 found = true
-            } else if ![UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: ":"), UInt8(ascii: "+"), UInt8(ascii: " ")]
-                .contains(byte)
-            {
+            } else if ![
+                UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: ":"), UInt8(ascii: "+"), UInt8(ascii: " "),
+            ]
+            .contains(byte) {
                 return false
             }
         }

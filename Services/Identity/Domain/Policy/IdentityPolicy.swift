@@ -107,7 +107,9 @@ package struct IdentifierPolicy: Hashable, Sendable {
         for step in steps {
             switch step {
             case .trim:
-                if value.first?.isWhitespace == true || value.last?.isWhitespace == true { value = value.trimmed() }
+                if value.first?.isWhitespace == true || value.last?.isWhitespace == true {
+                    value = value.trimmed()
+                }
             case .nfc: if !isASCII { value = value.canonicallyComposed }
             case .nfkc: if !isASCII { value = value.compatiblyComposed }
             case .lowercase: value = value.lowercased()
@@ -190,8 +192,11 @@ extension IdentityPolicy {
             switch error {
             case .shape(.email): throw fields.problem("value", expected: "an e-mail address")
             case .shape: throw fields.problem("value", expected: "a telephone number with its country")
-            case .blocked: throw fields.problem("value", expected: "a value that says something of one person")
-            default: throw fields.problem("value", expected: "1 to \(policy(of: kind)?.maxBytes ?? 512) bytes of text")
+            case .blocked:
+                throw fields.problem("value", expected: "a value that says something of one person")
+            default:
+                throw fields.problem(
+                    "value", expected: "1 to \(policy(of: kind)?.maxBytes ?? 512) bytes of text")
             }
         }
     }

@@ -8,7 +8,9 @@ extension IdentityPolicy {
             IdentifierPolicy(
                 kind: .email, priority: 30, fields: [.traits(["email"]), .context(["traits", "email"])],
                 shape: .email, steps: [.trim, .nfkc, .lowercase], limit: 5, maxBytes: 254, sharedBy: 20,
-                blocked: BlockedValues(patterns: ["*@example.invalid", "test@test.*", "noreply@*", "no-reply@*"])
+                blocked: BlockedValues(patterns: [
+                    "*@example.invalid", "test@test.*", "noreply@*", "no-reply@*",
+                ])
             ),
             IdentifierPolicy(
                 kind: .phone, priority: 40, fields: [.traits(["phone"]), .context(["traits", "phone"])],
@@ -21,7 +23,8 @@ extension IdentityPolicy {
         others: IdentifierPolicy(kind: .otherSystems, priority: 20, limit: 5),
         blocked: BlockedValues(
             values: [
-                "null", "(null)", "nil", "none", "undefined", "nan", "n/a", "na", "unknown", "anonymous", "guest",
+                "null", "(null)", "nil", "none", "undefined", "nan", "n/a", "na", "unknown", "anonymous",
+                "guest",
                 "-1", "true", "false", "[object object]",
             ], zeros: true),
         defaultRegion: nil)
@@ -31,5 +34,7 @@ extension Identifier.Kind {
     /// The id that an app has for the device it runs on.
     package static var deviceID: Identifier.Kind { Identifier.Kind(rawValue: "deviceId") ?? .anonymousID }
     /// Stands in a policy for every id of another system (`system:object`) that has no entry of its own.
-    package static var otherSystems: Identifier.Kind { Identifier.Kind(rawValue: "other:systems") ?? .anonymousID }
+    package static var otherSystems: Identifier.Kind {
+        Identifier.Kind(rawValue: "other:systems") ?? .anonymousID
+    }
 }

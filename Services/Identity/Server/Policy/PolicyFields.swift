@@ -11,7 +11,8 @@ struct PolicyValue {
 
     func mistake(_ expected: String) -> PolicyMistake {
         PolicyMistake(
-            line: mark.line, column: mark.column, path: path, expected: expected, found: Self.words(node.value))
+            line: mark.line, column: mark.column, path: path, expected: expected,
+            found: Self.words(node.value))
     }
 
     /// A text that passes; numbers are none, because YAML reads 007 as 7.
@@ -21,7 +22,8 @@ struct PolicyValue {
     }
 
     func number(in range: ClosedRange<Int>) throws(PolicyMistake) -> Int {
-        guard case .integer(let number) = node.value, let value = Int(exactly: number), range.contains(value) else {
+        guard case .integer(let number) = node.value, let value = Int(exactly: number), range.contains(value)
+        else {
             throw mistake("a whole number from \(range.lowerBound) to \(range.upperBound)")
         }
         return value
@@ -73,7 +75,8 @@ struct PolicyFields {
         var members: [PolicyValue] = []
         for member in found {
             let own = PolicyValue(
-                key: member.key, path: path.isEmpty ? member.key : "\(path).\(member.key)", mark: member.keyMark,
+                key: member.key, path: path.isEmpty ? member.key : "\(path).\(member.key)",
+                mark: member.keyMark,
                 node: member.value)
             if members.contains(where: { $0.key == own.key }) {
                 var again = own.mistake("each key once")
@@ -89,7 +92,9 @@ struct PolicyFields {
 
     /// The value of a key, with the place of the value; nil where it is missing or null.
     mutating func take(_ key: String) -> PolicyValue? {
-        guard var member = members.first(where: { $0.key == key }), member.node.value != .null else { return nil }
+        guard var member = members.first(where: { $0.key == key }), member.node.value != .null else {
+            return nil
+        }
         member.mark = member.node.mark
         return member
     }

@@ -43,7 +43,9 @@ enum PolicyReader {
             region = try node.text("a country of ISO 3166-1 such as CH") { E164.knows(region: $0) }
         }
         let blocked = try fields.take("blocked").map(blocked) ?? BlockedValues()
-        guard let list = fields.take("types") else { throw fields.missing("types", "the types of identifiers") }
+        guard let list = fields.take("types") else {
+            throw fields.missing("types", "the types of identifiers")
+        }
         var types: [IdentifierPolicy] = []
         var other: IdentifierPolicy?
         for entry in try PolicyFields(list.node, path: "types", expected: "types by their names").all() {
@@ -85,7 +87,9 @@ enum PolicyReader {
         if let node = fields.take("shape") { policy.shape = try node.choice(IdentifierPolicy.Shape.self) }
         if let node = fields.take("normalise") {
             policy.steps = []
-            for item in try node.list(most: 10) { policy.steps.append(try item.choice(IdentifierPolicy.Step.self)) }
+            for item in try node.list(most: 10) {
+                policy.steps.append(try item.choice(IdentifierPolicy.Step.self))
+            }
         }
         if let node = fields.take("limit") { policy.limit = try node.number(in: 1...1_000_000) }
         if let node = fields.take("window") {
@@ -98,7 +102,10 @@ enum PolicyReader {
         if let node = fields.take("sharedBy") { policy.sharedBy = try node.number(in: 1...1_000_000) }
         if let node = fields.take("blocked") { policy.blocked = try blocked(node) }
         try fields.finish(
-            knowing: ["priority", "from", "shape", "normalise", "limit", "window", "maxBytes", "sharedBy", "blocked"])
+            knowing: [
+                "priority", "from", "shape", "normalise", "limit", "window", "maxBytes", "sharedBy",
+                "blocked",
+            ])
         return policy
     }
 
@@ -107,13 +114,16 @@ enum PolicyReader {
         var values: [String] = []
         var patterns: [String] = []
         if let node = fields.take("values") {
-            for item in try node.list(most: mostBlocked) { values.append(try item.text("a text of 1 to 512 bytes") { isShort($0) }) }
+            for item in try node.list(most: mostBlocked) {
+                values.append(try item.text("a text of 1 to 512 bytes") { isShort($0) })
+            }
         }
         if let node = fields.take("patterns") {
             for item in try node.list(most: 100) {
-                patterns.append(try item.text("a text of 1 to 512 bytes with more in it than `*`") {
-                    isShort($0) && $0.contains { $0 != "*" }
-                })
+                patterns.append(
+                    try item.text("a text of 1 to 512 bytes with more in it than `*`") {
+                        isShort($0) && $0.contains { $0 != "*" }
+                    })
             }
         }
         var zeros = false

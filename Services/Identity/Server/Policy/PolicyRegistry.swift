@@ -32,7 +32,9 @@ final class PolicyRegistry: Sendable {
 
     /// The policy as it was a moment ago, for look-ups.
     func latest(in session: some PostgresSession) async throws -> IdentityPolicy {
-        if let known = cached.withLock({ $0 }), ContinuousClock.now - known.at < Self.age { return known.policy }
+        if let known = cached.withLock({ $0 }), ContinuousClock.now - known.at < Self.age {
+            return known.policy
+        }
         let rows = try await session.query("SELECT coalesce(max(version), 0) AS version FROM identity_policy")
         return try await policy(try rows.first?.get("version", as: Int64.self) ?? 0, in: session)
     }

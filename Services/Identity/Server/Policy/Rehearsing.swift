@@ -8,16 +8,21 @@ struct Rehearsing {
     private static let page = 5000
 
     /// What would come of it, and whether there are more events than were gone through.
-    func run(_ policy: IdentityPolicy, events limit: Int) async throws -> (PolicyRehearsal.Report, isPart: Bool) {
+    func run(_ policy: IdentityPolicy, events limit: Int) async throws -> (
+        PolicyRehearsal.Report, isPart: Bool
+    ) {
         try await pool.transaction(isolation: .repeatableRead) { transaction in
             var rehearsal = PolicyRehearsal(policy)
             var position: (at: Instant, shard: Shard, offset: Int64)?
             var taken = 0
             while taken < limit {
-                let rows = try await page(after: position, limit: min(Self.page, limit - taken), in: transaction)
+                let rows = try await page(
+                    after: position, limit: min(Self.page, limit - taken), in: transaction)
                 for row in rows {
                     position = (try row.get("recorded_at"), try row.get("shard"), try row.get("offset"))
-                    guard case .event(_, let arrivedUnder, let event) = try ProfileFact(json: try row.get("body"))
+                    guard
+                        case .event(_, let arrivedUnder, let event) = try ProfileFact(
+                            json: try row.get("body"))
                     else { continue }
                     rehearsal.take(event, of: try row.get("canonical_id"), arrivedUnder: arrivedUnder)
                 }
@@ -30,7 +35,8 @@ struct Rehearsing {
                 taken < limit ? false : try await !page(after: position, limit: 1, in: transaction).isEmpty
             for merge in try await ordered(in: transaction) {
                 rehearsal.join(
-                    try merge.get("survivor_member"), try merge.get("merged_member"), by: try merge.get("merge_id"),
+                    try merge.get("survivor_member"), try merge.get("merged_member"),
+                    by: try merge.get("merge_id"),
                     at: try merge.get("at"))
             }
             return (rehearsal.report, isPart)
@@ -38,7 +44,8 @@ struct Rehearsing {
     }
 
     private func page(
-        after position: (at: Instant, shard: Shard, offset: Int64)?, limit: Int, in transaction: PostgresTransaction
+        after position: (at: Instant, shard: Shard, offset: Int64)?, limit: Int,
+        in transaction: PostgresTransaction
     ) async throws -> [PostgresRow] {
         let bound: SQL =
             if let position {

@@ -35,7 +35,8 @@ struct AccountRoutes {
                         "firstSeen": .string(member.first.rfc3339), "lastSeen": .string(member.last.rfc3339),
                     ]
                 },
-                nextCursor: members.count > limit ? shown.last.map { Cursor.encode([$0.id.description]) } : nil)
+                nextCursor: members.count > limit
+                    ? shown.last.map { Cursor.encode([$0.id.description]) } : nil)
         }
     }
 

@@ -35,7 +35,9 @@ struct LookupRoutes {
         }
         let policy = try await policies.latest(in: reading.pool)
         let asked = items.enumerated().map { index, item in
-            Result { () throws(DecodingProblem) in try policy.identifier(json: item, at: "identifiers.\(index)") }
+            Result { () throws(DecodingProblem) in
+                try policy.identifier(json: item, at: "identifiers.\(index)")
+            }
         }
         let found = try await reading.profiles(of: Set(asked.compactMap { try? $0.get() }))
         let verdicts = asked.enumerated().map { index, identifier -> JSON in

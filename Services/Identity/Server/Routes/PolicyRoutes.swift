@@ -36,7 +36,8 @@ struct PolicyRoutes {
             if let wanted = request.ifMatch, !wanted.contains("*") {
                 guard wanted.contains(String(before?.version ?? 0)) else {
                     throw Problem.preconditionFailed(
-                        "read the policy again; `If-Match` must name its ETag, which is now \"\(before?.version ?? 0)\"")
+                        "read the policy again; `If-Match` must name its ETag, which is now \"\(before?.version ?? 0)\""
+                    )
                 }
             }
             if let before, before.source == source { return before }
