@@ -28,6 +28,9 @@ package struct TrackingEvent: Hashable, Sendable {
     package var properties: [String: JSON]
     package var traits: [String: JSON]
     package var context: [String: JSON]
+    /// How each trait goes together with what is known of it, where that isn't by the latest value: as the identity
+    /// policy had it when the event was resolved.
+    package var traitRules: [String: TraitRule] = [:]
 
     package init(
         messageID: String, kind: Kind, name: String? = nil, userID: String? = nil, anonymousID: String? = nil,
@@ -73,6 +76,13 @@ package struct TrackingEvent: Hashable, Sendable {
         properties = try fields.objectIfPresent("properties")
         traits = try fields.objectIfPresent("traits")
         context = try fields.objectIfPresent("context")
+        guard fields["traitRules"] != nil else { return }
+        for (name, value) in try fields.objectIfPresent("traitRules") {
+            guard let rule = value.string.flatMap({ TraitRule(text: $0) }) else {
+                throw fields.problem("traitRules", expected: "rules of traits")
+            }
+            traitRules[name] = rule
+        }
     }
 
     /// The canonical form, as the streams carry it; what is absent or empty is left out.
@@ -93,6 +103,7 @@ package struct TrackingEvent: Hashable, Sendable {
         if !properties.isEmpty { members["properties"] = .object(properties) }
         if !traits.isEmpty { members["traits"] = .object(traits) }
         if !context.isEmpty { members["context"] = .object(context) }
+        if !traitRules.isEmpty { members["traitRules"] = .object(traitRules.mapValues { .string($0.text) }) }
         return .object(members)
     }
 }

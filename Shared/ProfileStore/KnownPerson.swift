@@ -45,14 +45,15 @@ extension ProfileStore {
             )
             SELECT 'profile' AS part, profile_id, canonical_id, NULL AS name, NULL AS value,
                    created_at AS first_at, updated_at AS last_at, erased_at, NULL AS message_id,
-                   NULL::uuid AS source_id
+                   NULL::uuid AS source_id, NULL AS history
             FROM member
             UNION ALL
-            SELECT 'identifier', i.profile_id, NULL, i.type, i.value, i.first_seen, i.last_seen, NULL, NULL, NULL
+            SELECT 'identifier', i.profile_id, NULL, i.type, i.value, i.first_seen, i.last_seen, NULL, NULL, NULL,
+                   NULL
             FROM member m JOIN profiles.identifier i ON i.profile_id = m.profile_id
             UNION ALL
             SELECT 'trait', t.profile_id, NULL, t.name, t.value::text, t.occurred_at, NULL, NULL, t.message_id,
-                   t.source_id
+                   t.source_id, t.history::text
             FROM member m JOIN profiles.trait t ON t.shard = m.shard AND t.profile_id = m.profile_id
             """)
         return try Self.known(rows)
@@ -105,7 +106,10 @@ extension ProfileStore {
             entry: EffectiveTraits.Entry(
                 value: try row.get("value"),
                 stamp: EffectiveTraits.Stamp(
-                    at: try row.get("first_at"), messageID: try row.get("message_id"))),
+                    at: try row.get("first_at"), messageID: try row.get("message_id")),
+                history: try row.get("history", as: JSON?.self).map { json throws(DecodingProblem) in
+                    try TraitHistory(json: json, at: "history")
+                }),
             sourceID: try row.get("source_id"))
     }
 }

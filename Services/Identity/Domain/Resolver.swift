@@ -34,6 +34,7 @@ package struct Resolver: Sendable {
     var holdings: [ProfileID: [Identifier.Kind: [Instant]]]
     /// With how many other people an identifier was seen.
     let shares: [Identifier: Int]
+    private let storedTraits: [ResolverChanges.TraitKey: EffectiveTraits.Entry]
     private var profiles: [ProfileID: ProfileState]
     private let separations: [Separation]
     private var resolved: Set<MessageKey> = []
@@ -59,6 +60,8 @@ package struct Resolver: Sendable {
         package var holdings: [ProfileID: [Identifier.Kind: [Instant]]] = [:]
         /// With how many other people an identifier was seen.
         package var shares: [Identifier: Int] = [:]
+        /// The traits with rules that the batch may write, as they are stored.
+        package var traits: [ResolverChanges.TraitKey: EffectiveTraits.Entry] = [:]
 
         package init() {}
     }
@@ -69,6 +72,7 @@ package struct Resolver: Sendable {
         separations = snapshot.separations
         holdings = snapshot.holdings
         shares = snapshot.shares
+        storedTraits = snapshot.traits
         profiles = Dictionary(
             snapshot.profiles.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
     }
@@ -109,6 +113,8 @@ package struct Resolver: Sendable {
         let placement = try resolve(Observation(event, policy: policy))
         resolved.insert(key)
         guard profiles[placement.profileID]?.isErased != true else { return nil }
+        var event = event
+        event.traitRules = policy.rules(for: event)
         if event.kind == .identify { keepTraits(of: event, under: placement.arrivedUnder) }
         if event.kind == .group, !changes.accounts.take(event, of: placement.arrivedUnder) {
             withheld.append(["type": "groupId", "reason": "shape"])
@@ -274,10 +280,13 @@ package struct Resolver: Sendable {
         guard !event.traits.isEmpty else { return }
         let stamp = EffectiveTraits.Stamp(at: event.timestamp, messageID: event.messageID)
         for (name, value) in event.traits where name.utf8.count <= Self.longestTraitName {
+            let key = ResolverChanges.TraitKey(profileID: id, name: name)
+            let rule = event.traitRules[name] ?? .latest
+            let entry = EffectiveTraits.Entry(value: value, stamp: stamp, from: event.sourceID, by: rule)
             changes.write(
-                ResolverChanges.TraitWrite(
-                    entry: EffectiveTraits.Entry(value: value, stamp: stamp), sourceID: event.sourceID),
-                to: ResolverChanges.TraitKey(profileID: id, name: name))
+                ResolverChanges.TraitWrite(entry: entry, sourceID: event.sourceID), to: key,
+                // What is stored is taken in where a rule needs it; else the later value is written over it.
+                stored: rule == .latest ? nil : storedTraits[key])
         }
         changes.touch(root(of: id), at: event.receivedAt)
     }

@@ -48,7 +48,8 @@ package struct ResolverChanges: Sendable {
         package var name: String
     }
 
-    /// The latest value that the batch has for a trait; what is stored already may be later still.
+    /// The latest value that the batch has for a trait; what is stored already may be later still, unless the entry has
+    /// a history: then what was stored is in it.
     package struct TraitWrite: Hashable, Sendable {
         package var entry: EffectiveTraits.Entry
         package var sourceID: SourceID
@@ -83,9 +84,15 @@ package struct ResolverChanges: Sendable {
         }
     }
 
-    mutating func write(_ write: TraitWrite, to key: TraitKey) {
-        if let held = traits[key], held.entry.stamp >= write.entry.stamp { return }
-        traits[key] = write
+    mutating func write(_ write: TraitWrite, to key: TraitKey, stored: EffectiveTraits.Entry? = nil) {
+        guard var held = traits[key]?.entry ?? stored else {
+            traits[key] = write
+            return
+        }
+        guard held.merge(write.entry) || traits[key] == nil else { return }
+        // Of a history the source of the value that holds; it may be another's.
+        traits[key] = TraitWrite(
+            entry: held, sourceID: held.history?.effective?.sourceID ?? write.sourceID)
     }
 
     mutating func suppress(_ id: MergeID, at instant: Instant, cause: JSON) {

@@ -21,9 +21,11 @@ struct ProfileView: Sendable {
     init(person: Person, identifiers: [StoredIdentifier], traits: [StoredTrait]) {
         self.person = person
         self.identifiers = identifiers.sorted(by: Self.precedes)
-        self.traits = Dictionary(grouping: traits, by: \.name)
-            .compactMapValues { $0.max { $0.entry.stamp < $1.entry.stamp } }
-            .filter { !$0.value.entry.value.isNull }
+        var held: [String: StoredTrait] = [:]
+        for trait in traits {
+            if held[trait.name] == nil { held[trait.name] = trait } else { held[trait.name]?.merge(trait) }
+        }
+        self.traits = held.filter { !$0.value.entry.value.isNull }
     }
 
     init(_ known: KnownPerson) {
@@ -62,11 +64,25 @@ struct ProfileView: Sendable {
     }
 
     private static func json(_ trait: StoredTrait) -> JSON {
-        [
+        var members: [String: JSON] = [
             "value": trait.entry.value, "occurredAt": .string(trait.entry.stamp.at.rfc3339),
             "messageId": .string(trait.entry.stamp.messageID),
             "sourceId": .string(trait.sourceID.description),
         ]
+        guard let history = trait.entry.history, history.rule != .latest else { return .object(members) }
+        members["rule"] = .string(history.rule.name)
+        // Of a union each value has its own origin.
+        if history.rule == .union { members["from"] = .array(history.holding.map(Self.json)) }
+        return .object(members)
+    }
+
+    private static func json(_ claim: TraitHistory.Claim) -> JSON {
+        var members: [String: JSON] = [
+            "value": claim.value, "occurredAt": .string(claim.first.at.rfc3339),
+            "messageId": .string(claim.first.messageID),
+        ]
+        members["sourceId"] = claim.sourceID.map { .string($0.description) }
+        return .object(members)
     }
 
     private static func json(_ stored: StoredIdentifier) -> JSON {

@@ -11,17 +11,19 @@ struct Resolution {
     private let changes: ChangeStore
     private let timeline = TimelineStore()
     private let webhooks: WebhookQueue
+    private let profiles: ProfileStore
 
     init(key: IdentifierKey, policies: PolicyRegistry = PolicyRegistry()) {
         self.policies = policies
         store = ResolutionStore(key: key)
         changes = ChangeStore(key: key)
-        webhooks = WebhookQueue(store: ProfileStore(key: key))
+        profiles = ProfileStore(key: key)
+        webhooks = WebhookQueue(store: profiles)
     }
 
-    /// A resolver over everything that the observations can touch, which were read by the policy.
+    /// A resolver over everything that the events can touch, whose observations were read by the policy.
     func resolver(
-        for observations: [Observation], policy: IdentityPolicy = .standard,
+        for observations: [Observation], of events: [TrackingEvent], policy: IdentityPolicy,
         in transaction: PostgresTransaction
     ) async throws -> Resolver {
         let (owners, shares) = try await store.lockOwners(
@@ -31,8 +33,25 @@ struct Resolution {
         snapshot.owners = owners
         snapshot.shares = shares
         let roots = Self.growing(observations, snapshot)
+        snapshot.traits = try await traits(
+            of: Set(owners.values).union(named), named: policy.ruledTraits(of: events), in: transaction)
         snapshot.holdings = try await store.holdings(of: roots, policy: policy, in: transaction)
         return Resolver(snapshot, policy: policy)
+    }
+
+    /// What is stored of traits that go together with it by a rule.
+    private func traits(
+        of ids: Set<ProfileID>, named names: Set<String>, in transaction: PostgresTransaction
+    ) async throws -> [ResolverChanges.TraitKey: EffectiveTraits.Entry] {
+        guard !names.isEmpty, !ids.isEmpty else { return [:] }
+        var traits: [ResolverChanges.TraitKey: EffectiveTraits.Entry] = [:]
+        for var stored in try await profiles.storedTraits(
+            of: ids.sorted(), named: names.sorted(), in: transaction)
+        {
+            stored.rememberSource()
+            traits[ResolverChanges.TraitKey(profileID: stored.profileID, name: stored.name)] = stored.entry
+        }
+        return traits
     }
 
     /// A resolver over the people of the profiles, which are locked.

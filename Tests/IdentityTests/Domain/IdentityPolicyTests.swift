@@ -191,6 +191,10 @@ struct IdentityPolicyTests {
             ("types:\n  email: {priority: 1}\n  email: {priority: 2}", 2, ""),
             ("types:\n  email: {priority: 1, window: soon}", 2, "duration"),
             ("blocked: {patterns: [\"**\"]}\ntypes: {}", 1, "more in it"),
+            ("types: {}\ntraits:\n  plan: {rule: best}", 3, "one of first, max, union, priority"),
+            ("types: {}\ntraits:\n  plan: {rule: priority}", 3, "`sources`"),
+            ("types: {}\ntraits:\n  plan: {rule: first, sources: [x]}", 3, "one of rule"),
+            ("types: {}\ntraits:\n  plan: {rule: priority, sources: [shop]}", 3, "the id of a source"),
             ("types: [", 1, ""), ("", 1, "an identity policy"),
         ])
     func mistakes(_ text: String, _ line: Int, _ expected: String) {

@@ -27,6 +27,12 @@ struct RememberedPeople {
         snapshot.owners = named
         snapshot.profiles = Array(Set(loaded + roots + ends))
         snapshot.separations = separations
+        for id in ids {
+            for name in policy.ruledTraits(of: events) {
+                guard let entry = traits[id]?.entries[name] else { continue }
+                snapshot.traits[ResolverChanges.TraitKey(profileID: id, name: name)] = entry
+            }
+        }
         for (identifier, owner) in owners where policy.limited.contains(where: { $0.kind == identifier.kind })
         {
             guard let root = profiles[owner]?.canonicalID else { continue }
@@ -84,7 +90,12 @@ struct RememberedPeople {
             profiles[id]?.isSeparated = resolver.profile(id)?.isSeparated ?? false
         }
         for (key, write) in changes.traits {
-            traits[key.profileID, default: EffectiveTraits()].apply(write.entry, to: key.name)
+            if write.entry.history != nil {
+                // As the store does: what was there is in it.
+                traits[key.profileID, default: EffectiveTraits()].replace(write.entry, of: key.name)
+            } else {
+                traits[key.profileID, default: EffectiveTraits()].apply(write.entry, to: key.name)
+            }
         }
         merges += changes.merges
         for (id, report) in changes.suppressions { suppressed[id, default: 0] += report.count }

@@ -20,7 +20,8 @@ struct ResolverOracleTests {
     /// Resolves in batches cut at random. A repeated message is met in the same batch, or dropped before, as
     /// ingestion does.
     private func resolve(
-        _ events: [TrackingEvent], using generator: inout SeededGenerator
+        _ events: [TrackingEvent], by policy: IdentityPolicy = .standard,
+        using generator: inout SeededGenerator
     ) throws -> (people: RememberedPeople, placements: [Resolver.Placement?]) {
         var people = RememberedPeople()
         var placements: [Resolver.Placement?] = []
@@ -29,7 +30,7 @@ struct ResolverOracleTests {
         while !rest.isEmpty {
             let batch = Array(rest.prefix(Int.random(in: 1...20, using: &generator)))
             rest = rest.dropFirst(batch.count)
-            var resolver = people.resolver(for: batch)
+            var resolver = people.resolver(for: batch, policy: policy)
             for event in batch {
                 placements.append(delivered.contains(event.messageID) ? nil : try resolver.resolve(event))
             }
@@ -127,6 +128,33 @@ struct ResolverOracleTests {
                 let root = try #require(people.profiles[placement.arrivedUnder]?.canonicalID)
                 expected[root, default: EffectiveTraits()].apply(
                     event.traits, at: event.timestamp, messageID: event.messageID)
+            }
+            #expect(people.effectiveTraits == expected.filter { !$0.value.entries.isEmpty })
+        }
+    }
+
+    @Test("traits with rules are what the rules make of everything that was said, batch by batch")
+    func ruledTraits() async throws {
+        var generator = seededGenerator()
+        let rules: [String: TraitPolicy] = ["t0": .first, "t1": .union, "t2": .maximum]
+        let policy = IdentityPolicy(
+            types: IdentityPolicy.standard.types, others: nil, blocked: BlockedValues(), defaultRegion: nil,
+            traits: rules)
+        for _ in 0..<70 {
+            await Task.yield()
+            let events = history(using: &generator)
+            let (people, placements) = try resolve(events, by: policy, using: &generator)
+            var expected: [ProfileID: EffectiveTraits] = [:]
+            for (event, placement) in zip(events, placements) where event.kind == .identify {
+                guard let placement else { continue }
+                let root = try #require(people.profiles[placement.arrivedUnder]?.canonicalID)
+                let stamp = EffectiveTraits.Stamp(at: event.timestamp, messageID: event.messageID)
+                for (name, value) in event.traits {
+                    let rule: TraitRule = ["t0": .first, "t1": .union, "t2": .maximum][name] ?? .latest
+                    expected[root, default: EffectiveTraits()].apply(
+                        EffectiveTraits.Entry(value: value, stamp: stamp, from: event.sourceID, by: rule),
+                        to: name)
+                }
             }
             #expect(people.effectiveTraits == expected.filter { !$0.value.entries.isEmpty })
         }

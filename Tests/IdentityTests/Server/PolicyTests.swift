@@ -62,6 +62,60 @@ struct PolicyTests {
         }
     }
 
+    @Test("a trait's rule decides which value holds, says where it is from, and goes along with the facts")
+    func traitRules() async throws {
+        try await with { service, database in
+            let rules = """
+
+                traits:
+                  born: {rule: first}
+                  interests: {rule: union}
+                  spent: {rule: max}
+                  plan: {rule: priority, sources: [\(UUID(high: 0, low: 0).hyphenated)]}
+                """
+            #expect(try await put(ShippedPolicy.source + rules, to: service).status == 200)
+            try await database.publish([
+                event(
+                    0, .identify, user: "u", device: "a",
+                    traits: ["born": "1990", "interests": "hats", "plan": "a"]),
+                event(1, .identify, device: "b", traits: ["interests": ["shoes", "hats"], "spent": "9.50"]),
+            ])
+            try await database.consumer().drain()
+            let told = try await service.request(
+                "POST", "/v1/profiles",
+                json: [
+                    "identifiers": [["type": "userId", "value": "u"]],
+                    "traits": ["plan": "pro", "spent": 7, "born": "1991"],
+                    "occurredAt": .string(start.rfc3339),
+                ])
+            #expect(told.status == 200, "\(told.text)")
+            try await database.publish([
+                event(2, .identify, user: "u", device: "b", traits: ["plan": "free", "interests": ["bags"]])
+            ])
+            try await database.consumer().drain()
+            let found = try await service.request(
+                "POST", "/v1/profiles/lookup", json: ["type": "anonymousId", "value": "b"])
+            let traits = found.json["traits"] ?? .null
+            #expect(traits[path: "born.value"] == "1990" || traits[path: "born.value"] == "1991")
+            #expect(traits[path: "born.rule"] == "first")
+            #expect(traits[path: "interests.value"] == ["hats", "shoes", "bags"])
+            #expect(traits[path: "interests.from.1.messageId"] == "m1")
+            #expect(traits[path: "spent.value"] == "9.50")
+            #expect(traits[path: "plan.value"] == "pro")
+            #expect(traits[path: "plan.sourceId"]?.string == UUID(high: 0, low: 0).hyphenated)
+            let facts = try await database.timeline().map(\.body).filter { $0["kind"] == "event" }
+            #expect(facts.contains { $0[path: "event.traitRules.interests"] == "union" })
+            #expect(facts.contains { $0[path: "event.traitRules.plan"] == "priority:1" })
+            // Undone, each has what was said under it.
+            let merges = try await service.request("GET", "/v1/merges").json
+            let id = try #require(merges[path: "items.0.mergeId"]?.string)
+            _ = try await service.request("POST", "/v1/merges/\(id)/undo", json: ["note": "x"])
+            let apart = try await service.request(
+                "POST", "/v1/profiles/lookup", json: ["type": "anonymousId", "value": "a"])
+            #expect(apart.json[path: "traits.interests.value"] == ["hats", "bags"])
+        }
+    }
+
     @Test("group calls make accounts with traits of their own, and their members follow merges and undos")
     func accounts() async throws {
         try await with { service, database in

@@ -60,14 +60,40 @@ struct PlainOracle {
 
     private func trait(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
         let name = payload["name"]?.string ?? ""
-        let latest = facts.filter { $0.kind == .identify && time($0) <= instant && $0.traits[name] != nil }
-            .max { (time($0), $0.messageID) < (time($1), $1.messageID) }
-        let value = latest?.traits[name].flatMap { $0.isNull ? nil : $0 }
+        let value = value(of: name, facts.filter { $0.kind == .identify && time($0) <= instant })
         if let wanted = payload["equals"] { return value == wanted }
         if let wanted = payload["exists"]?.bool { return (value != nil) == wanted }
         if let wanted = payload["in"]?.array { return value.map { wanted.contains($0) } ?? false }
+        if let wanted = payload["contains"] {
+            if let array = value?.array { return array.contains(wanted) }
+            guard let text = value?.string, let part = wanted.string else { return false }
+            return text.contains(part)
+        }
         if let bound = payload["greaterThan"]?.number { return value?.number.map { $0 > bound } ?? false }
         return false
+    }
+
+    /// The value of a trait that holds after all these calls; they are all of one source.
+    private func value(of name: String, _ calls: [TrackingEvent]) -> JSON? {
+        let sayings = calls.filter { $0.traits[name] != nil }
+            .sorted { (time($0), $0.messageID) < (time($1), $1.messageID) }
+        let said = sayings.map { (value: $0.traits[name] ?? .null, rule: $0.traitRules[name]) }
+        let standing = said.suffix(from: said.lastIndex { $0.value.isNull }.map { $0 + 1 } ?? 0).map(\.value)
+        guard !standing.isEmpty else { return nil }
+        // In the order in which they were ever said first.
+        var all: [JSON] = []
+        for saying in said where !saying.value.isNull && !all.contains(saying.value) {
+            all.append(saying.value)
+        }
+        switch said.last?.rule {
+        case .first: return all.first { standing.contains($0) }
+        case .union: return .array(all.filter { standing.contains($0) })
+        case .maximum:
+            let numbers = standing.compactMap(\.number)
+            return numbers.max().map { .integer(Int64($0)) }
+                ?? standing.compactMap(\.string).max().map { .string($0) }
+        default: return standing.last
+        }
     }
 
     /// The events a payload is about that are in its window: T − W < t ≤ T.

@@ -85,10 +85,11 @@ struct RandomRules {
 
     private mutating func trait() -> [String: JSON] {
         let name = generator.pick(["plan", "visits"])
-        switch generator.below(4) {
+        switch generator.below(5) {
         case 0: return ["name": .string(name), "equals": generator.pick(["pro", "free", 2] as [JSON])]
         case 1: return ["name": .string(name), "exists": .bool(generator.chance(50))]
         case 2: return ["name": .string(name), "in": ["pro", 1, 2]]
+        case 3: return ["name": .string(name), "contains": generator.pick(["pro", "free", 1] as [JSON])]
         default: return ["name": .string(name), "greaterThan": .integer(Int64(generator.below(4)))]
         }
     }
@@ -101,12 +102,19 @@ struct RandomHistory {
     private var count = 0
 
     private let name: String
+    /// What the identity policy says of the traits.
+    private let rules: [String: TraitRule]
 
     /// `name` tells the message ids of two histories apart.
     init(generator: SeededGenerator, name: String) {
         self.generator = generator
         self.name = name
+        rules = Self.rules[self.generator.below(Self.rules.count)]
     }
+
+    private static let rules: [[String: TraitRule]] = [
+        [:], [:], ["plan": .first], ["plan": .union, "visits": .maximum], ["visits": .priority(rank: 1)],
+    ]
 
     /// The next event to arrive, given those that have.
     mutating func next(after known: [TrackingEvent]) -> TrackingEvent {
@@ -123,10 +131,12 @@ struct RandomHistory {
             let traits: [String: JSON] = [
                 generator.pick(["plan", "visits"]): generator.pick(["pro", "free", 1, 2, 3, .null])
             ]
-            return TrackingEvent(
+            var event = TrackingEvent(
                 messageID: id, kind: .identify, timestamp: claimed, receivedAt: received,
                 sourceID: Self.source,
                 traits: traits)
+            for name in traits.keys { event.traitRules[name] = rules[name] }
+            return event
         }
         return TrackingEvent(
             messageID: id, kind: .track, name: generator.pick(["A", "B", "C"]), timestamp: claimed,

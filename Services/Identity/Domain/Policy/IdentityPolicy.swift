@@ -13,6 +13,8 @@ package struct IdentityPolicy: Hashable, Sendable {
     package let blocked: BlockedValues
     /// The country of telephone numbers without one: ISO 3166-1, two letters.
     package let defaultRegion: String?
+    /// Which value of a trait holds, by its name; of others the latest.
+    package let traits: [String: TraitPolicy]
 
     private let byKind: [Identifier.Kind: IdentifierPolicy]
     /// The types of which a profile may hold only so many.
@@ -20,7 +22,7 @@ package struct IdentityPolicy: Hashable, Sendable {
 
     package init(
         version: Int64 = 0, types: [IdentifierPolicy], others: IdentifierPolicy?, blocked: BlockedValues,
-        defaultRegion: String?
+        defaultRegion: String?, traits: [String: TraitPolicy] = [:]
     ) {
         self.version = version
         self.types = types.sorted {
@@ -30,6 +32,7 @@ package struct IdentityPolicy: Hashable, Sendable {
         self.others = others
         self.blocked = blocked
         self.defaultRegion = defaultRegion
+        self.traits = traits
         byKind = Dictionary(types.map { ($0.kind, $0) }, uniquingKeysWith: { first, _ in first })
         limited = self.types.filter { $0.limit != nil }
     }

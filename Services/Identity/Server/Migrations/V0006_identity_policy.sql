@@ -18,3 +18,7 @@ CREATE INDEX identifier_share_profile ON profiles.identifier_share (profile_id);
 GRANT SELECT, INSERT, UPDATE, DELETE ON profiles.identifier_share TO martlet_identity;
 
 ALTER TABLE profiles.identifier ADD COLUMN shared_count integer NOT NULL DEFAULT 0;
+
+-- Of a trait whose rule is another than the latest value: everything said of it that can still matter, as
+-- TraitHistory has it. The other columns have what holds of it.
+ALTER TABLE profiles.trait ADD COLUMN history jsonb;

@@ -25,6 +25,8 @@ enum PolicyReader {
     static let maxBytes = 256 << 10
     private static let mostTypes = 200
     private static let mostBlocked = 10_000
+    private static let mostTraits = 200
+    private static let mostSources = 100
     /// The name under which the file has the ids of other systems.
     private static let others = "*:*"
 
@@ -58,7 +60,8 @@ enum PolicyReader {
             }
             types.append(try type(kind, entry))
         }
-        try fields.finish(knowing: ["defaultRegion", "blocked", "types"])
+        let traits = try fields.take("traits").map(traits) ?? [:]
+        try fields.finish(knowing: ["defaultRegion", "blocked", "types", "traits"])
         guard types.count <= mostTypes else { throw list.mistake("at most \(mostTypes) types") }
         guard types.contains(where: { $0.kind == .userID && $0.limit == 1 && $0.window == nil }) else {
             throw list.mistake("`userId` with `limit: 1`: two known people are never joined by less")
@@ -67,7 +70,55 @@ enum PolicyReader {
         if let first = types.min(by: { $0.priority < $1.priority }), first.kind != .userID {
             throw list.mistake("`userId` with the smallest priority")
         }
-        return IdentityPolicy(types: types, others: other, blocked: blocked, defaultRegion: region)
+        return IdentityPolicy(
+            types: types, others: other, blocked: blocked, defaultRegion: region, traits: traits)
+    }
+
+    /// The rules of traits in the file.
+    private enum TraitRuleName: String, CaseIterable { case first, max, union, priority }
+
+    private static func traits(_ list: PolicyValue) throws(PolicyMistake) -> [String: TraitPolicy] {
+        let entries = try PolicyFields(list.node, path: list.path, expected: "rules by the names of traits")
+            .all()
+        guard entries.count <= mostTraits else { throw list.mistake("at most \(mostTraits) traits") }
+        var traits: [String: TraitPolicy] = [:]
+        for entry in entries {
+            guard (1...Resolver.longestTraitName).contains(entry.key.utf8.count) else {
+                throw entry.mistake("a trait's name of 1 to \(Resolver.longestTraitName) bytes")
+            }
+            var fields = try PolicyFields(entry.node, path: entry.path, expected: "a `rule`")
+            guard let rule = fields.take("rule") else {
+                throw fields.missing(
+                    "rule", "one of " + TraitRuleName.allCases.map(\.rawValue).joined(separator: ", "))
+            }
+            let sources = fields.take("sources")
+            switch try rule.choice(TraitRuleName.self) {
+            case .first: traits[entry.key] = .first
+            case .max: traits[entry.key] = .maximum
+            case .union: traits[entry.key] = .union
+            case .priority:
+                guard let sources else { throw fields.missing("sources", "ids of sources, the best first") }
+                traits[entry.key] = .priority(try Self.sources(sources))
+                try fields.finish(knowing: ["rule", "sources"])
+                continue
+            }
+            // Only a priority is one of sources.
+            try fields.finish(knowing: ["rule"])
+        }
+        return traits
+    }
+
+    private static func sources(_ list: PolicyValue) throws(PolicyMistake) -> [SourceID] {
+        var sources: [SourceID] = []
+        for item in try list.list(most: mostSources) {
+            guard case .string(let text) = item.node.value, let id = SourceID(text) else {
+                throw item.mistake("the id of a source")
+            }
+            guard !sources.contains(id) else { throw item.mistake("each source once") }
+            sources.append(id)
+        }
+        guard !sources.isEmpty else { throw list.mistake("at least one source") }
+        return sources
     }
 
     private static func type(

@@ -41,5 +41,12 @@ enum ShippedPolicy {
             {priority: 50, from: [context.device.id], sharedBy: 20}
           anonymousId:
             {priority: 60, from: [anonymousId], sharedBy: 20}
+
+        # Which value of a trait holds, where it isn't the latest: `first`, `max`, `union` (of lists their elements), or
+        # `priority` with the ids of sources, the best first.
+        # traits:
+        #   birthday: {rule: first}
+        #   interests: {rule: union}
+        #   plan: {rule: priority, sources: [01981d8c-9d00-7000-8000-000000000001]}
         """
 }

@@ -46,7 +46,8 @@ struct TraitRoutes {
             messageID: "api:" + UUIDv7.make(at: now).hyphenated, kind: .identify, timestamp: now,
             receivedAt: now, sourceID: source, traits: traits,
             context: ["library": ["name": "martlet-profile-api"]])
-        guard Observation(event).allIdentifiers.isEmpty else {
+        let policy = try await resolution.policies.current(in: transaction)
+        guard Observation(event, policy: policy).allIdentifiers.isEmpty else {
             throw Problem.badRequest(
                 "an e-mail address, or whatever else people are known by, is an identifier: add it with "
                     + "POST /v1/profiles, beside one that the profile has",
@@ -54,7 +55,8 @@ struct TraitRoutes {
         }
         event.profileID = id
         // With the profile locked nothing comes between reading its version and writing the next.
-        var resolver = try await resolution.resolver(for: [Observation(event)], in: transaction)
+        var resolver = try await resolution.resolver(
+            for: [Observation(event, policy: policy)], of: [event], policy: policy, in: transaction)
         guard let view = try await reading.view(of: id, in: transaction) else { throw Problem.noProfile }
         if let wanted, !wanted.contains("*"), !wanted.contains(view.etag.replacing("\"", with: "")) {
             var problem = Problem.preconditionFailed(

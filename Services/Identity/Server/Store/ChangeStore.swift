@@ -189,15 +189,17 @@ struct ChangeStore {
                 ? $0.key.profileID < $1.key.profileID : $0.key.name.precedesInUTF8($1.key.name)
         }
         return """
-            INSERT INTO profiles.trait AS t (shard, profile_id, name, value, occurred_at, message_id, source_id)
+            INSERT INTO profiles.trait AS t
+                (shard, profile_id, name, value, occurred_at, message_id, source_id, history)
             SELECT * FROM unnest(
                 \(writes.map { Shard($0.key.profileID) })::smallint[], \(writes.map(\.key.profileID))::uuid[],
                 \(writes.map(\.key.name))::text[], \(writes.map(\.value.entry.value))::jsonb[],
                 \(writes.map(\.value.entry.stamp.at))::timestamptz[],
-                \(writes.map(\.value.entry.stamp.messageID))::text[], \(writes.map(\.value.sourceID))::uuid[])
+                \(writes.map(\.value.entry.stamp.messageID))::text[], \(writes.map(\.value.sourceID))::uuid[],
+                \(writes.map { $0.value.entry.history?.json })::jsonb[])
             ON CONFLICT (shard, profile_id, name) DO UPDATE
             SET value = excluded.value, occurred_at = excluded.occurred_at,
-                message_id = excluded.message_id, source_id = excluded.source_id
+                message_id = excluded.message_id, source_id = excluded.source_id, history = excluded.history
             WHERE (t.occurred_at, t.message_id) < (excluded.occurred_at, excluded.message_id)
             """
     }

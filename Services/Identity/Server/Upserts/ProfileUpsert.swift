@@ -1,4 +1,5 @@
 import FoundationEssentials
+import IdentityDomain
 import Models
 
 /// What a caller says of somebody: what they are known by, and what is true of them.
@@ -96,6 +97,20 @@ struct ProfileUpsert: Hashable, Sendable {
         throw DecodingProblem(
             path: fields.path(of: "traits") + ".email", expected: "the e-mail address among the identifiers",
             message: "traits.email must be the address that is among the identifiers, or be left out")
+    }
+
+    /// Why the policy takes one of the identifiers for none; a caller who names somebody by it must know.
+    func refusal(by policy: IdentityPolicy) -> ItemRefusal? {
+        for (index, identifier) in identifiers.enumerated() {
+            let type: JSON = .string(identifier.kind.rawValue)
+            do {
+                _ = try policy.identifier(
+                    json: ["type": type, "value": .string(identifier.value)], at: "identifiers.\(index)")
+            } catch {
+                return ItemRefusal(error)
+            }
+        }
+        return nil
     }
 
     /// The call that says the same, as if it had come through ingestion.

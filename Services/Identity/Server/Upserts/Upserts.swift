@@ -21,15 +21,20 @@ struct Upserts {
         _ items: [Result<Item, ItemRefusal>], traceparent: String?, at now: Instant,
         in transaction: PostgresTransaction
     ) async throws -> [UpsertVerdict] {
-        let events = items.map { item in
-            item.map { $0.upsert.event(messageID: $0.messageID, now: now) }
-        }
         let policy = try await resolution.policies.current(in: transaction)
-        let observations = events.compactMap { try? $0.get() }.map { Observation($0, policy: policy) }
+        let events = items.map { item in
+            item.flatMap { item in
+                if let refusal = item.upsert.refusal(by: policy) { return .failure(refusal) }
+                return .success(item.upsert.event(messageID: item.messageID, now: now))
+            }
+        }
+        let accepted = events.compactMap { try? $0.get() }
+        let observations = accepted.map { Observation($0, policy: policy) }
         guard !observations.isEmpty else {
             return items.compactMap { if case .failure(let refusal) = $0 { .refused(refusal) } else { nil } }
         }
-        var resolver = try await resolution.resolver(for: observations, policy: policy, in: transaction)
+        var resolver = try await resolution.resolver(
+            for: observations, of: accepted, policy: policy, in: transaction)
         // Under the locks that the resolver's rows have.
         var known = try await Known(observations, policy: policy, reading: reading, in: transaction)
         let verdicts = events.map { event -> UpsertVerdict in

@@ -21,7 +21,7 @@ struct EventResolution {
         let events = try records.map { try TrackingEvent(json: $0.body) }
         let policy = try await resolution.policies.current(in: transaction)
         var resolver = try await resolution.resolver(
-            for: events.map { Observation($0, policy: policy) }, policy: policy, in: transaction)
+            for: events.map { Observation($0, policy: policy) }, of: events, policy: policy, in: transaction)
         var traceparents: [String?] = []
         for (record, event) in zip(records, events) {
             let before = resolver.facts.count

@@ -2,8 +2,8 @@ package import Models
 
 /// A comparison with a trait: `{"trait": {"name": "address.city", "equals": "Berlin"}}`.
 ///
-/// The value is that of the latest identify call, by time and then message id, that carries the trait; null
-/// removes it.
+/// The value is that of the latest identify call, by time and then message id, that carries the trait, or the one that
+/// the rule which the identity policy has for the trait makes of all calls; null removes it.
 package struct Trait: LeafOperator {
     package static let key = "trait"
 
@@ -23,11 +23,41 @@ package struct Trait: LeafOperator {
     ) -> Bool {
         guard event.kind == .identify, let value = event.traits[name.root] else { return false }
         let stamp = EffectiveTraits.Stamp(at: instant, messageID: event.messageID)
+        if let rule = event.traitRules[name.root], rule != .latest {
+            // What holds comes of everything said, so the trait is kept whole.
+            return take(
+                EffectiveTraits.Entry(value: value, stamp: stamp, from: event.sourceID, by: rule), in: &memory
+            )
+        }
         if let held = memory.trait, held.stamp >= stamp { return false }
         // Only what the path leads to is kept, as the list of its values.
-        let values = name.values(below: value).map { Self.comparable($0) }
-        memory.trait = EffectiveTraits.Entry(value: .array(values), stamp: stamp)
+        memory.trait = EffectiveTraits.Entry(value: .array(values(below: value)), stamp: stamp)
         return true
+    }
+
+    private func take(_ said: EffectiveTraits.Entry, in memory: inout Memory) -> Bool {
+        guard var trait = memory.trait else {
+            memory.trait = said
+            return true
+        }
+        if trait.history == nil {
+            // From before the trait had a rule; of a value within it the rest is not known any more.
+            let whole: JSON = name.steps.count == 1 ? trait.value.array?.first ?? .null : .null
+            trait = EffectiveTraits.Entry(value: whole, stamp: trait.stamp)
+        }
+        guard trait.merge(said) else { return false }
+        memory.trait = trait
+        return true
+    }
+
+    private func values(below value: JSON) -> [JSON] {
+        name.values(below: value).map { Self.comparable($0) }
+    }
+
+    /// What the path leads to.
+    private func values(_ memory: Memory) -> [JSON] {
+        guard let trait = memory.trait else { return [] }
+        return trait.history == nil ? trait.value.array ?? [] : values(below: trait.value)
     }
 
     /// What a comparison can tell of a value: of a list its plain elements, of an object that it is there.
@@ -40,7 +70,7 @@ package struct Trait: LeafOperator {
     }
 
     package func holds(_ memory: Memory, at instant: Instant) -> Bool {
-        comparison.holds(for: memory.trait?.value.array ?? [])
+        comparison.holds(for: values(memory))
     }
 
     package func nextChange(_ memory: Memory, after instant: Instant) -> Instant? { nil }
@@ -49,7 +79,7 @@ package struct Trait: LeafOperator {
         var details: [String: JSON] = [:]
         var events: [Occurrence] = []
         if let trait = memory.trait {
-            details["values"] = trait.value
+            details["values"] = .array(values(memory))
             events = [Occurrence(at: trait.stamp.at, messageID: trait.stamp.messageID)]
         }
         return Explanation(

@@ -2,7 +2,8 @@ package import Models
 
 /// The stored form of a state is JSON with short names: `d` decided at, `r` revision, `o` offsets, `s` segments;
 /// in a segment `v` version, `m` member since, `n` next deadline, `f` decides from, `l` memories of the leaves; in a
-/// memory `o` occurrences, `a` answer, `t` trait. Times are milliseconds. What is empty is left out.
+/// memory `o` occurrences, `a` answer, `t` trait with, where a rule needs it, its history. Times are milliseconds. What is empty is
+/// left out.
 extension ProfileState {
     package var json: JSON {
         var members: [String: JSON] = ["r": .integer(revision)]
@@ -68,7 +69,9 @@ extension Memory {
         if !occurrences.isEmpty { members["o"] = .array(occurrences.map(\.stored)) }
         members["a"] = answer?.stored
         if let trait {
-            members["t"] = [trait.stamp.at.stored, .string(trait.stamp.messageID), trait.value]
+            members["t"] = .array(
+                [trait.stamp.at.stored, .string(trait.stamp.messageID), trait.value]
+                    + (trait.history.map { [$0.json] } ?? []))
         }
         return .object(members)
     }
@@ -84,12 +87,13 @@ extension Memory {
             }
         }
         if let stored = fields["a"] { answer = Occurrence(stored: stored) }
-        if let parts = fields["t"]?.array, parts.count == 3, let at = parts[0].integer,
+        if let parts = fields["t"]?.array, (3...4).contains(parts.count), let at = parts[0].integer,
             let id = parts[1].string
         {
             trait = EffectiveTraits.Entry(
                 value: parts[2],
-                stamp: EffectiveTraits.Stamp(at: Instant(milliseconds: at), messageID: id))
+                stamp: EffectiveTraits.Stamp(at: Instant(milliseconds: at), messageID: id),
+                history: parts.count == 4 ? try TraitHistory(json: parts[3], at: path) : nil)
         }
     }
 }
