@@ -73,7 +73,10 @@ struct TraitHistoryTests {
                 return (0, 0, "")
             }
             // Of two that are the same the one said last.
-            return standing.max { (size($0.value), $0.stamp) < (size($1.value), $1.stamp) }?.value
+            return standing.max {
+                let (one, other) = (size($0.value), size($1.value))
+                return one != other ? one < other : $0.stamp < $1.stamp
+            }?.value
         case .union:
             guard !standing.isEmpty else { return nil }
             var values: [JSON] = []

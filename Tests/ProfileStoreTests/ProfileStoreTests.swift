@@ -23,10 +23,10 @@ struct ProfileStoreTests {
             Migrator(schema: "platform", migrations: [platform]),
             Migrator(
                 service: .identity,
-                migrations: [try Self.migration("Services/Identity/Server/Migrations/V0001_initial.sql")]),
+                migrations: try Self.migrations(of: "Identity")),
             Migrator(
                 service: .consent,
-                migrations: [try Self.migration("Services/Consent/Server/Migrations/V0001_initial.sql")]),
+                migrations: try Self.migrations(of: "Consent")),
         ])
         let owner = database.pool()
         do {
@@ -45,13 +45,23 @@ struct ProfileStoreTests {
         }
     }
 
-    /// The file that the service itself applies.
+    /// The files that a service itself applies.
+    private static func migrations(of service: String) throws -> [Migration] {
+        let folder = "Services/\(service)/Server/Migrations"
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        return try FileManager.default.contentsOfDirectory(atPath: root.appending(path: folder).path)
+            .filter { $0.hasSuffix(".sql") }.sorted().map { try migration("\(folder)/\($0)") }
+    }
+
+    /// A file that is applied.
     private static func migration(_ path: String) throws -> Migration {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
+        let file = root.appending(path: path)
         return Migration(
-            version: 1, name: "initial",
-            sql: try String(contentsOf: root.appending(path: path), encoding: .utf8))
+            resource: file.deletingPathExtension().lastPathComponent, bytes: Array(try Data(contentsOf: file))
+        )
     }
 
     @Test("a merged profile leads to the canonical one, and a person has all of their profiles")

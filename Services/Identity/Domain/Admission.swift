@@ -20,11 +20,9 @@ extension Resolver {
                 withhold(identifier, "tooManyProfiles")
                 continue
             }
-            let root = owners[identifier].map { root(of: $0) }
+            let root: ProfileID? = if let owner = owners[identifier] { root(of: owner) } else { nil }
             if let root, !gathered.roots.contains(root) {
-                if let separation = gathered.roots.lazy.compactMap({ separation(between: $0, and: root) })
-                    .first
-                {
+                if let separation = separation(between: gathered.roots, and: root) {
                     changes.suppress(
                         separation.mergeID, at: observation.receivedAt,
                         cause: cause(of: observation, by: identifier.kind))
@@ -39,7 +37,7 @@ extension Resolver {
                 }
                 gathered.roots.append(root)
             } else if root == nil {
-                if let broken = limit(brokenBy: identifier.kind, gathered, observation) {
+                if let broken = limit(brokenBy: identifier.kind, gathered, observation, isExplicit) {
                     withhold(identifier, "limit", broken)
                     continue
                 }
@@ -49,6 +47,13 @@ extension Resolver {
         }
         shared = refusedOwners.map(\.identifier)
         return gathered.accepted
+    }
+
+    private func separation(between roots: [ProfileID], and root: ProfileID) -> Separation? {
+        for other in roots {
+            if let separation = separation(between: other, and: root) { return separation }
+        }
+        return nil
     }
 
     private func isSharedByTooMany(_ identifier: Identifier) -> Bool {
@@ -85,8 +90,9 @@ extension Resolver {
 
     /// The limit that one identifier more would break.
     private func limit(
-        brokenBy kind: Identifier.Kind, _ gathered: Gathered, _ observation: Observation
+        brokenBy kind: Identifier.Kind, _ gathered: Gathered, _ observation: Observation, _ isExplicit: Bool
     ) -> [String: JSON]? {
+        if isExplicit, kind == .userID { return nil }
         guard let type = policy.policy(of: kind), let limit = type.limit else { return nil }
         let there = gathered.roots.reduce(gathered.claims[kind] ?? 0) {
             $0 + held(kind, by: $1, type, observation.receivedAt)

@@ -24,7 +24,7 @@ package struct Resolver: Sendable {
     }
 
     /// What is to be written.
-    package private(set) var changes = ResolverChanges()
+    package internal(set) var changes = ResolverChanges()
     /// The facts of the batch in order.
     package private(set) var facts: [ProfileFact] = []
 
@@ -139,11 +139,18 @@ package struct Resolver: Sendable {
         guard observation.isOfSomebody || !observation.allIdentifiers.isEmpty else { throw .nobody }
         withheld = []
         let accepted = admit(observation)
-        let found = accepted.lazy.compactMap { owners[$0] }.first
+        let found = firstOwner(of: accepted)
         let home = found ?? create(because: observation)
         for identifier in accepted { join(identifier, to: home, because: observation) }
         for identifier in shared { changes.share(identifier, with: root(of: home)) }
         return Placement(profileID: root(of: home), arrivedUnder: home, created: found == nil)
+    }
+
+    private func firstOwner(of identifiers: [Identifier]) -> ProfileID? {
+        for identifier in identifiers {
+            if let owner = owners[identifier] { return owner }
+        }
+        return nil
     }
 
     // MARK: The rules

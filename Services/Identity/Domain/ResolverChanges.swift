@@ -46,6 +46,11 @@ package struct ResolverChanges: Sendable {
     package struct TraitKey: Hashable, Sendable {
         package var profileID: ProfileID
         package var name: String
+
+        package init(profileID: ProfileID, name: String) {
+            self.profileID = profileID
+            self.name = name
+        }
     }
 
     /// The latest value that the batch has for a trait; what is stored already may be later still, unless the entry has

@@ -68,14 +68,13 @@ package struct TraitHistory: Hashable, Sendable {
         // Where it matters when a value was said first, a value that is away is remembered for that: it may be said
         // again, before or after its removal has arrived.
         let keepsAll = rule == .first || rule == .union
-        if !keepsAll { claims.removeAll { !isAlive($0) } }
-        claims.sort { left, right in
+        let candidates = (keepsAll ? claims : claims.filter(isAlive)).sorted { left, right in
             let isAlive = (isAlive(left), isAlive(right))
             return isAlive.0 != isAlive.1 ? isAlive.0 : Self.precedes(left, right, by: rule)
         }
         var kept: [Claim] = []
         var bytes = 0
-        for claim in claims {
+        for claim in candidates {
             // One that comes later in order and was said no later can never hold.
             if !keepsAll, kept.contains(where: { $0.last >= claim.last }) { continue }
             bytes += claim.value.compact.utf8.count
@@ -103,8 +102,11 @@ package struct TraitHistory: Hashable, Sendable {
         case .first: return (best.value, best.first, best.sourceID)
         case .union:
             var values: [JSON] = []
-            for claim in holding where !values.contains(claim.value) { values.append(claim.value) }
-            let newest = holding.max { $0.first < $1.first } ?? best
+            var newest = best
+            for claim in holding where !values.contains(claim.value) {
+                values.append(claim.value)
+                newest = claim
+            }
             return (.array(values), newest.first, newest.sourceID)
         }
     }

@@ -125,11 +125,11 @@ struct BruteForceIdentity {
         var people: [Set<Int>] = []
         var new: [Identifier] = []
         for candidate in candidates where !taken.contains(candidate) {
+            let isExplicit = candidate == observation.previousUserID
             if let owner = owner(of: candidate) {
                 let person = person(of: owner)
                 if !people.contains(person) {
                     if isKeptApart(person, people) { continue }
-                    let isExplicit = candidate == observation.previousUserID
                     let shared = limits.keys.filter { kind in
                         !(isExplicit && kind == .userID) && count(kind, of: [person], and: []) > 0
                             && count(kind, of: people, and: new) > 0
@@ -138,7 +138,7 @@ struct BruteForceIdentity {
                     people.append(person)
                 }
             } else {
-                if isTooMuch(people, new + [candidate], for: [candidate.kind]) { continue }
+                if !isExplicit, isTooMuch(people, new + [candidate], for: [candidate.kind]) { continue }
                 new.append(candidate)
             }
             taken.append(candidate)

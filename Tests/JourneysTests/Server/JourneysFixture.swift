@@ -45,7 +45,7 @@ struct JourneysFixture {
             updated_at timestamptz DEFAULT now(), erased_at timestamptz, PRIMARY KEY (shard, profile_id));
         CREATE TABLE profiles.trait (
             shard smallint, profile_id uuid, name text, value jsonb, occurred_at timestamptz, message_id text,
-            source_id uuid, PRIMARY KEY (shard, profile_id, name));
+            source_id uuid, history jsonb, PRIMARY KEY (shard, profile_id, name));
         CREATE TABLE profiles.timeline (
             shard smallint, "offset" bigint, key text, recorded_at timestamptz, traceparent text, body text,
             profile_id uuid, occurred_at timestamptz, message_id text, PRIMARY KEY (shard, "offset"));

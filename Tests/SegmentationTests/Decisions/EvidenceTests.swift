@@ -14,7 +14,9 @@ struct EvidenceTests {
             let definition = SegmentDefinition(
                 id: "s", version: 1, condition: try RuleReader.read(rules.rule()))
             let decider = SegmentDecider(SegmentSet(revision: 1, segments: [definition]))
-            var history = RandomHistory(generator: SeededGenerator(seed: seed &+ 1), name: "m")
+            var history = RandomHistory(
+                generator: SeededGenerator(seed: seed &+ 1), name: "m",
+                rules: RandomHistory.rules[Int(seed % UInt64(RandomHistory.rules.count))])
             var state = decider.newState()
             var facts: [TrackingEvent] = []
             var changes: [MembershipChange] = []

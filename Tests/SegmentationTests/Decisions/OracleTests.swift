@@ -37,7 +37,8 @@ struct OracleTests {
         try await Self.eachCase(200) { random in
             var run = try Run(random: random)
             var other = try Run(
-                random: random, seedOffset: 77, definitions: run.definitions, revision: run.revision)
+                random: random, seedOffset: 77, definitions: run.definitions, revision: run.revision,
+                rules: run.rules)
             for _ in 0..<(2 + run.random.below(10)) { run.takeNext() }
             for _ in 0..<(run.random.below(10)) { other.takeNext() }
             run.merge(other)
@@ -80,6 +81,7 @@ private struct Run {
     var random: SeededGenerator
     var definitions: [(id: String, version: Int, rule: JSON)]
     var revision: Int64
+    let rules: [String: TraitRule]
     private var decider: SegmentDecider
     private var state: ProfileState
     private var history: RandomHistory
@@ -92,13 +94,14 @@ private struct Run {
     init(
         random: SeededGenerator, seedOffset: UInt64 = 0,
         definitions: [(id: String, version: Int, rule: JSON)]? = nil,
-        revision: Int64 = 1
+        revision: Int64 = 1, rules given: [String: TraitRule]? = nil
     ) throws {
         var random = random
         let seed = random.next() &+ seedOffset
-        history = RandomHistory(generator: SeededGenerator(seed: seed), name: "m\(seedOffset)")
-        var rules = RandomRules(generator: SeededGenerator(seed: seed ^ 0xABCD))
-        self.definitions = definitions ?? (0..<3).map { ("s\($0)", 1, rules.rule()) }
+        rules = given ?? random.pick(RandomHistory.rules)
+        history = RandomHistory(generator: SeededGenerator(seed: seed), name: "m\(seedOffset)", rules: rules)
+        var written = RandomRules(generator: SeededGenerator(seed: seed ^ 0xABCD))
+        self.definitions = definitions ?? (0..<3).map { ("s\($0)", 1, written.rule()) }
         self.random = random
         self.revision = revision
         decider = SegmentDecider(SegmentSet(revision: revision, segments: []))

@@ -105,14 +105,14 @@ struct RandomHistory {
     /// What the identity policy says of the traits.
     private let rules: [String: TraitRule]
 
-    /// `name` tells the message ids of two histories apart.
-    init(generator: SeededGenerator, name: String) {
+    /// `name` tells the message ids of two histories apart; of histories that may come together the rules are the same.
+    init(generator: SeededGenerator, name: String, rules: [String: TraitRule]) {
         self.generator = generator
         self.name = name
-        rules = Self.rules[self.generator.below(Self.rules.count)]
+        self.rules = rules
     }
 
-    private static let rules: [[String: TraitRule]] = [
+    static let rules: [[String: TraitRule]] = [
         [:], [:], ["plan": .first], ["plan": .union, "visits": .maximum], ["visits": .priority(rank: 1)],
     ]
 

@@ -39,9 +39,10 @@ private struct StoredRun {
         self.random = random
         rules = RandomRules(generator: SeededGenerator(seed: self.random.next()))
         people = (0..<8).map { Installation.profile("person \($0)") }
+        let traitRules = self.random.pick(RandomHistory.rules)
         for (index, person) in people.enumerated() {
             histories[person] = RandomHistory(
-                generator: SeededGenerator(seed: self.random.next()), name: "p\(index)")
+                generator: SeededGenerator(seed: self.random.next()), name: "p\(index)", rules: traitRules)
         }
     }
 

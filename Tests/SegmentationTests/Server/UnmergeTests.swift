@@ -101,8 +101,9 @@ private struct PairRun {
         sweeps = random.chance(50)
         rules = RandomRules(generator: SeededGenerator(seed: random.next()))
         let seeds = [random.next(), random.next()]
+        let traitRules = random.pick(RandomHistory.rules)
         histories = zip(seeds, ["a", "b"]).map {
-            RandomHistory(generator: SeededGenerator(seed: $0), name: $1)
+            RandomHistory(generator: SeededGenerator(seed: $0), name: $1, rules: traitRules)
         }
     }
 

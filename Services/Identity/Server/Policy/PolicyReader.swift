@@ -27,8 +27,6 @@ enum PolicyReader {
     private static let mostBlocked = 10_000
     private static let mostTraits = 200
     private static let mostSources = 100
-    /// The name under which the file has the ids of other systems.
-    private static let others = "*:*"
 
     static func read(_ bytes: [UInt8]) throws(PolicyMistake) -> IdentityPolicy {
         let root: YAMLNode
@@ -49,19 +47,17 @@ enum PolicyReader {
             throw fields.missing("types", "the types of identifiers")
         }
         var types: [IdentifierPolicy] = []
-        var other: IdentifierPolicy?
+        let others = try fields.take("externalIds").map { entry throws(PolicyMistake) in
+            try type(.otherSystems, entry)
+        }
         for entry in try PolicyFields(list.node, path: "types", expected: "types by their names").all() {
-            if entry.key == others {
-                other = try type(.otherSystems, entry)
-                continue
-            }
             guard let kind = Identifier.Kind(rawValue: entry.key) else {
                 throw entry.mistake("a name of 1 to 64 letters, digits and `_ . : -`")
             }
             types.append(try type(kind, entry))
         }
         let traits = try fields.take("traits").map(traits) ?? [:]
-        try fields.finish(knowing: ["defaultRegion", "blocked", "types", "traits"])
+        try fields.finish(knowing: ["defaultRegion", "blocked", "types", "externalIds", "traits"])
         guard types.count <= mostTypes else { throw list.mistake("at most \(mostTypes) types") }
         guard types.contains(where: { $0.kind == .userID && $0.limit == 1 && $0.window == nil }) else {
             throw list.mistake("`userId` with `limit: 1`: two known people are never joined by less")
@@ -71,7 +67,7 @@ enum PolicyReader {
             throw list.mistake("`userId` with the smallest priority")
         }
         return IdentityPolicy(
-            types: types, others: other, blocked: blocked, defaultRegion: region, traits: traits)
+            types: types, others: others, blocked: blocked, defaultRegion: region, traits: traits)
     }
 
     /// The rules of traits in the file.

@@ -17,9 +17,6 @@ enum ShippedPolicy {
         types:
           userId:
             {priority: 10, from: [userId], limit: 1}
-          # Ids of other systems, from context.externalIds: salesforce:contact, hubspot:contact, zendesk:user, …
-          "*:*":
-            {priority: 20, normalise: [trim, nfc], limit: 5}
           email:
             priority: 30
             from: [traits.email, context.traits.email]
@@ -41,6 +38,10 @@ enum ShippedPolicy {
             {priority: 50, from: [context.device.id], sharedBy: 20}
           anonymousId:
             {priority: 60, from: [anonymousId], sharedBy: 20}
+
+        # Ids of other systems, from context.externalIds, that are not among the types: salesforce:contact,
+        # hubspot:contact, zendesk:user, … Without it they are none.
+        externalIds: {priority: 20, normalise: [trim, nfc], limit: 5}
 
         # Which value of a trait holds, where it isn't the latest: `first`, `max`, `union` (of lists their elements), or
         # `priority` with the ids of sources, the best first.

@@ -1,4 +1,5 @@
 import HTTPTypes
+import IdentityDomain
 import Models
 import ServiceKit
 

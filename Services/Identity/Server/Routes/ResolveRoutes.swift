@@ -54,7 +54,7 @@ struct ResolveRoutes {
                         messageID: identifiers.map(\.json.compact).sorted().joined(), sourceID: .profileAPI,
                         identifiers: identifiers, at: now, receivedAt: now, policy: policy)
                     var resolver = try await resolution.resolver(
-                        for: [observation], policy: policy, in: transaction)
+                        for: [observation], of: [], policy: policy, in: transaction)
                     let placement = try resolver.resolve(observation)
                     try await resolution.write(
                         resolver, traceparents: resolver.facts.map { _ in traceparent }, at: now,

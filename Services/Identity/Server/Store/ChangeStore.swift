@@ -98,10 +98,12 @@ struct ChangeStore {
 
     /// Remembers with whom else identifiers were seen, and counts.
     private func insertShares(_ shares: [Identifier: Set<ProfileID>]) -> SQL {
-        let rows = shares.flatMap { identifier, ids in
+        var rows: [(place: IdentifierPlace, id: ProfileID)] = []
+        for (identifier, ids) in shares {
             let place = key.place(of: identifier)
-            return ids.map { (place: place, id: $0) }
-        }.sorted { $0.place != $1.place ? $0.place < $1.place : $0.id < $1.id }
+            rows += ids.map { (place: place, id: $0) }
+        }
+        rows.sort { $0.place != $1.place ? $0.place < $1.place : $0.id < $1.id }
         return """
             WITH new AS (
                 INSERT INTO profiles.identifier_share (shard, type, value_hash, profile_id)
@@ -200,7 +202,9 @@ struct ChangeStore {
             ON CONFLICT (shard, profile_id, name) DO UPDATE
             SET value = excluded.value, occurred_at = excluded.occurred_at,
                 message_id = excluded.message_id, source_id = excluded.source_id, history = excluded.history
-            WHERE (t.occurred_at, t.message_id) < (excluded.occurred_at, excluded.message_id)
+            -- With a history what is stored was taken in: the profile is locked.
+            WHERE excluded.history IS NOT NULL
+                OR (t.occurred_at, t.message_id) < (excluded.occurred_at, excluded.message_id)
             """
     }
 }

@@ -23,7 +23,7 @@ struct Upserts {
     ) async throws -> [UpsertVerdict] {
         let policy = try await resolution.policies.current(in: transaction)
         let events = items.map { item in
-            item.flatMap { item in
+            item.flatMap { item -> Result<TrackingEvent, ItemRefusal> in
                 if let refusal = item.upsert.refusal(by: policy) { return .failure(refusal) }
                 return .success(item.upsert.event(messageID: item.messageID, now: now))
             }
