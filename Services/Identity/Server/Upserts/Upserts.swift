@@ -31,7 +31,7 @@ struct Upserts {
         let accepted = events.compactMap { try? $0.get() }
         let observations = accepted.map { Observation($0, policy: policy) }
         guard !observations.isEmpty else {
-            return items.compactMap { if case .failure(let refusal) = $0 { .refused(refusal) } else { nil } }
+            return events.compactMap { if case .failure(let refusal) = $0 { .refused(refusal) } else { nil } }
         }
         var resolver = try await resolution.resolver(
             for: observations, of: accepted, policy: policy, in: transaction)

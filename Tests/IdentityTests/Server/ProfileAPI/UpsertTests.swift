@@ -37,6 +37,39 @@ struct UpsertTests {
         }
     }
 
+    @Test(
+        "ids of CRM and support systems lead to the profile; what the identity policy takes for none is refused"
+    )
+    func otherSystems() async throws {
+        try await ProfileAPI.with { api in
+            let contact: JSON = ["type": "salesforce:contact", "value": "003A1"]
+            let phone: JSON = ["type": "phone", "value": "+41 79 123 45 67"]
+            let created = try await api.post(
+                "/v1/profiles", ["identifiers": [contact, phone], "traits": ["a": 1]])
+            #expect(created.status == 201, "\(created.text)")
+            let again = try await api.post("/v1/profiles", ["identifiers": [contact], "traits": ["a": 2]])
+            #expect(again.json["profileId"] == created.json["profileId"])
+            let found = try await api.lookUp("phone", "0041791234567")
+            #expect(found[path: "traits.a.value"] == 2)
+            for refused in [["type": "shoeSize", "value": "44"], ["type": "phone", "value": "call me"]]
+                as [JSON]
+            {
+                let answer = try await api.post("/v1/profiles", ["identifiers": [refused]])
+                #expect(answer.status == 400, "\(answer.text)")
+            }
+            let batch = try await api.post(
+                "/v1/profiles/batch",
+                [
+                    "items": [
+                        ["identifiers": [["type": "userId", "value": "null"]]], ["identifiers": [contact]],
+                    ]
+                ])
+            #expect(batch.json[path: "items.0.verdict"] == "refused")
+            #expect(batch.json[path: "items.0.path"]?.string?.hasPrefix("identifiers.0") == true)
+            #expect(batch.json[path: "items.1.verdict"] == "unchanged")
+        }
+    }
+
     @Test("what is upserted is a fact like an identify call: it joins people, and late values don't win")
     func facts() async throws {
         let events = [
