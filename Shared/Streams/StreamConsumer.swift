@@ -109,6 +109,8 @@ package final class StreamConsumer: Service {
     private func loop() async {
         var positions: [Shard: Int64] = [:]
         var backoff = Backoff()
+        // The next page, read while this one was processed.
+        var ahead: (held: Set<Shard>, records: [StreamRecord])?
         while !Task.isCancelled {
             do {
                 let held = try await leases.rebalance(every: .seconds(1))
@@ -117,15 +119,30 @@ package final class StreamConsumer: Service {
                     try await Task.sleep(for: .milliseconds(500))
                     continue
                 }
-                let records = try await reader.read(stream, after: positions, limit: batch, wait: wait)
+                let records: [StreamRecord]
+                if let read = ahead, read.held == held, !read.records.isEmpty {
+                    records = read.records
+                } else {
+                    records = try await reader.read(stream, after: positions, limit: batch, wait: wait)
+                }
+                ahead = nil
                 let came = ContinuousClock.now
-                try await take(records, from: &positions)
+                if records.count >= batch / 2 {
+                    // There is more: what comes next is read meanwhile, so that neither side waits for the other.
+                    let following = Self.positions(positions, after: records)
+                    async let next = reader.read(stream, after: following, limit: batch, wait: .zero)
+                    try await take(records, from: &positions)
+                    ahead = (held, try await next)
+                } else {
+                    try await take(records, from: &positions)
+                }
                 backoff.reset()
                 if records.count < batch / 4 { try await Task.sleep(until: came + Self.pace) }
             } catch {
                 if Task.isCancelled { return }
                 // Whatever was in memory may be wrong now: start again from what is committed.
                 positions = [:]
+                ahead = nil
                 if case StreamError.leaseLost = error { await leases.release() }
                 let pause = backoff.next()
                 logger.log(
@@ -134,6 +151,14 @@ package final class StreamConsumer: Service {
                 try? await Task.sleep(for: pause)
             }
         }
+    }
+
+    private static func positions(
+        _ positions: [Shard: Int64], after records: [StreamRecord]
+    ) -> [Shard: Int64] {
+        var after = positions
+        for record in records { after[record.shard] = record.offset }
+        return after
     }
 
     /// Keeps positions for exactly the shards held, reading the checkpoints of newly leased ones.
@@ -209,18 +234,45 @@ package final class StreamConsumer: Service {
         _ shards: [Shard], from before: [Shard: Int64], to after: [Shard: Int64],
         in transaction: PostgresTransaction
     ) async throws {
-        let replies = try await transaction.pipeline(
-            shards.map { shard in
+        let known = shards.filter { before[$0] ?? 0 > 0 }
+        let new = shards.filter { before[$0] ?? 0 == 0 }
+        var statements: [SQL] = []
+        if !known.isEmpty {
+            // Locked in one order, so that two instances never wait for each other.
+            statements.append(
+                """
+                WITH held AS MATERIALIZED (
+                    SELECT c.shard, w.after
+                    FROM unnest(\(binary: known), \(binary: known.map { before[$0] ?? 0 }),
+                                \(binary: known.map { after[$0] ?? 0 })) AS w (shard, before, after)
+                    JOIN \(unsafe: schema).stream_checkpoint c ON c.shard = w.shard AND c."offset" = w.before
+                    WHERE c.consumer = \(name) AND c.stream = \(stream.name)
+                    ORDER BY c.shard
+                    FOR UPDATE OF c
+                )
+                UPDATE \(unsafe: schema).stream_checkpoint c SET "offset" = h.after, updated_at = now()
+                FROM held h
+                WHERE c.shard = h.shard AND c.consumer = \(name) AND c.stream = \(stream.name)
+                RETURNING c.shard
+                """)
+        }
+        if !new.isEmpty {
+            statements.append(
                 """
                 INSERT INTO \(unsafe: schema).stream_checkpoint AS c (consumer, stream, shard, "offset", updated_at)
-                VALUES (\(name), \(stream.name), \(shard.number), \(after[shard] ?? 0), now())
+                SELECT \(name), \(stream.name), w.shard, w.after, now()
+                FROM unnest(\(binary: new), \(binary: new.map { after[$0] ?? 0 })) AS w (shard, after)
+                ORDER BY w.shard
                 ON CONFLICT (shard, consumer, stream) DO UPDATE
                 SET "offset" = excluded."offset", updated_at = now()
-                WHERE c."offset" = \(before[shard] ?? 0)
+                WHERE c."offset" = 0
                 RETURNING c.shard
-                """
-            })
-        let lost = zip(shards, replies).filter { $0.1.isEmpty }.map { $0.0 }
+                """)
+        }
+        let moved = try await transaction.pipeline(statements).flatMap { rows in
+            try rows.map { try $0.get("shard", as: Shard.self) }
+        }
+        let lost = Set(shards).subtracting(moved).sorted()
         guard lost.isEmpty else { throw StreamError.leaseLost(stream: stream.name, shards: lost) }
     }
 

@@ -41,18 +41,20 @@ package struct StreamFeed: Sendable {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(rows.count * 512)
         for row in rows {
-            var head: [String: JSON] = [
-                "shard": .integer(Int64(try row.get("shard", as: Int16.self))),
-                "offset": .integer(try row.get("offset", as: Int64.self)),
-                "key": .string(try row.get("key", as: String.self)),
-                "recordedAt": .string(try row.get("recorded_at", as: Instant.self).rfc3339),
-            ]
+            bytes.append(contentsOf: #"{"shard":"#.utf8)
+            bytes.append(contentsOf: String(try row.get("shard", as: Int16.self)).utf8)
+            bytes.append(contentsOf: #","offset":"#.utf8)
+            bytes.append(contentsOf: String(try row.get("offset", as: Int64.self)).utf8)
+            bytes.append(contentsOf: #","key":"#.utf8)
+            JSON.string(try row.get("key", as: String.self)).write(into: &bytes)
+            bytes.append(contentsOf: #","recordedAt":""#.utf8)
+            bytes.append(contentsOf: try row.get("recorded_at", as: Instant.self).rfc3339.utf8)
+            bytes.append(UInt8(ascii: "\""))
             if let traceparent = try row.get("traceparent", as: String?.self) {
-                head["traceparent"] = .string(traceparent)
+                bytes.append(contentsOf: #","traceparent":"#.utf8)
+                JSON.string(traceparent).write(into: &bytes)
             }
-            JSON.object(head).write(into: &bytes)
             // The stored body is JSON text already: it is spliced in, not parsed and printed again.
-            bytes.removeLast()
             bytes.append(contentsOf: #","body":"#.utf8)
             bytes.append(contentsOf: try row.get("body", as: String.self).utf8)
             bytes.append(contentsOf: "}\n".utf8)

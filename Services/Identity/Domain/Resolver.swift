@@ -106,11 +106,15 @@ package struct Resolver: Sendable {
 
     /// Takes in one event: resolves it, keeps its traits, and appends its facts. Nil when it adds nothing: the
     /// same message once more, or something about a person who was erased.
+    ///
+    /// `observation` is what the event says by this policy, where the caller has read it already.
     @discardableResult
-    package mutating func resolve(_ event: TrackingEvent) throws(ResolutionError) -> Placement? {
+    package mutating func resolve(
+        _ event: TrackingEvent, as observation: Observation? = nil
+    ) throws(ResolutionError) -> Placement? {
         let key = MessageKey(sourceID: event.sourceID, messageID: event.messageID)
         guard !resolved.contains(key) else { return nil }
-        let placement = try resolve(Observation(event, policy: policy))
+        let placement = try resolve(observation ?? Observation(event, policy: policy))
         resolved.insert(key)
         guard profiles[placement.profileID]?.isErased != true else { return nil }
         var event = event

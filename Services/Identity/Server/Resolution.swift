@@ -2,6 +2,7 @@ import IdentityDomain
 import Models
 import Postgres
 import ProfileStore
+import Streams
 
 /// Resolving inside a transaction: load and lock what the batch can touch, decide, write.
 struct Resolution {
@@ -26,10 +27,16 @@ struct Resolution {
         for observations: [Observation], of events: [TrackingEvent], policy: IdentityPolicy,
         in transaction: PostgresTransaction
     ) async throws -> Resolver {
-        let (owners, shares) = try await store.lockOwners(
-            of: Set(observations.flatMap(\.allIdentifiers)), in: transaction)
+        let identifiers = Set(observations.flatMap(\.allIdentifiers))
+        let (owners, shares) = try await store.owners(of: identifiers, in: transaction)
         let named = observations.compactMap(\.profileID)
         var snapshot = try await snapshot(of: Set(owners.values).union(named), in: transaction)
+        // An erasure that came between took the identifiers with it: whoever comes with them now is somebody new.
+        if snapshot.profiles.contains(where: \.isErased),
+            try await store.owners(of: identifiers, in: transaction).owners != owners
+        {
+            throw RetryLater("a person was erased while their identifiers were read")
+        }
         snapshot.owners = owners
         snapshot.shares = shares
         let roots = Self.growing(observations, snapshot)

@@ -5,14 +5,14 @@ import Postgres
 import ProfileStore
 import Streams
 
-/// The rows that resolving reads and locks. Always in this order: identifiers, then profiles, then (in
-/// `StreamWriter`) the heads of the stream, each sorted, so that two instances never wait for each other.
+/// The rows that resolving reads and locks. Always in this order: profiles, then (in `StreamWriter`) the heads of the
+/// stream, each sorted, so that two instances never wait for each other. Identifiers need no locks of their own: whoever
+/// changes one holds the canonical profile of its owner.
 struct ResolutionStore {
     let key: IdentifierKey
 
-    /// The owners of those identifiers that are known, locked until the transaction ends, and with how many other
-    /// people each was seen.
-    func lockOwners(
+    /// The owners of those identifiers that are known, and with how many other people each was seen.
+    func owners(
         of identifiers: Set<Identifier>, in transaction: PostgresTransaction
     ) async throws -> (owners: [Identifier: ProfileID], shares: [Identifier: Int]) {
         guard !identifiers.isEmpty else { return ([:], [:]) }
@@ -25,8 +25,6 @@ struct ResolutionStore {
             FROM unnest(\(places.map(\.shard))::smallint[], \(places.map(\.kind.rawValue))::text[],
                         \(places.map(\.hash))::bytea[]) AS w (shard, type, value_hash)
             JOIN profiles.identifier i USING (shard, type, value_hash)
-            ORDER BY i.shard, i.type, i.value_hash
-            FOR UPDATE OF i
             """)
         var owners: [Identifier: ProfileID] = [:]
         var shares: [Identifier: Int] = [:]

@@ -60,6 +60,33 @@ struct WebhookDeliveryTests {
         }
     }
 
+    @Test("a merge that is taken back reaches the endpoint, after the merge, with both who are parted")
+    func unmerged() async throws {
+        try await WebhookWorld.with { world in
+            try await HTTPReceiver.with { receiver in
+                try await world.endpoint(receiver.url(), types: [.merged, .unmerged])
+                try await world.resolve([event(0, device: "d"), event(1, user: "u")])
+                try await world.resolve([event(2, user: "u", device: "d")])
+                try await ServiceHarness.with(
+                    identityService, database: world.identity.database,
+                    clock: SimulatedClock(start + .hours(1)),
+                    workers: false
+                ) { service in
+                    let merges = try await service.request("GET", "/v1/merges").json
+                    let id = try #require(merges[path: "items.0.mergeId"]?.string)
+                    let undone = try await service.request(
+                        "POST", "/v1/merges/\(id)/undo", json: ["note": "a colleague's"])
+                    #expect(undone.status == 200)
+                }
+                #expect(try await world.dispatcher().deliverDue() == 2)
+                let told = receiver.received.map(\.json)
+                #expect(told.map { $0["type"] } == ["profile.merged", "profile.unmerged"])
+                let ids = told.map { Set($0["data"]?.object?.values.compactMap(\.string) ?? []) }
+                #expect(ids[0].count >= 2 && ids[0] == ids[1])
+            }
+        }
+    }
+
     @Test("with includeTraits an event holds the values at the time of the attempt")
     func traits() async throws {
         try await WebhookWorld.with { world in
