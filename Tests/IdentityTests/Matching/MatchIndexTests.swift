@@ -51,6 +51,21 @@ struct MatchIndexTests {
         #expect(index.count == 400)
     }
 
+    @Test("with nobody or somebody to learn from there are weights as well", arguments: [0, 1])
+    func hardlyAnybody(count: Int) throws {
+        let somebody = ["Wilhelmina", "Featherstone", "1951-03-30", "town Nowhere", "9999", "0555123456"]
+        let table = MatchTable(
+            try MatchSchema(MadeUpPeople.fields),
+            columns: somebody.map { Array(repeating: $0, count: count) })
+        let matching = RecordMatching(table)
+        #expect(matching.proposals().isEmpty)
+        #expect(matching.groups() == Array(0..<count))
+        var index = MatchIndex(matching)
+        let place = index.add(somebody)
+        let found = index.look(up: somebody, policy: try MatchPolicy(merge: 1, review: 0.000_001))
+        #expect(found.contains { $0.record == place && $0.weight.isFinite && $0.explanation.weight.isFinite })
+    }
+
     @Test("a look-up leaves nothing behind")
     func noTrace() throws {
         let people = MadeUpPeople(200)

@@ -45,7 +45,7 @@ struct PairSample: Sendable {
     /// Counts the levels over pairs drawn at random, or over all of them where there are no more.
     init(_ table: MatchTable, _ comparison: PairComparison, workers: MatchWorkers) {
         let count = table.count
-        pairs = Double(count) * Double(count - 1) / 2
+        pairs = Double(count) * Double(max(0, count - 1)) / 2
         let all = pairs <= Double(Self.most)
         drawn = all ? pairs : Double(Self.most)
         let columns = comparison.comparators.count
@@ -78,7 +78,7 @@ struct PairSample: Sendable {
         levels = comparison.comparators.indices.map { column in
             comparison.comparators[column].levels.indices.reduce(into: [0]) { levels, level in
                 let found = found.reduce(0) { $0 + $1.counts[column * 16 + level + 1] }
-                levels.append(Double(found) * pairs / drawn)
+                levels.append(Double(found) * pairs / max(drawn, 1))
             }
         }
         equal = zip(table.counts, table.rarity).map { counts, rarity in

@@ -30,7 +30,7 @@ struct WeightEstimation {
     func estimate(records: Int) -> MatchWeights {
         var weights = MatchWeights(
             expectedOf: schema, u: u(without: nil),
-            prior: min(0.3, 0.3 * Double(records) / max(sample.pairs, 1)))
+            prior: min(0.3, 0.3 * Double(max(1, records)) / max(sample.pairs, 1)))
         if sample.pairs < 1 { return weights }
         keepOrder(&weights)
         var (candidates, chance) = (sample.candidates, sample.chance)
@@ -162,7 +162,8 @@ struct WeightEstimation {
 
     /// The shares of the levels among pairs of two people.
     private func u(without matched: [Double]?) -> [[Double]] {
-        let least = 0.5 * sample.pairs / max(sample.drawn, 1)
+        // Without any pair all levels are as good as each other.
+        let least = sample.drawn > 0 ? 0.5 * sample.pairs / sample.drawn : 0.5
         return sample.levels.enumerated().map { column, found in
             var counts = found
             for level in 1..<found.count {
