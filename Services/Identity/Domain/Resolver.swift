@@ -271,6 +271,11 @@ package struct Resolver: Sendable {
         return merge
     }
 
+    /// The merge of two canonical profiles that was undone, and not allowed again.
+    package func undoneMerge(between left: ProfileID, and right: ProfileID) -> MergeID? {
+        separation(between: left, and: right)?.mergeID
+    }
+
     func separation(between left: ProfileID, and right: ProfileID) -> Separation? {
         separations.first { isBetween($0, left, right) }
     }

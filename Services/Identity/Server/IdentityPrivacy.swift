@@ -42,6 +42,7 @@ struct IdentityPrivacy {
             "merges": .array(try await people.merges(of: members, in: transaction)),
             "timeline": .array(entries),
             "webhooks": try await WebhookQueue.told(of: members, in: transaction),
+            "matching": try await MatchingProposalStore.told(of: members, in: transaction),
         ]
     }
 
@@ -61,6 +62,7 @@ struct IdentityPrivacy {
         let entries = try await timeline.eraseEvents(of: members, at: now, in: transaction)
         let deliveries = try await WebhookQueue.erase(members, in: transaction)
         try await AccountStore.deleteMembers(members, in: transaction)
+        let proposals = try await MatchingProposalStore.erase(members, in: transaction)
         // What operators wrote about merges may tell of the person.
         try await MergeStore.dropNotes(of: members, in: transaction)
         _ = try await IdempotencyStore.drop(members, in: transaction)
@@ -71,7 +73,7 @@ struct IdentityPrivacy {
         return [
             "profiles": .integer(Int64(members.count)), "identifiers": .integer(Int64(identifiers)),
             "traits": .integer(Int64(traits)), "timelineEntries": .integer(Int64(entries)),
-            "webhookDeliveries": .integer(Int64(deliveries)),
+            "webhookDeliveries": .integer(Int64(deliveries)), "matchingProposals": .integer(Int64(proposals)),
         ]
     }
 

@@ -24,14 +24,18 @@ package let identityService = ServiceDefinition(
         Migration(
             resource: "V0006_identity_policy", bytes: PackageResources.V0006_identity_policy_sql),
         Migration(resource: "V0007_accounts", bytes: PackageResources.V0007_accounts_sql),
+        Migration(resource: "V0008_matching", bytes: PackageResources.V0008_matching_sql),
     ],
-    openAPI: Contracts.identity, published: [.profileEvents], channels: [WebhookQueue.channel]
+    openAPI: Contracts.identity, published: [.profileEvents],
+    channels: [WebhookQueue.channel, MatchingJobStore.channel]
 ) { context in
     let secret = try context.settings.identifierSecret()
     let key = IdentifierKey(secret: secret)
     let resolution = Resolution(key: key)
     let reading = ProfileReading(store: ProfileStore(key: key), pool: context.pool)
     let webhooks = try Webhooks(context, secret: secret, reading: reading)
+    let merging = Merging(resolution: resolution, key: key)
+    let matching = try Matching(context, resolution: resolution, reading: reading, merging: merging)
     return ServiceParts(
         routes: { router in
             ProfileRoutes(reading: reading, policies: resolution.policies).add(to: router)
@@ -50,15 +54,16 @@ package let identityService = ServiceDefinition(
             PolicyRoutes(policies: resolution.policies, pool: context.pool, clock: context.clock).add(
                 to: router)
             MergeRoutes(
-                merging: Merging(resolution: resolution, key: key), pool: context.pool,
+                merging: merging, pool: context.pool,
                 idempotency: Idempotency(pool: context.pool, clock: context.clock), clock: context.clock
             ).add(to: router)
+            matching.add(to: router)
         },
         workers: [
             EventResolution(resolution: resolution).consumer(in: context),
             SearchBackfill(
                 store: reading.store, pool: context.pool, clock: context.clock, logger: context.logger),
             webhooks.dispatcher,
-        ],
+        ] + matching.workers,
         privacy: IdentityPrivacy(reading: reading, clock: context.clock).handler)
 }

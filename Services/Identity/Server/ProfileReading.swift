@@ -131,6 +131,16 @@ struct ProfileReading {
         try await views(of: [id], in: transaction).first
     }
 
+    /// A profile without those that it is one person with; nil when there is none, or nothing of it any more.
+    func ownView(of id: ProfileID, in transaction: PostgresTransaction) async throws -> ProfileView? {
+        guard let person = try await store.person(id, in: transaction), person.erasedAt == nil else {
+            return nil
+        }
+        return ProfileView(
+            person: person, identifiers: try await store.identifiers(of: [id], in: transaction),
+            traits: try await store.storedTraits(of: [id], in: transaction))
+    }
+
     /// The profiles that there are, in the order of the ids.
     func views(of ids: [ProfileID], in transaction: PostgresTransaction) async throws -> [ProfileView] {
         let found = try await store.people(ids, in: transaction).filter { $0.value.erasedAt == nil }

@@ -65,7 +65,7 @@ struct PrivacyTests {
             #expect(
                 counts == [
                     "profiles": 2, "identifiers": 3, "traits": 2, "timelineEntries": 3,
-                    "webhookDeliveries": 0,
+                    "webhookDeliveries": 0, "matchingProposals": 0,
                 ])
             let told = try await database.owner.query("SELECT body FROM identity.outbox")
             let subjects = try told.first?.get("body", as: JSON.self)["subjects"]?.array?

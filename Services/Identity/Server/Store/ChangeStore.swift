@@ -24,6 +24,10 @@ struct ChangeStore {
         if !changes.merges.isEmpty {
             statements.append(insertMerges(changes.merges))
             statements.append(moveMembers(changes.merges, resolver: resolver))
+            let merged = changes.merges.map { (root: resolver.root(of: $0.survivor), at: $0.at) }
+            statements.append(
+                MatchingProposalStore.supersede(
+                    within: Set(merged.map(\.root)).sorted(), at: merged.map(\.at).max() ?? .distantPast))
         }
         if !changes.suppressions.isEmpty { statements.append(reportSuppressed(changes.suppressions)) }
         if !changes.allowed.isEmpty { statements.append(allow(changes)) }

@@ -1,0 +1,132 @@
+import FoundationEssentials
+import IdentityDomain
+import Logging
+import Models
+import Postgres
+import ProfileStore
+import ServiceKit
+import Streams
+import TestSupport
+
+@testable import IdentityServer
+
+/// Identity over HTTP with profiles of people who do not exist, and instances that do matching jobs step by step.
+struct MatchingWorld {
+    let service: ServiceHarness
+    let database: IdentityDatabase
+
+    static let names = ["firstName", "lastName", "birthday", "city", "postalCode", "phone"]
+    /// The fields that made-up people have.
+    static let fields: JSON = [
+        "givenName": ["firstName"], "surname": ["lastName"], "dateOfBirth": ["birthday"], "city": ["city"],
+        "postcode": ["postalCode"], "phone": ["phone"],
+    ]
+
+    static func with(
+        _ events: [TrackingEvent] = [], settings: [String: String] = [:],
+        _ body: (MatchingWorld) async throws -> Void
+    ) async throws {
+        try await IdentityDatabase.with { database in
+            try await resolve(events, in: database)
+            try await ServiceHarness.with(
+                identityService, database: database.database, clock: SimulatedClock(start + .hours(1)),
+                workers: false, settings: settings
+            ) { service in
+                try await body(MatchingWorld(service: service, database: database))
+            }
+        }
+    }
+
+    private static func resolve(_ events: [TrackingEvent], in database: IdentityDatabase) async throws {
+        try await database.publish(events)
+        try await database.consumer(batch: 500).drain()
+    }
+
+    func resolve(_ events: [TrackingEvent]) async throws { try await Self.resolve(events, in: database) }
+
+    /// One identify call for each record, of a device that nobody else has.
+    static func events(_ people: MadeUpPeople, known: Bool = false) -> [TrackingEvent] {
+        people.truth.indices.map { record in
+            var traits: [String: JSON] = [:]
+            for (name, column) in zip(names, people.columns) {
+                traits[name] = column[record].map { .string($0) }
+            }
+            return event(
+                record, .identify, user: known ? "u\(record)" : nil, device: "d\(record)", traits: traits)
+        }
+    }
+
+    /// An instance whose clock is ahead.
+    func instance(ahead: Duration = .zero, mostProfiles: Int = 100_000) -> MatchingRunner {
+        let reading = ProfileReading(store: ProfileStore(key: IdentityDatabase.key), pool: database.pool)
+        return MatchingRunner(
+            people: MatchingReading(reading: reading),
+            application: MatchingApplication(resolution: database.resolution),
+            settings: MatchingSettings(mostProfiles: mostProfiles),
+            clock: SimulatedClock(start + .hours(1)).serviceClock, machine: { start + ahead },
+            logger: Logger(label: "test"))
+    }
+
+    /// Has a job made and done; returns it as it is then.
+    @discardableResult
+    func match(_ policy: JSON? = nil, automatic: Bool = true) async throws -> JSON {
+        let id = try await startJob(policy, automatic: automatic)
+        let runner = instance()
+        if let job = try await runner.claim() { try await runner.run(job) }
+        return try await get("/v1/matching/jobs/\(id)")
+    }
+
+    func startJob(_ policy: JSON? = nil, automatic: Bool = true) async throws -> String {
+        var body: [String: JSON] = ["fields": Self.fields, "automatic": .bool(automatic)]
+        body["policy"] = policy
+        let answer = try await service.request("POST", "/v1/matching/jobs", json: .object(body))
+        return answer.json["jobId"]?.string ?? answer.text
+    }
+
+    func get(_ path: String) async throws -> JSON { try await service.request("GET", path).json }
+
+    func proposals(_ state: String) async throws -> [JSON] {
+        try await get("/v1/matching/proposals?state=\(state)&limit=200")["items"]?.array ?? []
+    }
+
+    func decide(_ proposal: JSON, _ decision: String, key: String? = nil) async throws
+        -> ServiceHarness.Answer
+    {
+        try await service.request(
+            "POST", "/v1/matching/proposals/\(proposal["proposalId"]?.string ?? "")/decision",
+            json: ["decision": .string(decision), "note": "looked at it"],
+            headers: key.map { ["Idempotency-Key": $0] } ?? [:])
+    }
+
+    /// The canonical profile of a record's device.
+    func profile(_ record: Int) async throws -> String {
+        let answer = try await service.request(
+            "POST", "/v1/profiles/lookup", json: ["type": "anonymousId", "value": .string("d\(record)")])
+        return answer.json["profileId"]?.string ?? ""
+    }
+
+    func lookUp(_ traits: JSON) async throws -> ServiceHarness.Answer {
+        try await service.request("POST", "/v1/matching/lookup", json: ["traits": traits])
+    }
+
+    /// Who is who, by the canonical profile of each record.
+    func owners(_ records: Int) async throws -> [ProfileID] {
+        let identifiers = (0..<records).compactMap { Identifier(.anonymousID, "d\($0)") }
+        let people = try await ProfileStore(key: IdentityDatabase.key).canonicalIDs(
+            of: Set(identifiers), in: database.pool)
+        return identifiers.compactMap { people[$0] }
+    }
+
+    func erase(_ id: String) async throws {
+        guard let id = ProfileID(id) else { return }
+        let reading = ProfileReading(store: ProfileStore(key: IdentityDatabase.key), pool: database.pool)
+        let privacy = IdentityPrivacy(reading: reading, clock: SimulatedClock(start + .hours(2)).serviceClock)
+        _ = try await database.pool.transaction { transaction in
+            try await privacy.erase(
+                PrivacyRequest(
+                    id: PrivacyRequestID(UUIDv7.derived(at: start, from: "erase", id.description)),
+                    type: .erasure,
+                    profileID: id, profileIDs: [id], requestedAt: start), in: transaction)
+        }
+    }
+}
