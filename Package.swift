@@ -43,7 +43,7 @@ func shared(_ name: String, _ dependencies: [Target.Dependency], resources: [Res
 
 /// What every service's Server target stands on.
 let server: [Target.Dependency] = [
-    "Contracts", "Models", "Postgres", "Streams", "ServiceKit", "ProfileStore", "Clients",
+    "Contracts", "Models", "Postgres", "Sealing", "Streams", "ServiceKit", "ProfileStore", "Clients",
     logging, metrics, hummingbird, httpTypes, nioCore, lifecycle,
 ]
 
@@ -90,25 +90,28 @@ let sharedTargets: [Target] = [
         name: "CZlib", path: "Shared/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     shared("Models", []),
     shared("Postgres", ["CPostgres", "Models", logging]),
+    shared("Sealing", ["Models", "Postgres", crypto]),
     shared(
-        "Streams", ["Models", "Postgres", logging, metrics, asyncHTTPClient, nioCore, nioHTTP1, lifecycle]),
+        "Streams",
+        ["Models", "Postgres", "Sealing", logging, metrics, asyncHTTPClient, nioCore, nioHTTP1, lifecycle]),
     shared(
         "ServiceKit",
         [
-            "CZlib", "Models", "Postgres", "Streams", logging, metrics, hummingbird, httpTypes, nioCore,
+            "CZlib", "Models", "Postgres", "Sealing", "Streams", logging, metrics, hummingbird, httpTypes,
+            nioCore,
             nioHTTP1, nioHTTPTypes, .product(name: "HummingbirdCore", package: "hummingbird"),
             systemPackage, .product(name: "CoreMetrics", package: "swift-metrics"), asyncHTTPClient,
             lifecycle, unixSignals, configuration, crypto,
         ],
         resources: [.embedInCode("Migrations")]),
-    shared("ProfileStore", ["Models", "Postgres", crypto]),
+    shared("ProfileStore", ["Models", "Postgres", "Sealing", crypto]),
     shared("MarkedYAML", ["Models", yams]),
     shared("Clients", ["Models", "ServiceKit", asyncHTTPClient, nioCore]),
     shared(
         "TestSupport",
         [
-            "Models", "Postgres", "Streams", "ServiceKit", logging, hummingbird, asyncHTTPClient, nioCore,
-            nioHTTP1, httpTypes, lifecycle, yams,
+            "Models", "Postgres", "Sealing", "Streams", "ServiceKit", logging, hummingbird, asyncHTTPClient,
+            nioCore, nioHTTP1, httpTypes, lifecycle, yams,
         ]),
 ]
 
@@ -130,7 +133,8 @@ let commandLine = Target.executableTarget(
         "IngestionDomain", "MarkedYAML",
         // `martlet match` works on a file with what identity matches profiles with.
         "IdentityDomain",
-        "Models", "Postgres", "Streams", "ServiceKit", "Clients", argumentParser, logging, crypto,
+        "Models", "Postgres", "Sealing", "Streams", "ServiceKit", "Clients", argumentParser, logging,
+        crypto,
         asyncHTTPClient, nioCore, nioHTTP1, nioPosix,
     ],
     path: "CommandLine", swiftSettings: house)
@@ -138,14 +142,16 @@ let commandLine = Target.executableTarget(
 let testTargets: [Target] = [
     tests("Models", ["Models"]),
     tests("Postgres", ["Models", "Postgres", logging]),
-    tests("Streams", ["Models", "Postgres", "Streams", logging, asyncHTTPClient, lifecycle]),
+    tests("Sealing", ["Models", "Postgres", "Sealing", "Streams", "ServiceKit", logging]),
+    tests("Streams", ["Models", "Postgres", "Sealing", "Streams", logging, asyncHTTPClient, lifecycle]),
     tests(
         "ServiceKit",
         [
-            "Models", "Postgres", "Streams", "ServiceKit", logging, hummingbird, httpTypes, asyncHTTPClient,
-            crypto, nioCore, nioHTTP1, nioPosix, .product(name: "NIOEmbedded", package: "swift-nio"),
+            "Models", "Postgres", "Sealing", "Streams", "ServiceKit", logging, hummingbird, httpTypes,
+            asyncHTTPClient, crypto, nioCore, nioHTTP1, nioPosix,
+            .product(name: "NIOEmbedded", package: "swift-nio"),
         ]),
-    tests("ProfileStore", ["Models", "Postgres", "ProfileStore", crypto]),
+    tests("ProfileStore", ["Models", "Postgres", "ProfileStore", "Sealing", "ServiceKit", crypto]),
     serviceTests("Ingestion", ["MarkedYAML", crypto]),
     serviceTests("Identity"),
     serviceTests("Consent"),

@@ -164,7 +164,7 @@ struct DatabaseChecks {
         for service in ServiceName.deployed {
             let rows = try await pool.query(
                 """
-                SELECT stream, count(*) AS n, min(error) AS error FROM \(unsafe: service.schema).stream_quarantine
+                SELECT stream, count(*) AS n, min(split_part(error, ': ~', 1)) AS error FROM \(unsafe: service.schema).stream_quarantine
                 WHERE replayed_at IS NULL GROUP BY stream
                 """)
             for row in rows {

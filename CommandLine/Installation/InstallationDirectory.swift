@@ -16,6 +16,8 @@ struct InstallationDirectory: Sendable {
         case serviceSecret = "service-secret"
         /// What identifiers are looked up by; changing it would lose sight of all of them.
         case identifierSecret = "identifier-secret"
+        /// The keys that data keys are wrapped under; the first wraps, all open.
+        case keyEncryptionKeys = "key-encryption-keys"
         /// The first API key, with the scope `admin`.
         case adminKey = "admin-key"
         /// The write key of the source `web`.

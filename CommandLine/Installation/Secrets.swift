@@ -2,6 +2,7 @@ import Crypto
 import Foundation
 import Models
 import Postgres
+import Sealing
 import ServiceKit
 
 /// Makes an installation's secrets on first use and finds them again later.
@@ -13,6 +14,14 @@ struct Secrets {
 
     /// The secret that the keyed hashes of identifiers are made with.
     func identifierSecret() throws -> String { try secret(.identifierSecret) }
+
+    /// The keys that data keys are wrapped under, one a line.
+    func keyEncryptionKeys() throws -> [KeyEncryptionKeys.Entry] {
+        if let text = installation.read(.keyEncryptionKeys) { return try KeyEncryptionKeys.parse(text) }
+        let entry = KeyEncryptionKeys.Entry.random()
+        try installation.write(entry.text + "\n", to: .keyEncryptionKeys)
+        return [entry]
+    }
 
     private func secret(_ file: InstallationDirectory.File) throws -> String {
         if let secret = installation.read(file) { return secret }

@@ -6,14 +6,14 @@ import ServiceKit
 struct KeysCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "keys",
-        abstract: "List, create, rotate and revoke API keys.",
+        abstract: "List, create, rotate and revoke API keys; rotate the key that encrypts the others.",
         discussion: """
             A key is shown once, when it is made; the database keeps a hash of it.
 
             EXAMPLE:
               martlet keys create --name dashboard --scope profiles:read --scope segments:read --expires 90d
             """,
-        subcommands: [List.self, Create.self, Rotate.self, Revoke.self])
+        subcommands: [List.self, Create.self, Rotate.self, Revoke.self, RotateEncryption.self])
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List the API keys.")

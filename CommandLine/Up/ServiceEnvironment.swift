@@ -27,6 +27,7 @@ struct ServiceEnvironment {
         result["MARTLET_PORT"] = String(port(of: service))
         result["MARTLET_SERVICE_SECRET_FILE"] = installation.path(of: .serviceSecret)
         result["MARTLET_IDENTIFIER_SECRET_FILE"] = installation.path(of: .identifierSecret)
+        result["MARTLET_KEY_ENCRYPTION_KEYS_FILE"] = installation.path(of: .keyEncryptionKeys)
         for other in ServiceName.allCases {
             let name = "MARTLET_\(other.rawValue.uppercased())_URL"
             result[name] = inherited[name] ?? url(of: other)

@@ -64,6 +64,7 @@ struct UpCommand: AsyncParsableCommand {
         let secrets = Secrets(installation: installation)
         _ = try secrets.serviceSecret()
         _ = try secrets.identifierSecret()
+        _ = try secrets.keyEncryptionKeys()
         let passwords = try secrets.rolePasswords()
         let (adminKey, isRehearsal) = try await prepare(owner, passwords, executables, secrets, say: say)
 

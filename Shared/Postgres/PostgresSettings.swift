@@ -20,6 +20,9 @@ package struct PostgresSettings: Sendable {
 
     private var parameters: [String: String]
 
+    /// The defaults of libpq.
+    package init() { parameters = [:] }
+
     /// Reads a connection URI or a libpq keyword string.
     package init(url: String) throws(PostgresSettingsError) {
         var message: UnsafeMutablePointer<CChar>?

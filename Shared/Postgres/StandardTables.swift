@@ -1,7 +1,7 @@
 /// What every service's schema has, for `Streams` and the outbox. Streams' own code is the only one that reads and
 /// writes the tables. The versions go down from 0, below those of the service.
 enum StandardTables {
-    static let migrations = [tables, functions]
+    static let migrations = [tables, functions, dayKeys]
 
     private static let tables = Migration(
         version: 0, name: "standard_tables",
@@ -50,6 +50,18 @@ enum StandardTables {
                 last_error text
             );
             CREATE INDEX outbox_next_attempt ON outbox (next_attempt_at);
+            """)
+    private static let dayKeys = Migration(
+        version: -2, name: "standard_day_keys",
+        sql: """
+            -- The keys that the service seals what it keeps under, one per day in UTC (its number since 1970-01-01), each
+            -- wrapped under a key that is not in the database.
+            CREATE TABLE day_key (
+                day bigint PRIMARY KEY,
+                kek_id text NOT NULL,
+                wrapped bytea NOT NULL,
+                created_at timestamptz NOT NULL DEFAULT now()
+            );
             """)
     private static let functions = Migration(
         version: -1, name: "standard_functions",

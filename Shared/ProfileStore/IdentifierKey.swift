@@ -35,6 +35,15 @@ package struct IdentifierKey: Sendable {
     }
 }
 
+extension IdentifierKey {
+    /// What stands for a name that somebody goes by where no name may stand, such as in the key of a raw event: 128 bits
+    /// of its keyed hash (HMAC-SHA256), in Base64.
+    package func mark(of name: String) -> String {
+        let hash = HMAC<SHA256>.authenticationCode(for: Data("name \(name)".utf8), using: key)
+        return String(Data(hash).prefix(16).base64EncodedString().prefix { $0 != "=" })
+    }
+}
+
 /// The primary key of an identifier's row.
 package struct IdentifierPlace: Hashable, Sendable {
     package let shard: Shard

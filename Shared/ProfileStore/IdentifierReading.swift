@@ -1,5 +1,7 @@
+package import FoundationEssentials
 package import Models
 package import Postgres
+import Sealing
 
 /// An identifier and the profile that it led to first.
 package struct StoredIdentifier: Hashable, Sendable {
@@ -10,45 +12,85 @@ package struct StoredIdentifier: Hashable, Sendable {
     package var lastSeen: Instant
 }
 
+extension StoredIdentifier {
+    /// Where the value is sealed, under the key of the profile.
+    package static func place(of kind: String, hash: Data, of id: ProfileID) -> String {
+        "profiles.identifier.value \(id) \(kind) \(hash.base64EncodedString())"
+    }
+}
+
 extension ProfileStore {
-    /// The identifiers of the profiles, by kind, the most recently seen first.
+    /// The identifiers of the profiles, by kind, the most recently seen first; without those of whoever was erased.
     package func identifiers(
         of memberIDs: [ProfileID], in session: some PostgresSession
     ) async throws -> [StoredIdentifier] {
         let rows = try await session.query(
             """
-            SELECT type, value, profile_id, first_seen, last_seen
+            SELECT type, value_hash, value, profile_id, first_seen, last_seen
             FROM profiles.identifier
             WHERE profile_id = ANY(\(memberIDs)::uuid[])
-            ORDER BY type, last_seen DESC, value
             """)
-        return try rows.compactMap { row in
-            guard let kind = Identifier.Kind(rawValue: try row.get("type")) else { return nil }
+        let values = try await values(in: rows, of: memberIDs, in: session)
+        return try zip(rows, values).compactMap { row, value in
+            guard let value, let kind = Identifier.Kind(rawValue: try row.get("type")) else { return nil }
             return StoredIdentifier(
-                identifier: Identifier(kind, normalised: try row.get("value")),
+                identifier: Identifier(kind, normalised: value),
                 profileID: try row.get("profile_id"),
                 firstSeen: try row.get("first_seen"), lastSeen: try row.get("last_seen"))
         }
+        .sorted(by: Self.precedes)
     }
 
     /// Every name that something may be kept under which is about the profiles: their identifiers of all kinds, the
     /// telephone numbers among their traits, and their ids.
-    package static func names(
+    package func names(
         of profileIDs: [ProfileID], in session: some PostgresSession
     ) async throws -> [String] {
-        let identifiers = try await session.query(
-            "SELECT DISTINCT value FROM profiles.identifier WHERE profile_id = ANY(\(profileIDs)::uuid[])")
+        let rows = try await session.query(
+            """
+            SELECT type, value_hash, value, profile_id FROM profiles.identifier
+            WHERE profile_id = ANY(\(profileIDs)::uuid[])
+            """)
+        let identifiers = Set(try await values(in: rows, of: profileIDs, in: session).compactMap { $0 })
         let traits = try await session.query(
             """
-            SELECT DISTINCT t.value
+            SELECT t.profile_id, t.name, t.value
             FROM unnest(\(profileIDs.map { Shard($0) })::smallint[], \(profileIDs)::uuid[]) AS w (shard, id)
             JOIN profiles.trait t ON t.shard = w.shard AND t.profile_id = w.id
             WHERE t.name ILIKE '%phone%' OR t.name ILIKE '%mobile%'
             """)
-        let phones = try traits.compactMap { row in
-            try row.get("value", as: JSON.self).string.flatMap { PhoneNumber($0)?.digits }
+        let keyring = try await vault.profiles.reading(profileIDs, in: session)
+        let phones = Set(
+            try traits.compactMap { row in
+                let id: ProfileID = try row.get("profile_id")
+                return try keyring.open(
+                    try row.get("value", as: JSON.self), of: id,
+                    at: StoredTrait.place(of: try row.get("name"), of: id)
+                )?.string.flatMap { PhoneNumber($0)?.digits }
+            })
+        return identifiers.sorted() + phones.sorted() + profileIDs.map(\.description)
+    }
+
+    /// What the identifiers in rows of the table are; nil where the key of the profile was destroyed.
+    private func values(
+        in rows: [PostgresRow], of ids: [ProfileID], in session: some PostgresSession
+    ) async throws -> [String?] {
+        if rows.isEmpty { return [] }
+        let keyring = try await vault.profiles.reading(ids, in: session)
+        return try rows.map { row in
+            let id: ProfileID = try row.get("profile_id")
+            return try keyring.open(
+                try row.get("value", as: String.self), of: id,
+                at: StoredIdentifier.place(of: try row.get("type"), hash: try row.get("value_hash"), of: id))
         }
-        return try identifiers.map { try $0.get("value") } + phones + profileIDs.map(\.description)
+    }
+
+    private static func precedes(_ left: StoredIdentifier, _ right: StoredIdentifier) -> Bool {
+        if left.identifier.kind != right.identifier.kind {
+            return left.identifier.kind.rawValue.precedesInUTF8(right.identifier.kind.rawValue)
+        }
+        if left.lastSeen != right.lastSeen { return left.lastSeen > right.lastSeen }
+        return left.identifier.value.precedesInUTF8(right.identifier.value)
     }
 
     /// The e-mail address that a person was seen with last.

@@ -1,6 +1,7 @@
 import FoundationEssentials
 package import Models
 package import Postgres
+import Sealing
 
 /// A person with everything that identity knows of them.
 package struct KnownPerson: Sendable {
@@ -45,34 +46,38 @@ extension ProfileStore {
             )
             SELECT 'profile' AS part, profile_id, canonical_id, NULL AS name, NULL AS value,
                    created_at AS first_at, updated_at AS last_at, erased_at, NULL AS message_id,
-                   NULL::uuid AS source_id, NULL AS history
+                   NULL::uuid AS source_id, NULL AS history, NULL::bytea AS value_hash, NULL AS kek_id,
+                   NULL::bytea AS wrapped, NULL::boolean AS is_settled
             FROM member
             UNION ALL
             SELECT 'identifier', i.profile_id, NULL, i.type, i.value, i.first_seen, i.last_seen, NULL, NULL, NULL,
-                   NULL
+                   NULL, i.value_hash, NULL, NULL, NULL
             FROM member m JOIN profiles.identifier i ON i.profile_id = m.profile_id
             UNION ALL
             SELECT 'trait', t.profile_id, NULL, t.name, t.value::text, t.occurred_at, NULL, NULL, t.message_id,
-                   t.source_id, t.history::text
+                   t.source_id, t.history::text, NULL, NULL, NULL, NULL
             FROM member m JOIN profiles.trait t ON t.shard = m.shard AND t.profile_id = m.profile_id
+            UNION ALL
+            SELECT 'key', k.profile_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+                   NULL, NULL, k.kek_id, k.wrapped, k.created_at < now()
+            FROM member m JOIN profiles.data_key k ON k.shard = m.shard AND k.profile_id = m.profile_id
             """)
-        return try Self.known(rows)
+        return try known(rows)
     }
 
-    private static func known(_ rows: [PostgresRow]) throws -> KnownPerson? {
+    private func known(_ rows: [PostgresRow]) throws -> KnownPerson? {
+        let parts = Dictionary(
+            grouping: try rows.map { (part: try $0.get("part", as: String.self), row: $0) }, by: \.part
+        ).mapValues { $0.map(\.row) }
         var person: Person?
-        var identifiers: [StoredIdentifier] = []
-        var traits: [StoredTrait] = []
-        for row in rows {
-            switch try row.get("part", as: String.self) {
-            case "profile": person = try merged(person, with: row)
-            case "identifier": try identifier(row).map { identifiers.append($0) }
-            default: traits.append(try trait(row))
-            }
-        }
+        for row in parts["profile", default: []] { person = try Self.merged(person, with: row) }
         guard var person, person.erasedAt == nil else { return nil }
         person.memberIDs.sort()
-        return KnownPerson(person: person, identifiers: identifiers, traits: traits)
+        let keyring = try vault.profiles.reading(parts["key", default: []])
+        return KnownPerson(
+            person: person,
+            identifiers: try parts["identifier", default: []].compactMap { try Self.identifier($0, keyring) },
+            traits: try parts["trait", default: []].compactMap { try StoredTrait($0, at: "first_at", keyring) })
     }
 
     private static func merged(_ person: Person?, with row: PostgresRow) throws -> Person {
@@ -91,25 +96,17 @@ extension ProfileStore {
         return person
     }
 
-    private static func identifier(_ row: PostgresRow) throws -> StoredIdentifier? {
-        guard let kind = Identifier.Kind(rawValue: try row.get("name")),
-            let identifier = Identifier(kind, try row.get("value", as: String.self))
-        else { return nil }
+    private static func identifier(
+        _ row: PostgresRow, _ keyring: ProfileKeyring
+    ) throws -> StoredIdentifier? {
+        let id: ProfileID = try row.get("profile_id")
+        let name: String = try row.get("name")
+        let value = try keyring.open(
+            try row.get("value", as: String.self), of: id,
+            at: StoredIdentifier.place(of: name, hash: try row.get("value_hash"), of: id))
+        guard let value, let kind = Identifier.Kind(rawValue: name) else { return nil }
         return StoredIdentifier(
-            identifier: identifier, profileID: try row.get("profile_id"), firstSeen: try row.get("first_at"),
-            lastSeen: try row.get("last_at"))
-    }
-
-    private static func trait(_ row: PostgresRow) throws -> StoredTrait {
-        StoredTrait(
-            profileID: try row.get("profile_id"), name: try row.get("name"),
-            entry: EffectiveTraits.Entry(
-                value: try row.get("value"),
-                stamp: EffectiveTraits.Stamp(
-                    at: try row.get("first_at"), messageID: try row.get("message_id")),
-                history: try row.get("history", as: JSON?.self).map { json throws(DecodingProblem) in
-                    try TraitHistory(json: json, at: "history")
-                }),
-            sourceID: try row.get("source_id"))
+            identifier: Identifier(kind, normalised: value), profileID: id,
+            firstSeen: try row.get("first_at"), lastSeen: try row.get("last_at"))
     }
 }

@@ -1,5 +1,6 @@
 package import Models
 package import Postgres
+import Sealing
 
 /// A segment that a profile is in.
 package struct StoredMembership: Hashable, Sendable {
@@ -8,7 +9,13 @@ package struct StoredMembership: Hashable, Sendable {
     /// The version of the segment's definition.
     package var version: Int
     package var enteredAt: Instant
+    /// Known to segmentation alone, under whose keys it is sealed; `null` to the others.
     package var evidence: JSON
+
+    /// Where the evidence is sealed, under a key of segmentation's.
+    package static func place(of id: ProfileID, segment: String) -> String {
+        "profiles.membership.evidence \(id) \(segment)"
+    }
 }
 
 extension ProfileStore {
@@ -24,11 +31,21 @@ extension ProfileStore {
             JOIN profiles.membership m ON m.shard = w.shard AND m.profile_id = w.id
             ORDER BY m.segment, m.profile_id
             """)
-        return try rows.map { row in
-            StoredMembership(
-                profileID: try row.get("profile_id"), segment: try row.get("segment"),
-                version: try row.get("version"), enteredAt: try row.get("entered_at"),
-                evidence: try row.get("evidence"))
+        var memberships: [StoredMembership] = []
+        for row in rows {
+            let id: ProfileID = try row.get("profile_id")
+            let segment: String = try row.get("segment")
+            let evidence =
+                vault.days.service == .segmentation
+                ? try await vault.days.open(
+                    try row.get("evidence", as: JSON.self),
+                    at: StoredMembership.place(of: id, segment: segment))
+                : .null
+            memberships.append(
+                StoredMembership(
+                    profileID: id, segment: segment, version: try row.get("version"),
+                    enteredAt: try row.get("entered_at"), evidence: evidence))
         }
+        return memberships
     }
 }

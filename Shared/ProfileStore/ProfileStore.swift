@@ -1,12 +1,18 @@
 package import Models
 package import Postgres
+package import Sealing
 
 /// Reads the customer profile store, for every service. Each table has one writing service, whose own Store
 /// writes it.
 package struct ProfileStore: Sendable {
     package let key: IdentifierKey
+    /// What values are sealed with.
+    package let vault: Vault
 
-    package init(key: IdentifierKey) { self.key = key }
+    package init(key: IdentifierKey, vault: Vault) {
+        self.key = key
+        self.vault = vault
+    }
 
     /// The profile that a profile has been merged into, or itself; nil for an id that names no profile.
     package func canonicalID(of id: ProfileID, in session: some PostgresSession) async throws -> ProfileID? {

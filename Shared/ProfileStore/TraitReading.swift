@@ -1,5 +1,6 @@
 package import Models
 package import Postgres
+import Sealing
 
 /// A trait of one profile and where it comes from.
 package struct StoredTrait: Hashable, Sendable {
@@ -28,10 +29,43 @@ package struct StoredTrait: Hashable, Sendable {
             profileID = other.profileID
         }
     }
+
+    /// Where the value is sealed, under the key of the profile.
+    package static func place(of name: String, of id: ProfileID) -> String {
+        "profiles.trait.value \(id) \(name)"
+    }
+
+    /// Where what was said of it before is sealed, under the key of the profile.
+    package static func historyPlace(of name: String, of id: ProfileID) -> String {
+        "profiles.trait.history \(id) \(name)"
+    }
+
+    /// The trait in a row of the table, whose `occurred_at` may go by another name; nil where the key of the profile was
+    /// destroyed.
+    init?(_ row: PostgresRow, at time: String, _ keyring: ProfileKeyring) throws {
+        profileID = try row.get("profile_id")
+        name = try row.get("name")
+        let value = try keyring.open(
+            try row.get("value", as: JSON.self), of: profileID, at: Self.place(of: name, of: profileID))
+        guard let value else { return nil }
+        var history: TraitHistory?
+        if let kept = try row.get("history", as: JSON?.self),
+            let opened = try keyring.open(
+                kept, of: profileID, at: Self.historyPlace(of: name, of: profileID))
+        {
+            history = try TraitHistory(json: opened, at: "history")
+        }
+        entry = EffectiveTraits.Entry(
+            value: value,
+            stamp: EffectiveTraits.Stamp(at: try row.get(time), messageID: try row.get("message_id")),
+            history: history)
+        sourceID = try row.get("source_id")
+    }
 }
 
 extension ProfileStore {
-    /// Every trait of the profiles as each has it, the removed ones too; of the names alone where there are some.
+    /// Every trait of the profiles as each has it, the removed ones too, without those of whoever was erased; of the
+    /// names alone where there are some.
     package func storedTraits(
         of memberIDs: [ProfileID], named names: [String]? = nil, in session: some PostgresSession
     ) async throws -> [StoredTrait] {
@@ -43,18 +77,9 @@ extension ProfileStore {
             JOIN profiles.trait t ON t.shard = w.shard AND t.profile_id = w.id
             \(only)
             """)
-        return try rows.map { row in
-            StoredTrait(
-                profileID: try row.get("profile_id"), name: try row.get("name"),
-                entry: EffectiveTraits.Entry(
-                    value: try row.get("value"),
-                    stamp: EffectiveTraits.Stamp(
-                        at: try row.get("occurred_at"), messageID: try row.get("message_id")),
-                    history: try row.get("history", as: JSON?.self).map { json throws(DecodingProblem) in
-                        try TraitHistory(json: json, at: "history")
-                    }),
-                sourceID: try row.get("source_id"))
-        }
+        if rows.isEmpty { return [] }
+        let keyring = try await vault.profiles.reading(memberIDs, in: session)
+        return try rows.compactMap { try StoredTrait($0, at: "occurred_at", keyring) }
     }
 
     /// The traits that hold for a person.

@@ -2,6 +2,7 @@ package import Logging
 import Metrics
 package import Models
 package import Postgres
+package import Sealing
 import ServiceLifecycle
 
 /// Some consecutive records of one or more shards, in ascending offset per shard, to be taken in one transaction.
@@ -39,6 +40,7 @@ package final class StreamConsumer: Service {
     private let schema: String
     private let batch: Int
     private let now: @Sendable () async throws -> Instant
+    private let vault: Vault?
     private let logger: Logger
     private let process: Process
     private let giveUp: GiveUp?
@@ -47,11 +49,11 @@ package final class StreamConsumer: Service {
     private let recordsCounter: Counter
     private let quarantineCounter: Counter
 
-    /// `schema` is the consuming service's own, which holds checkpoints and quarantine.
+    /// `schema` is the consuming service's own, which holds checkpoints and quarantine, this sealed with its vault.
     package init(
         name: String, stream: StreamDefinition, reader: any StreamReader, pool: PostgresPool, schema: String,
         batch: Int = 500, wait: Duration = .seconds(5), now: @escaping @Sendable () async throws -> Instant,
-        logger: Logger, process: @escaping Process, giveUp: GiveUp? = nil
+        vault: Vault? = nil, logger: Logger, process: @escaping Process, giveUp: GiveUp? = nil
     ) {
         self.name = name
         self.stream = stream
@@ -61,6 +63,7 @@ package final class StreamConsumer: Service {
         self.batch = batch
         self.wait = wait
         self.now = now
+        self.vault = vault
         var logger = logger
         logger[metadataKey: "consumer"] = "\(name)"
         logger[metadataKey: "stream"] = "\(stream.name)"
@@ -279,15 +282,19 @@ package final class StreamConsumer: Service {
     private func quarantine(
         _ record: StreamRecord, because error: any Error, from positions: inout [Shard: Int64]
     ) async throws {
-        // The type of the error and its own words; values of the record are in `body` beside it.
-        let reason = "\(type(of: error)): \(error)"
         try await commit([record], from: &positions) { batch, transaction in
+            let place = Self.quarantinePlace(of: record, consumer: self.name, schema: self.schema)
+            let key = try await self.vault?.days.key(at: batch.now)
+            let body = try key?.seal(record.body.compact, at: place) ?? record.body.compact
+            // The error's own words may repeat a value of the record.
+            let words = try key?.seal("\(error)", at: place + " error") ?? "\(error)"
+            let reason = "\(type(of: error)): \(words)"
             try await transaction.execute(
                 """
                 INSERT INTO \(unsafe: self.schema).stream_quarantine
                     (consumer, stream, shard, "offset", key, recorded_at, body, error, quarantined_at)
                 VALUES (\(self.name), \(self.stream.name), \(record.shard.number), \(record.offset),
-                        \(record.key), \(record.recordedAt), \(record.body.compact), \(reason), \(batch.now))
+                        \(record.key), \(record.recordedAt), \(body), \(reason), \(batch.now))
                 ON CONFLICT DO NOTHING
                 """)
             try await self.giveUp?(record, error, batch.now, transaction)
@@ -299,6 +306,11 @@ package final class StreamConsumer: Service {
                 "shard": "\(record.shard.number)", "offset": "\(record.offset)",
                 "error": "\(type(of: error))",
             ])
+    }
+
+    /// Where the body of a record is sealed that was put aside.
+    private static func quarantinePlace(of record: StreamRecord, consumer: String, schema: String) -> String {
+        "\(schema).stream_quarantine \(consumer) \(record.shard.number) \(record.offset)"
     }
 
     /// Whether trying the same record again would fail the same way.

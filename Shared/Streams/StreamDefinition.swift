@@ -12,8 +12,21 @@ package struct StreamDefinition: Sendable, Hashable {
     package let table: String
     /// The one service that appends.
     package let publisher: ServiceName
+    /// What bodies are sealed under.
+    package let sealing: Sealing
 
-    package init(name: String, table: String, publisher: ServiceName) {
+    /// Whose keys bodies are sealed under.
+    package enum Sealing: Sendable, Hashable {
+        /// Nobody's: they name profiles by their ids and hold nothing personal.
+        case plain
+        /// The publisher's, by the day of the record.
+        case day
+        /// Those of profiles: the table has a column `profile_id` that names whose. The publisher seals them itself.
+        case profile
+    }
+
+    package init(name: String, table: String, publisher: ServiceName, sealing: Sealing = .day) {
+        self.sealing = sealing
         self.name = name
         self.table = table
         self.publisher = publisher
@@ -27,13 +40,14 @@ package struct StreamDefinition: Sendable, Hashable {
         name: "events", table: "ingestion.stream_events", publisher: .ingestion)
     /// Every event resolved to a profile, merges and erasures: the timeline. Bodies are ``ProfileFact``.
     package static let profileEvents = StreamDefinition(
-        name: "profile-events", table: "profiles.timeline", publisher: .identity)
+        name: "profile-events", table: "profiles.timeline", publisher: .identity, sealing: .profile)
     /// Every grant and withdrawal that changed a consent state. Bodies are ``ConsentChange``.
     package static let consents = StreamDefinition(
-        name: "consents", table: "consent.stream_consents", publisher: .consent)
+        name: "consents", table: "consent.stream_consents", publisher: .consent, sealing: .plain)
     /// Access and erasure requests for every service to carry out. Bodies are ``PrivacyRequest``.
     package static let privacyRequests = StreamDefinition(
-        name: "privacy-requests", table: "consent.stream_privacy_requests", publisher: .consent)
+        name: "privacy-requests", table: "consent.stream_privacy_requests", publisher: .consent,
+        sealing: .plain)
     /// Every segment entered and left, with its evidence. Bodies are ``MembershipChange``.
     package static let memberships = StreamDefinition(
         name: "memberships", table: "segmentation.stream_memberships", publisher: .segmentation)

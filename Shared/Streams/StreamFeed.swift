@@ -1,13 +1,23 @@
+package import Logging
 package import Models
 package import Postgres
+package import Sealing
 
 /// Serves one stream to its readers: what `GET /v1/streams/{stream}` answers with.
 package struct StreamFeed: Sendable {
     package let definition: StreamDefinition
     private let pool: PostgresPool
     private let hub: WakeHub
+    private let vault: Vault?
+    private let logger: Logger?
 
-    package init(_ definition: StreamDefinition, pool: PostgresPool, hub: WakeHub) {
+    /// Without a vault bodies are served as they are stored, which is for tests alone.
+    package init(
+        _ definition: StreamDefinition, pool: PostgresPool, hub: WakeHub, vault: Vault? = nil,
+        logger: Logger? = nil
+    ) {
+        self.vault = vault
+        self.logger = logger
         self.definition = definition
         self.pool = pool
         self.hub = hub
@@ -38,9 +48,11 @@ package struct StreamFeed: Sendable {
     private func read(_ behind: [(key: Shard, value: Int64)], limit: Int) async throws -> [UInt8] {
         let rows = try await StreamPageQuery.rows(
             definition, after: behind, perShard: max(1, limit / behind.count), pool: pool)
+        let bodies = try await StreamBodies.open(
+            rows, of: definition, vault: vault, in: pool, logger: logger)
         var bytes: [UInt8] = []
         bytes.reserveCapacity(rows.count * 512)
-        for row in rows {
+        for (row, body) in zip(rows, bodies) {
             bytes.append(contentsOf: #"{"shard":"#.utf8)
             bytes.append(contentsOf: String(try row.get("shard", as: Int16.self)).utf8)
             bytes.append(contentsOf: #","offset":"#.utf8)
@@ -56,7 +68,7 @@ package struct StreamFeed: Sendable {
             }
             // The stored body is JSON text already: it is spliced in, not parsed and printed again.
             bytes.append(contentsOf: #","body":"#.utf8)
-            bytes.append(contentsOf: try row.get("body", as: String.self).utf8)
+            bytes.append(contentsOf: body.utf8)
             bytes.append(contentsOf: "}\n".utf8)
         }
         return bytes
@@ -82,9 +94,10 @@ enum StreamPageQuery {
     static func rows(
         _ definition: StreamDefinition, after: [(key: Shard, value: Int64)], perShard: Int, pool: PostgresPool
     ) async throws -> [PostgresRow] {
-        try await pool.query(
+        let owner: SQL = definition.sealing == .profile ? ", r.profile_id" : ""
+        return try await pool.query(
             """
-            SELECT r.shard, r."offset", r.key, r.recorded_at, r.traceparent, r.body
+            SELECT r.shard, r."offset", r.key, r.recorded_at, r.traceparent, r.body\(owner)
             FROM unnest(\(after.map(\.key.number))::smallint[], \(after.map(\.value))::bigint[])
                  AS p(shard, position)
             CROSS JOIN LATERAL (

@@ -3,6 +3,7 @@ package import Models
 import NIOCore
 import NIOHTTP1
 package import Postgres
+package import Sealing
 
 /// A way to read streams: over HTTP from their publisher, or straight from the database in tests.
 package protocol StreamReader: Sendable {
@@ -103,9 +104,13 @@ extension StreamRecord {
 package struct DatabaseStreamReader: StreamReader {
     private let pool: PostgresPool
     private let hub: WakeHub?
+    private let vault: (@Sendable (ServiceName) -> Vault)?
 
-    /// Without a hub, `wait` is not honoured: a read answers at once.
-    package init(pool: PostgresPool, hub: WakeHub? = nil) {
+    /// Without a hub, `wait` is not honoured: a read answers at once. `vault` is that of each publisher.
+    package init(
+        pool: PostgresPool, hub: WakeHub? = nil, vault: (@Sendable (ServiceName) -> Vault)? = nil
+    ) {
+        self.vault = vault
         self.pool = pool
         self.hub = hub
     }
@@ -131,13 +136,15 @@ package struct DatabaseStreamReader: StreamReader {
         let rows = try await StreamPageQuery.rows(
             stream, after: positions.sorted { $0.key < $1.key }, perShard: max(1, limit / positions.count),
             pool: pool)
-        return try rows.map { row in
+        let bodies = try await StreamBodies.open(
+            rows, of: stream, vault: vault?(stream.publisher), in: pool)
+        return try zip(rows, bodies).map { row, body in
             StreamRecord(
                 shard: try row.get("shard", as: Shard.self), offset: try row.get("offset", as: Int64.self),
                 key: try row.get("key", as: String.self),
                 recordedAt: try row.get("recorded_at", as: Instant.self),
                 traceparent: try row.get("traceparent", as: String?.self),
-                body: try JSONParser.parse(Array(try row.get("body", as: String.self).utf8)[...]))
+                body: try JSONParser.parse(Array(body.utf8)[...]))
         }
     }
 }

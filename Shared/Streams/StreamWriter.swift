@@ -1,5 +1,6 @@
 package import Models
 package import Postgres
+package import Sealing
 
 /// Appends to one stream inside the caller's transaction.
 ///
@@ -8,8 +9,11 @@ package import Postgres
 package struct StreamWriter: Sendable {
     package let definition: StreamDefinition
     private let schema: String
+    private let keys: DayKeys?
 
-    package init(_ definition: StreamDefinition) {
+    /// Without keys bodies are stored as they are, which is for tests alone.
+    package init(_ definition: StreamDefinition, sealing keys: DayKeys? = nil) {
+        self.keys = keys
         self.definition = definition
         schema = definition.publisher.schema
     }
@@ -20,7 +24,9 @@ package struct StreamWriter: Sendable {
         _ records: [NewRecord], at now: Instant, in transaction: PostgresTransaction
     ) async throws -> [Int64] {
         let places = Places(records)
-        let replies = try await transaction.pipeline(statements(appending: records, at: places, now: now))
+        let key = try await key(at: now)
+        let replies = try await transaction.pipeline(
+            try statements(appending: records, at: places, now: now, under: key))
         let first = try (replies.first ?? []).map { try $0.get("first", as: Int64.self) }
         guard first.count == places.shards.count else {
             throw StreamError.headMissing(stream: definition.name)
@@ -29,13 +35,26 @@ package struct StreamWriter: Sendable {
         return zip(records, places.inShard).map { (heads[$0.shard] ?? 1) + $1 }
     }
 
+    /// The key that records of now are sealed under.
+    package func key(at now: Instant) async throws -> DayKey? { try await keys?.key(at: now) }
+
     /// The statements that append the records, for a caller that sends them together with others.
-    package func statements(appending records: [NewRecord], at now: Instant) -> [SQL] {
-        statements(appending: records, at: Places(records), now: now)
+    package func statements(
+        appending records: [NewRecord], at now: Instant, under key: DayKey?
+    ) throws -> [SQL] {
+        try statements(appending: records, at: Places(records), now: now, under: key)
     }
 
-    private func statements(appending records: [NewRecord], at places: Places, now: Instant) -> [SQL] {
+    private func statements(
+        appending records: [NewRecord], at places: Places, now: Instant, under key: DayKey?
+    ) throws -> [SQL] {
         if records.isEmpty { return [] }
+        let bodies = try records.map { record in
+            guard let key else { return UTF8Text(record.text) }
+            let place = StreamBodies.place(
+                in: definition, shard: record.shard, key: record.key, recordedAt: now)
+            return UTF8Text(try key.seal(record.text, at: place))
+        }
         return [
             """
             WITH head AS MATERIALIZED (\(heads(places.shards, counts: places.counts))),
@@ -44,7 +63,7 @@ package struct StreamWriter: Sendable {
                 SELECT shard, head.first + r.place, r.key, \(now)::timestamptz, r.traceparent, r.body
                 FROM unnest(\(binary: records.map(\.shard)), \(binary: places.inShard),
                             \(binary: records.map(\.key)), \(binary: records.map(\.traceparent)),
-                            \(binary: records.map { UTF8Text($0.text) }))
+                            \(binary: bodies))
                      AS r(shard, place, key, traceparent, body)
                 JOIN head USING (shard))
             SELECT first FROM head ORDER BY shard

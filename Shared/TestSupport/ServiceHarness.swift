@@ -5,9 +5,10 @@ package import Models
 import NIOCore
 import NIOHTTP1
 import Postgres
+import Sealing
 package import ServiceKit
 import ServiceLifecycle
-import Streams
+package import Streams
 
 extension TestDatabase {
     /// A database with the platform's schema and those of the services, in the order given.
@@ -100,11 +101,19 @@ package final class ServiceHarness: Sendable {
         let pool = PostgresPool(settings: own, logger: logger)
         let ownerPool = database.pool()
         let ownerHub = WakeHub(pool: ownerPool, channels: StreamDefinition.all.map(\.channel))
+        let serviceSettings = try await ServiceSettings(environment: environment)
+        let keys = try serviceSettings.keyEncryptionKeys()
+        let vaults = Dictionary(
+            uniqueKeysWithValues: ServiceName.allCases.map {
+                ($0, Vault(schema: $0.schema, settings: database.settings(), keys: keys))
+            })
+        let fallback = Vault(schema: "platform", settings: database.settings(), keys: keys)
         let (ports, announce) = AsyncStream.makeStream(of: Int.self)
         let running = try await RunningService(
-            definition, settings: ServiceSettings(environment: environment), pool: pool,
+            definition, settings: serviceSettings, pool: pool,
             clock: clock.serviceClock,
-            logger: logger, reader: DatabaseStreamReader(pool: ownerPool, hub: ownerHub),
+            logger: logger,
+            reader: DatabaseStreamReader(pool: ownerPool, hub: ownerHub) { vaults[$0] ?? fallback },
             onRunning: { announce.yield($0) })
         let wanted = workers ? running.services : Array(running.services.suffix(1))
         let group = ServiceGroup(
@@ -135,6 +144,18 @@ package final class ServiceHarness: Sendable {
             await ownerPool.close()
             try? await client.shutdown()
         }
+    }
+
+    /// The bodies of the calls to others that the service is to make, the oldest first.
+    package func outboxBodies(pathContaining path: String = "") async throws -> [JSON] {
+        try await context.outbox.bodies(pathContaining: path, in: context.pool)
+    }
+
+    /// What the service has published, by shard and offset.
+    package func published(_ stream: StreamDefinition) async throws -> [StreamRecord] {
+        let (vault, start) = (context.vault, Dictionary(uniqueKeysWithValues: Shard.all.map { ($0, Int64(0)) }))
+        return try await DatabaseStreamReader(pool: context.pool, vault: { _ in vault })
+            .read(stream, after: start, limit: 640_000, wait: .zero)
     }
 
     /// Sends a request and returns the answer, whatever its status.

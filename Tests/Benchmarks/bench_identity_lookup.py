@@ -37,14 +37,21 @@ WITH member AS MATERIALIZED (
         WHERE w.n = :n)
 )
 SELECT 'profile' AS part, profile_id, canonical_id, NULL AS name, NULL AS value, created_at AS first_at,
-       updated_at AS last_at, erased_at, NULL AS message_id, NULL::uuid AS source_id
+       updated_at AS last_at, erased_at, NULL AS message_id, NULL::uuid AS source_id, NULL::bytea AS value_hash,
+       NULL AS kek_id, NULL::bytea AS wrapped, NULL::boolean AS is_settled
 FROM member
 UNION ALL
-SELECT 'identifier', i.profile_id, NULL, i.type, i.value, i.first_seen, i.last_seen, NULL, NULL, NULL
+SELECT 'identifier', i.profile_id, NULL, i.type, i.value, i.first_seen, i.last_seen, NULL, NULL, NULL, i.value_hash,
+       NULL, NULL, NULL
 FROM member m JOIN profiles.identifier i ON i.profile_id = m.profile_id
 UNION ALL
-SELECT 'trait', t.profile_id, NULL, t.name, t.value::text, t.occurred_at, NULL, NULL, t.message_id, t.source_id
-FROM member m JOIN profiles.trait t ON t.shard = m.shard AND t.profile_id = m.profile_id;
+SELECT 'trait', t.profile_id, NULL, t.name, t.value::text, t.occurred_at, NULL, NULL, t.message_id, t.source_id, NULL,
+       NULL, NULL, NULL
+FROM member m JOIN profiles.trait t ON t.shard = m.shard AND t.profile_id = m.profile_id
+UNION ALL
+SELECT 'key', k.profile_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, k.kek_id, k.wrapped,
+       k.created_at < now()
+FROM member m JOIN profiles.data_key k ON k.shard = m.shard AND k.profile_id = m.profile_id;
 """
 
 # Everybody by the address, at random; 200 is the only answer that counts.

@@ -180,10 +180,7 @@ struct DeliveryFixture: Sendable {
     }
 
     func calls(to service: ServiceName) async throws -> [JSON] {
-        try await owner.query(
-            "SELECT body FROM delivery.outbox WHERE target = \(service.rawValue) ORDER BY outbox_id"
-        )
-        .map { try $0.get("body", as: JSON.self) }
+        try await self.service.context.outbox.bodies(to: service, in: owner)
     }
 
     func file(_ message: JSON) throws -> String {

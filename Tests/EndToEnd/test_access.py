@@ -14,7 +14,7 @@ from installation import SERVICES, wait_for
 
 # What each service may write in the customer profile store.
 PROFILE_TABLES = {
-    "identity": {"profile", "identifier", "merge", "trait", "timeline", "search_prefix"},
+    "identity": {"profile", "identifier", "merge", "trait", "timeline", "data_key", "search_prefix"},
     "consent": {"purpose", "consent_state"},
     "segmentation": {"membership", "score", "stage"},
 }

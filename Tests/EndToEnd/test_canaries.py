@@ -23,6 +23,7 @@ import pytest
 from contract import COLLECTING, operations
 from installation import REPOSITORY, SERVICES, Installation, wait_for
 from mailbox_server import Mailbox
+from sealing import Opener
 
 SMTP_PASSWORD = f"smtp-canary-{uuid.uuid4().hex}"
 # The mail server asks for a password without TLS, as one on the same machine may.
@@ -56,7 +57,7 @@ class Person:
     def event(self, **more):
         return {
             "messageId": str(uuid.uuid4()), "userId": self.user_id, "anonymousId": self.device, "event": "Noted",
-            "name": self.name, "groupId": self.note, "previousId": self.device, "traits": self.traits,
+            "name": self.note, "groupId": self.note, "previousId": self.device, "traits": self.traits,
             "properties": {"note": self.note, "email": self.email}, "context": {"page": {"url": self.page}}, **more}
 
 
@@ -91,6 +92,7 @@ class Traffic:
             "the admin key": martlet.admin_key, "the first write key": martlet.write_key,
             "the service secret": martlet.secret("service-secret"),
             "the identifier secret": martlet.secret("identifier-secret"),
+            "the key-encryption key": martlet.secret("key-encryption-keys").split(":")[1],
             "the owner's password": martlet.secret("postgres/password"), "the SMTP password": SMTP_PASSWORD,
         } | {
             f"the database password of {service}": password
@@ -470,12 +472,60 @@ def test_no_table_holds_a_key(traffic):
         ["pg_dumpall", "--dbname", place.replace(f":{password}@", "@"), "--no-password"], capture_output=True,
         env=os.environ | {"PGPASSWORD": password})
     assert dump.returncode == 0, dump.stderr.decode()
-    assert traffic.people[0].device.encode() in dump.stdout, "the dump lacks what it should hold"
+    assert b"Noted" in dump.stdout, "the dump lacks what it should hold"
     # A secret of an installation is as little at home in the database as one of a customer.
     wrong = []
     for line in dump.stdout.split(b"\n"):
         wrong += [f"{name}: {line[:400].decode(errors='replace')}" for name in found_in(line, traffic.keys)]
     assert wrong == [], f"{len(wrong)} leaks:\n" + "\n".join(wrong[:20])
+
+
+# Names that senders give to messages, events, pages, accounts and orders stand as they are, and are none of people: who
+# puts somebody's address into one has it there. `note` is planted as such names, and one person's e-mail as a messageId.
+NAMES = {
+    "profiles.timeline.name", "profiles.account.group_id", "profiles.account_trait.group_id",
+    "profiles.account_member.group_id", "ingestion.quarantine.event", "ingestion.recent_item.event",
+    "ingestion.webhook_delivery.replay_key", "recommendation.shop_order.order_key",
+}
+NAMES_OF_MESSAGES = {"message_id", "trigger_key"}
+
+
+def is_name(place, planted):
+    if place.rsplit(".", 1)[1] in NAMES_OF_MESSAGES or place == "profiles.merge.cause":
+        return planted.startswith(("somebody's note", "somebody's email"))
+    return place in NAMES and planted.startswith("somebody's note")
+
+
+def test_no_table_holds_anything_personal(traffic):
+    """Every column of every table, as text; of bytes that is their hexadecimal form."""
+    martlet = traffic.martlet
+    planted = personal(traffic)
+    wrong, rows = {}, 0
+    for schema, table in martlet.sql(
+            """SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+               ORDER BY 1, 2"""):
+        for (row,) in martlet.sql(f'SELECT to_jsonb(t) FROM {schema}."{table}" t'):
+            rows += 1
+            for column, value in row.items():
+                place = f"{schema}.{table}.{column}"
+                for name in found_in(json.dumps(value, ensure_ascii=False).encode(), planted):
+                    if not is_name(place, name):
+                        wrong.setdefault(place, set()).add(name)
+    assert rows > 500
+    assert wrong == {}, "\n".join(f"{place}: {', '.join(sorted(names)[:5])}" for place, names in wrong.items())
+
+
+def test_what_is_sealed_is_what_was_sent(traffic):
+    """It is there, and opens with the keys of the installation, by another implementation."""
+    opener = Opener(traffic.martlet)
+    raw = "\n".join(json.dumps(body) for _, body in opener.stream("ingestion.stream_events", "ingestion"))
+    told = "\n".join(body for _, body, _ in opener.timeline())
+    known = {value for value, _ in opener.identifiers("email")}
+    people = [person for person in traffic.people if person.email in raw]
+    assert people, "nothing of anybody is in the raw log"
+    assert any(person.name in told for person in people)
+    assert any(person.email in known for person in people)
 
 
 def test_no_file_of_the_database_holds_a_key(traffic):

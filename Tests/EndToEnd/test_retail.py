@@ -20,6 +20,7 @@ import pytest
 
 from installation import DATA, EXECUTABLES, REPOSITORY, SEED, SERVICES, Installation, wait_for
 from retail_truth import read_truth, write_part
+from sealing import Opener
 
 FILE = DATA / "online-retail-2009-2010.csv.gz"
 MAPPING = REPOSITORY / "deploy" / "examples" / "mappings" / "online-retail.yaml"
@@ -182,10 +183,8 @@ def compare(installation, truth):
     refunded = sum((value[1] for key, value in held.items() if key[0] == "Order Refunded"), Decimal(0))
     assert refunded == truth.refunded
 
-    known = installation.sql(
-        """SELECT i.value, p.canonical_id FROM profiles.identifier i
-           JOIN profiles.profile p ON p.profile_id = i.profile_id WHERE i.type = 'userId'""")
-    customers = {value: str(profile) for value, profile in known}
+    known = list(Opener(installation).identifiers("userId"))
+    customers = dict(known)
     assert len(known) == len(customers) and customers.keys() == truth.customers
     assert len(set(customers.values())) == len(customers), "two customers share a profile"
     by_customer = collections.Counter(
@@ -203,25 +202,19 @@ def compare(installation, truth):
 def read_timeline(installation):
     """(event, invoice) → (customer, total, rows, quantity), and → canonical profile, and how often each is there."""
     held, people, times = {}, {}, collections.Counter()
-    with psycopg.connect(installation.postgres.url("martlet")) as connection:
-        with connection.cursor(name="timeline") as cursor:
-            cursor.itersize = 1000
-            cursor.execute(
-                """SELECT t.name, t.body, p.canonical_id FROM profiles.timeline t
-                   JOIN profiles.profile p ON p.profile_id = t.profile_id
-                   WHERE t.type = 'track' AND t.name IN ('Order Completed', 'Order Refunded')""")
-            for name, body, profile in cursor:
-                event = json.loads(body, parse_float=Decimal)["event"]
-                properties = event["properties"]
-                products = properties["products"]
-                key = (name, properties["order_id"])
-                total = Decimal(properties["total"])
-                assert total == sum(
-                    (Decimal(product["price"]) * product["quantity"] for product in products), Decimal(0)), key
-                held[key] = (
-                    event.get("userId") or "", total, len(products), sum(product["quantity"] for product in products))
-                people[key] = str(profile)
-                times[key] += 1
+    entries = Opener(installation).timeline("t.type = 'track' AND t.name IN ('Order Completed', 'Order Refunded')")
+    for name, body, profile in entries:
+        event = json.loads(body, parse_float=Decimal)["event"]
+        properties = event["properties"]
+        products = properties["products"]
+        key = (name, properties["order_id"])
+        total = Decimal(properties["total"])
+        assert total == sum(
+            (Decimal(product["price"]) * product["quantity"] for product in products), Decimal(0)), key
+        held[key] = (
+            event.get("userId") or "", total, len(products), sum(product["quantity"] for product in products))
+        people[key] = profile
+        times[key] += 1
     return held, people, times
 
 
@@ -243,9 +236,10 @@ def compare_segments(installation, truth, customers):
     assert members["five-thousand-pounds"] & known == much
     assert len(members["five-thousand-pounds"] - known) == single
     # The stream says the same as the table, and says it once: nobody leaves these segments.
-    announced = collections.Counter(installation.sql(
-        """SELECT body::jsonb->>'segment', body::jsonb->>'profileId', body::jsonb->>'change'
-           FROM segmentation.stream_memberships WHERE body::jsonb->>'segment' = ANY(%s)""", list(SEGMENTS)))
+    announced = collections.Counter(
+        (body["segment"], body["profileId"], body["change"])
+        for _, body in Opener(installation).stream("segmentation.stream_memberships", "segmentation")
+        if body["segment"] in SEGMENTS)
     assert {(segment, profile) for segment, profile, _ in announced} == {
         (segment, profile) for segment, profiles in members.items() for profile in profiles}
     doubled = {key: count for key, count in announced.items() if count > 1 or key[2] != "entered"}

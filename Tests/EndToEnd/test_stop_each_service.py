@@ -11,6 +11,7 @@ import pytest
 
 from installation import SERVICES, wait_for_a_moment
 from load import Load, address, define
+from sealing import Opener
 
 SECONDS = float(os.environ.get("MARTLET_STOP_SECONDS", "4"))
 RATE = float(os.environ.get("MARTLET_STOP_RATE", "100"))
@@ -55,17 +56,15 @@ def test_nothing_is_lost_and_nothing_is_doubled(loaded, mailbox):
     assert differences(timeline, load.acknowledged) == {}, "the timeline"
 
     people = {
-        value.removeprefix("load-"): str(profile) for value, profile in martlet.sql(
-            """SELECT i.value, p.canonical_id FROM profiles.identifier i
-               JOIN profiles.profile p ON p.profile_id = i.profile_id WHERE i.type = 'userId'""")
+        value.removeprefix("load-"): profile for value, profile in Opener(martlet).identifiers("userId")
     }
     assert differences(Counter(people), shoppers) == {}, "the profiles"
     profiles = set(people.values())
     assert len(profiles) == len(shoppers), "two shoppers share a profile"
 
     entered = Counter(
-        (str(profile), change) for profile, change in martlet.sql(
-            "SELECT body::jsonb->>'profileId', body::jsonb->>'change' FROM segmentation.stream_memberships"))
+        (body["profileId"], body["change"])
+        for _, body in Opener(martlet).stream("segmentation.stream_memberships", "segmentation"))
     assert differences(entered, {(profile, "entered") for profile in profiles}) == {}, "the stream of memberships"
     members = Counter(
         str(row[0]) for row in martlet.sql(
@@ -73,7 +72,7 @@ def test_nothing_is_lost_and_nothing_is_doubled(loaded, mailbox):
     assert differences(members, profiles) == {}, "the memberships"
 
     intents = Counter(
-        row[0] for row in martlet.sql("SELECT body::jsonb->>'profileId' FROM journeys.stream_intents"))
+        body["profileId"] for _, body in Opener(martlet).stream("journeys.stream_intents", "journeys"))
     assert differences(intents, profiles) == {}, "the intents"
 
     messages = Counter(str(row[0]) for row in martlet.sql("SELECT profile_id FROM delivery.message"))

@@ -2,13 +2,15 @@ import Foundation
 import Models
 import Postgres
 import ProfileStore
+import Sealing
+import ServiceKit
 import TestSupport
 import Testing
 
 @Suite(
     "The profile store", .enabled(if: TestDatabase.isAvailable, Comment(rawValue: TestDatabase.howToEnable)))
 struct ProfileStoreTests {
-    private let store = ProfileStore(key: IdentifierKey(secret: "a secret"))
+    private let store = ProfileStore(key: IdentifierKey(secret: "a secret"), vault: .ofTests)
     private let at = Instant(milliseconds: 1_700_000_000_000)
     private let anna = ProfileID(UUIDv7.derived(at: Instant(milliseconds: 1), from: "anna"))
     private let phone = ProfileID(UUIDv7.derived(at: Instant(milliseconds: 2), from: "phone"))
@@ -18,9 +20,9 @@ struct ProfileStoreTests {
     /// Runs `body` on a database with the real tables of the services that write the store: Anna, into whom her
     /// phone was merged, and Ben.
     private func with(_ body: (PostgresPool, TestDatabase) async throws -> Void) async throws {
-        let platform = try Self.migration("Shared/ServiceKit/Migrations/V0001_platform.sql")
+        let platform = Schema.platformMigrations
         let database = try await TestDatabase.make([
-            Migrator(schema: "platform", migrations: [platform]),
+            Migrator(schema: "platform", migrations: platform),
             Migrator(
                 service: .identity,
                 migrations: try Self.migrations(of: "Identity")),
@@ -93,7 +95,7 @@ struct ProfileStoreTests {
             #expect(try await store.canonicalID(of: address, in: pool) == anna)
             let person = try #require(try await store.person(anna, in: pool))
             #expect(try await store.email(of: person, in: pool) == "anna@x.org")
-            let other = ProfileStore(key: IdentifierKey(secret: "another secret"))
+            let other = ProfileStore(key: IdentifierKey(secret: "another secret"), vault: .ofTests)
             #expect(try await other.canonicalID(of: address, in: pool) == nil)
             #expect(
                 try await store.canonicalID(of: #require(Identifier(.userID, "anna@x.org")), in: pool) == nil)

@@ -34,7 +34,7 @@ struct OutboxTests {
                 try await owner.execute("UPDATE identity.outbox SET method = 'GET'")
                 let worker = OutboxWorker(
                     schema: "identity", pool: service.context.pool, hub: service.context.hub,
-                    http: service.context.http,
+                    http: service.context.http, vault: service.context.vault,
                     logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
                 #expect(try await worker.flush() >= 2)
                 let left = try await owner.query("SELECT path, last_error FROM identity.outbox ORDER BY path")

@@ -49,16 +49,17 @@ struct PrivacyTests {
             let own = service.context
             let context = ServiceContext(
                 name: own.name, settings: own.settings, logger: own.logger, pool: own.pool, clock: own.clock,
-                hub: own.hub, reader: OneRequest(kind: kind), http: own.http, tokens: own.tokens)
+                hub: own.hub, reader: OneRequest(kind: kind), http: own.http, tokens: own.tokens,
+                vault: own.vault)
             let handler = PrivacyHandler(access: act, erase: act)
             #expect(try await PrivacyWorker.consumer(handler, context: context).drain() == 1)
-            let calls = try await owner.query("SELECT body FROM identity.outbox")
+            let calls = try await service.outboxBodies()
             #expect(calls.count == 1)
             let left = try await owner.query("SELECT FROM identity.stream_quarantine WHERE stream = 'events'")
-            let hasSucceeded = try calls[0].get("body", as: JSON.self)["status"] == "completed"
+            let hasSucceeded = calls[0]["status"] == "completed"
             #expect(left.count == (hasSucceeded ? 1 : 2))
             await owner.close()
-            return try calls[0].get("body", as: JSON.self)
+            return calls[0]
         }
     }
 

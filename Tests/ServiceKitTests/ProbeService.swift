@@ -16,6 +16,7 @@ enum ProbeService {
                     CREATE TABLE profiles.timeline (
                         shard smallint NOT NULL, "offset" bigint NOT NULL, key text NOT NULL,
                         recorded_at timestamptz NOT NULL, traceparent text, body text NOT NULL,
+                        profile_id uuid,
                         PRIMARY KEY (shard, "offset"));
                     GRANT ALL ON profiles.timeline TO martlet_identity;
                     """)

@@ -185,7 +185,8 @@ struct ServiceOverHTTPTests {
             #expect(called.status == 202)
             let worker = OutboxWorker(
                 schema: "identity", pool: service.context.pool, hub: service.context.hub,
-                http: service.context.http, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+                http: service.context.http, vault: service.context.vault,
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
             #expect(try await worker.flush() == 1)
             let owner = database.pool()
             let row = try #require(

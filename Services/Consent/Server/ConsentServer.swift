@@ -3,6 +3,7 @@ import Contracts
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 package import ServiceKit
 import Streams
 
@@ -16,9 +17,10 @@ package let consentService = ServiceDefinition(
     migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests]
 ) { context in
-    let profiles = ProfileStore(key: IdentifierKey(secret: try context.settings.identifierSecret()))
+    let profiles = ProfileStore(
+        key: IdentifierKey(secret: try context.settings.identifierSecret()), vault: context.vault)
     let recorder = ConsentRecorder(profiles: profiles)
-    let idempotency = Idempotency(pool: context.pool, clock: context.clock)
+    let idempotency = Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
     let subjects = SubjectResolver(
         identity: IdentityClient(http: context.http), profiles: profiles, pool: context.pool)
     return ServiceParts(
@@ -31,8 +33,8 @@ package let consentService = ServiceDefinition(
             PrivacyRequestRoutes(
                 pool: context.pool, clock: context.clock, subjects: subjects, idempotency: idempotency
             ).add(to: router)
-            AuditRoutes(pool: context.pool, clock: context.clock).add(to: router)
+            AuditRoutes(pool: context.pool, clock: context.clock, vault: context.vault).add(to: router)
         },
         workers: [ProfileEventsWorker(recorder: recorder, logger: context.logger).consumer(in: context)],
-        privacy: ConsentPrivacy.handler(clock: context.clock))
+        privacy: ConsentPrivacy.handler(clock: context.clock, vault: context.vault))
 }

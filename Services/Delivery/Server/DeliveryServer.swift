@@ -4,6 +4,7 @@ import Logging
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 package import ServiceKit
 
 @main enum DeliveryServer {
@@ -17,10 +18,12 @@ package let deliveryService = ServiceDefinition(
     openAPI: Contracts.delivery, channels: [QueueStore.channel]
 ) { context in
     let settings = try DeliverySettings(context.settings, logger: context.logger)
-    let profiles = ProfileStore(key: IdentifierKey(secret: try context.settings.identifierSecret()))
+    let profiles = ProfileStore(
+        key: IdentifierKey(secret: try context.settings.identifierSecret()), vault: context.vault)
+    let sealing = MessageSealing(days: context.vault.days)
     let links = Links(publicURL: settings.publicURL, tokens: context.tokens)
     let events = OutcomeEvents(outbox: context.outbox)
-    let (queue, templates, suppressions) = (QueueStore(), TemplateStore(), SuppressionStore())
+    let (queue, templates, suppressions) = (QueueStore(sealing: sealing), TemplateStore(), SuppressionStore())
     let batch = SendBatch(
         pool: context.pool, clock: context.clock, queue: queue, decisions: DecisionStore(profiles: profiles),
         templates: templates, suppressions: suppressions,
@@ -36,12 +39,14 @@ package let deliveryService = ServiceDefinition(
             TemplateRoutes(pool: context.pool, clock: context.clock, store: templates).add(to: router)
             MessageRoutes(pool: context.pool, profiles: profiles).add(to: router)
             SuppressionRoutes(pool: context.pool, clock: context.clock, key: profiles.key).add(to: router)
-            TrackingRoutes(pool: context.pool, clock: context.clock, links: links, outbox: context.outbox)
-                .add(to: router)
+            TrackingRoutes(
+                pool: context.pool, clock: context.clock, links: links, outbox: context.outbox,
+                sealing: sealing
+            ).add(to: router)
         },
         // The sender is last, so that on shutdown it stops first, while all that it needs still runs.
         workers: [intents, retries, sender],
         privacy: PrivacyHandler(
-            access: { try await ErasureStore().access($0.profileIDs, in: $1) },
-            erase: { try await ErasureStore().erase($0.profileIDs, in: $1) }))
+            access: { try await ErasureStore(sealing: sealing).access($0.profileIDs, in: $1) },
+            erase: { try await ErasureStore(sealing: sealing).erase($0.profileIDs, in: $1) }))
 }

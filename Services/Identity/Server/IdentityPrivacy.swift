@@ -2,6 +2,7 @@ import IdentityDomain
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 import ServiceKit
 
 /// What identity does about requests for access and erasure.
@@ -9,8 +10,9 @@ struct IdentityPrivacy {
     let reading: ProfileReading
     let clock: ServiceClock
     private let people = PeopleStore()
-    private let timeline = TimelineStore()
-    private let outbox = Outbox(schema: ServiceName.identity.schema)
+    private var timeline: TimelineStore { TimelineStore(vault: reading.store.vault) }
+    private var notes: MergeNotes { MergeNotes(days: reading.store.vault.days) }
+    private var outbox: Outbox { Outbox(schema: ServiceName.identity.schema, vault: reading.store.vault) }
     private static let pageSize = 1000
 
     init(reading: ProfileReading, clock: ServiceClock) {
@@ -39,7 +41,7 @@ struct IdentityPrivacy {
         }
         return [
             "profile": profile?.json ?? .null,
-            "merges": .array(try await people.merges(of: members, in: transaction)),
+            "merges": .array(try await people.merges(of: members, notes: notes, in: transaction)),
             "timeline": .array(entries),
             "webhooks": try await WebhookQueue.told(of: members, in: transaction),
             "matching": try await MatchingProposalStore.told(of: members, in: transaction),
@@ -66,10 +68,12 @@ struct IdentityPrivacy {
         // What operators wrote about merges may tell of the person.
         try await MergeStore.dropNotes(of: members, in: transaction)
         _ = try await IdempotencyStore.drop(members, in: transaction)
+        // From here on nothing opens any more that was sealed about the person, wherever a copy is.
+        _ = try await reading.store.vault.profiles.destroy(members, in: transaction)
         try await people.markErased(members, at: now, in: transaction)
         try await timeline.append(
-            members.map { TimelineStore.NewFact(fact: .erased(profileID: $0, at: now)) }, at: now,
-            in: transaction)
+            members.map { TimelineStore.NewFact(fact: .erased(profileID: $0, at: now)) },
+            sealing: .empty, at: now, in: transaction)
         return [
             "profiles": .integer(Int64(members.count)), "identifiers": .integer(Int64(identifiers)),
             "traits": .integer(Int64(traits)), "timelineEntries": .integer(Int64(entries)),
@@ -83,7 +87,7 @@ struct IdentityPrivacy {
         _ request: PrivacyRequest, of members: [ProfileID], at now: Instant,
         in transaction: PostgresTransaction
     ) async throws {
-        let names = try await ProfileStore.names(of: members, in: transaction)
+        let names = try await reading.store.names(of: members, in: transaction)
         try await outbox.enqueue(
             target: .ingestion, method: "PUT", path: "/v1/erasures/\(request.id)",
             body: ["subjects": .array(names.map(JSON.string))],

@@ -2,6 +2,7 @@ import Contracts
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 package import ServiceKit
 import Streams
 
@@ -25,14 +26,15 @@ package let identityService = ServiceDefinition(
             resource: "V0006_identity_policy", bytes: PackageResources.V0006_identity_policy_sql),
         Migration(resource: "V0007_accounts", bytes: PackageResources.V0007_accounts_sql),
         Migration(resource: "V0008_matching", bytes: PackageResources.V0008_matching_sql),
+        Migration(resource: "V0009_sealed_timeline", bytes: PackageResources.V0009_sealed_timeline_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents],
     channels: [WebhookQueue.channel, MatchingJobStore.channel]
 ) { context in
     let secret = try context.settings.identifierSecret()
     let key = IdentifierKey(secret: secret)
-    let resolution = Resolution(key: key)
-    let reading = ProfileReading(store: ProfileStore(key: key), pool: context.pool)
+    let resolution = Resolution(key: key, vault: context.vault)
+    let reading = ProfileReading(store: ProfileStore(key: key, vault: context.vault), pool: context.pool)
     let webhooks = try Webhooks(context, secret: secret, reading: reading)
     let merging = Merging(resolution: resolution, key: key)
     let matching = try Matching(context, resolution: resolution, reading: reading, merging: merging)
@@ -42,7 +44,8 @@ package let identityService = ServiceDefinition(
             LookupRoutes(reading: reading, policies: resolution.policies).add(to: router)
             UpsertRoutes(
                 upserts: Upserts(resolution: resolution, reading: reading),
-                idempotency: Idempotency(pool: context.pool, clock: context.clock), clock: context.clock
+                idempotency: Idempotency(
+                    pool: context.pool, clock: context.clock, vault: context.vault), clock: context.clock
             ).add(to: router)
             TraitRoutes(
                 resolution: resolution, reading: reading, pool: context.pool, clock: context.clock
@@ -50,12 +53,15 @@ package let identityService = ServiceDefinition(
             ResolveRoutes(resolution: resolution, pool: context.pool, clock: context.clock).add(to: router)
             TimelineRoutes(reading: reading).add(to: router)
             webhooks.add(to: router)
-            AccountRoutes(pool: context.pool).add(to: router)
-            PolicyRoutes(policies: resolution.policies, pool: context.pool, clock: context.clock).add(
-                to: router)
+            AccountRoutes(pool: context.pool, vault: context.vault).add(to: router)
+            PolicyRoutes(
+                policies: resolution.policies, pool: context.pool, vault: context.vault, clock: context.clock
+            ).add(to: router)
             MergeRoutes(
                 merging: merging, pool: context.pool,
-                idempotency: Idempotency(pool: context.pool, clock: context.clock), clock: context.clock
+                idempotency: Idempotency(
+                    pool: context.pool, clock: context.clock, vault: context.vault),
+                notes: MergeNotes(days: context.vault.days), clock: context.clock
             ).add(to: router)
             matching.add(to: router)
         },

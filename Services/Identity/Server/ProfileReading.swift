@@ -8,7 +8,7 @@ struct ProfileReading {
     let store: ProfileStore
     let pool: PostgresPool
     private let people = PeopleStore()
-    private let timeline = TimelineStore()
+    private var timeline: TimelineStore { TimelineStore(vault: store.vault) }
     private let search: SearchStore
     /// Entries of the timeline that come with a profile.
     private static let recentEntries = 20

@@ -2,6 +2,7 @@ import IdentityDomain
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 import Streams
 
 /// Resolving inside a transaction: load and lock what the batch can touch, decide, write.
@@ -10,15 +11,17 @@ struct Resolution {
     let policies: PolicyRegistry
     private let store: ResolutionStore
     private let changes: ChangeStore
-    private let timeline = TimelineStore()
+    private let timeline: TimelineStore
     private let webhooks: WebhookQueue
     private let profiles: ProfileStore
+    private var vault: Vault { profiles.vault }
 
-    init(key: IdentifierKey, policies: PolicyRegistry = PolicyRegistry()) {
+    init(key: IdentifierKey, vault: Vault, policies: PolicyRegistry = PolicyRegistry()) {
         self.policies = policies
         store = ResolutionStore(key: key)
         changes = ChangeStore(key: key)
-        profiles = ProfileStore(key: key)
+        profiles = ProfileStore(key: key, vault: vault)
+        timeline = TimelineStore(vault: vault)
         webhooks = WebhookQueue(store: profiles)
     }
 
@@ -103,21 +106,27 @@ struct Resolution {
         _ resolver: Resolver, traceparents: [String?], at now: Instant, in transaction: PostgresTransaction
     ) async throws {
         try await webhooks.queue(resolver, at: now, in: transaction)
-        try await changes.write(resolver, in: transaction)
+        let owners = ChangeStore.owners(of: resolver.changes).union(TimelineStore.owners(of: resolver.facts))
+        let keyring = try await vault.profiles.writing(owners, in: transaction)
+        let isAboutAccounts = !resolver.changes.accounts.isEmpty
+        let day = isAboutAccounts ? try await vault.days.key(at: now) : nil
+        try await changes.write(resolver, sealing: keyring, day: day, in: transaction)
         let facts = zip(resolver.facts, traceparents)
             .map { TimelineStore.NewFact(fact: $0, traceparent: $1) }
-        try await publish(facts, at: now, in: transaction)
+        try await publish(facts, sealing: keyring, at: now, in: transaction)
     }
 
-    /// Makes facts known: every fact about who somebody is comes through here.
+    /// Makes facts known: every fact about who somebody is comes through here. Without a keyring it is for those that say
+    /// which profiles there are, and nothing of the person.
     func publish(
-        _ facts: [TimelineStore.NewFact], at now: Instant, in transaction: PostgresTransaction
+        _ facts: [TimelineStore.NewFact], sealing keyring: ProfileKeyring = .empty, at now: Instant,
+        in transaction: PostgresTransaction
     ) async throws {
         let parted = facts.compactMap { new -> ProfileNotice? in
             guard case .unmerge(let id, let split, _, _, _, _) = new.fact else { return nil }
             return ProfileNotice(.unmerged, of: id, other: split)
         }
         if !parted.isEmpty { try await webhooks.queue(parted, at: now, in: transaction) }
-        try await timeline.append(facts, at: now, in: transaction)
+        try await timeline.append(facts, sealing: keyring, at: now, in: transaction)
     }
 }

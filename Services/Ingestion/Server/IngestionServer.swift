@@ -2,6 +2,8 @@ import Contracts
 import IngestionDomain
 import Models
 import Postgres
+import ProfileStore
+import Sealing
 package import ServiceKit
 import Streams
 
@@ -26,7 +28,10 @@ package let ingestionService = ServiceDefinition(
     let limits = try IngestionLimits(settings: settings)
     let importing = try IngestionLimits(importing: settings)
     let window = try settings.duration("INGESTION_WINDOW", default: .days(30))
-    let log = EventLog(pool: pool, clock: clock, window: window)
+    let profiles = ProfileStore(
+        key: IdentifierKey(secret: try settings.identifierSecret()), vault: context.vault)
+    let log = EventLog(pool: pool, clock: clock, window: window, profiles: profiles)
+    let raw = RawEventStore(profiles: profiles)
     let writer = EventWriter(
         log: log, capacity: try settings.int("INGESTION_QUEUE_ITEMS", in: 1...1_000_000, default: 20_000))
     let sources = SourceStore(pool: pool)
@@ -44,8 +49,8 @@ package let ingestionService = ServiceDefinition(
         pool: pool, clock: clock, log: log, limits: importing, directory: directory,
         preparation: preparation)
     let webhooks = try Webhooks(
-        context, sources: directory, reading: reading, writer: writer, rates: rates, limits: importing,
-        recent: debugger.recent)
+        context, profiles: profiles, sources: directory, reading: reading, writer: writer, rates: rates,
+        limits: importing, recent: debugger.recent)
     let imports = try Imports(
         context, sources: directory, log: log, reading: reading, limits: importing)
     return ServiceParts(
@@ -64,14 +69,17 @@ package let ingestionService = ServiceDefinition(
             ReconciliationRoutes(
                 store: ReconciliationStore(pool: pool), sources: sources, clock: clock, window: window
             ).add(to: router)
-            ErasureRoutes(store: RawEventStore(), pool: pool, clock: clock).add(to: router)
+            ErasureRoutes(store: raw, pool: pool, clock: clock).add(to: router)
         },
         workers: [
             KeyPruner(pool: pool, clock: clock, window: window, logger: context.logger),
             WebhookPruner(pool: pool, clock: clock, logger: context.logger),
+            KeyRetention(
+                vault: context.vault, clock: clock, retention: try KeyRetention.retention(settings), pool: pool,
+                logger: context.logger),
             imports.pruner, imports.worker,
         ] + debugger.workers,
-        privacy: IngestionPrivacy(store: RawEventStore(), clock: clock).handler)
+        privacy: IngestionPrivacy(store: raw, clock: clock).handler)
 }
 
 extension IngestionLimits {

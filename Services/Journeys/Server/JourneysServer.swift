@@ -3,6 +3,7 @@ import JourneysDomain
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 package import ServiceKit
 import Streams
 
@@ -17,7 +18,8 @@ package let journeysService = ServiceDefinition(
     openAPI: Contracts.journeys, published: [.intents]
 ) { context in
     let catalogs = CatalogStore(logger: context.logger)
-    let profiles = ProfileStore(key: IdentifierKey(secret: try context.settings.identifierSecret()))
+    let profiles = ProfileStore(
+        key: IdentifierKey(secret: try context.settings.identifierSecret()), vault: context.vault)
     let events = ProfileEventsWorker(catalogs: catalogs, profiles: profiles).consumer(in: context)
     let memberships = MembershipsWorker(catalogs: catalogs, profiles: profiles, events: FactsFirst([events]))
         .consumer(in: context)
@@ -25,8 +27,11 @@ package let journeysService = ServiceDefinition(
         .sweeper(in: context, after: [events, memberships])
     return ServiceParts(
         routes: { router in
-            JourneyRoutes(pool: context.pool, clock: context.clock, catalogs: catalogs).add(to: router)
-            InstanceRoutes(pool: context.pool).add(to: router)
+            JourneyRoutes(
+                pool: context.pool, clock: context.clock, catalogs: catalogs, vault: context.vault
+            ).add(to: router)
+            InstanceRoutes(pool: context.pool, vault: context.vault).add(to: router)
         },
-        workers: [events, memberships, timers], privacy: JourneysPrivacy.handler)
+        workers: [events, memberships, timers],
+        privacy: JourneysPrivacy(profiles: profiles, clock: context.clock).handler)
 }

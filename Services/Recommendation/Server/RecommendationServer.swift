@@ -2,6 +2,7 @@ import Contracts
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 package import ServiceKit
 
 @main enum RecommendationServer {
@@ -14,7 +15,8 @@ package let recommendationService = ServiceDefinition(
     migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
     openAPI: Contracts.recommendation
 ) { context in
-    let profiles = ProfileStore(key: IdentifierKey(secret: try context.settings.identifierSecret()))
+    let profiles = ProfileStore(
+        key: IdentifierKey(secret: try context.settings.identifierSecret()), vault: context.vault)
     return ServiceParts(
         routes: { router in
             CatalogRoutes(pool: context.pool, clock: context.clock).add(to: router)

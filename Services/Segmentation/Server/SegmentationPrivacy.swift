@@ -1,7 +1,10 @@
 import Models
 import Postgres
+import ProfileStore
+import Sealing
 import SegmentationDomain
 import ServiceKit
+import Streams
 
 /// What segmentation does about requests for access and erasure.
 struct SegmentationPrivacy {
@@ -25,36 +28,34 @@ struct SegmentationPrivacy {
             JOIN profiles.membership m ON m.shard = w.shard AND m.profile_id = w.id
             ORDER BY m.segment, m.profile_id
             """)
-        let changes = try await transaction.query(
-            """
-            SELECT s.body
-            FROM unnest(\(shards)::smallint[], \(ids.map(\.description))::text[]) AS w (shard, key)
-            JOIN stream_memberships s ON s.shard = w.shard AND s.key = w.key
-            ORDER BY s.shard, s."offset"
-            """)
-        return [
-            "memberships": .array(
-                try memberships.map { row in
-                    [
-                        "profileId": .string(try row.get("profile_id", as: ProfileID.self).description),
-                        "segment": .string(try row.get("segment")),
-                        "version": .integer(try row.get("version")),
-                        "enteredAt": .string(try row.get("entered_at", as: Instant.self).rfc3339),
-                        "evidence": try row.get("evidence"),
-                    ]
-                }),
-            "changes": .array(try changes.map { try $0.get("body") }),
-        ]
+        let changes = try await StreamHistory(.memberships, sealing: registry.vault.days).bodies(
+            of: ids.map { (Shard($0), $0.description) }, in: transaction)
+        var held: [JSON] = []
+        for row in memberships {
+            let id: ProfileID = try row.get("profile_id")
+            let segment: String = try row.get("segment")
+            let evidence = try await registry.vault.days.open(
+                try row.get("evidence", as: JSON.self), at: StoredMembership.place(of: id, segment: segment))
+            held.append([
+                "profileId": .string(id.description), "segment": .string(segment),
+                "version": .integer(try row.get("version")),
+                "enteredAt": .string(try row.get("entered_at", as: Instant.self).rfc3339),
+                "evidence": evidence,
+            ])
+        }
+        return ["memberships": .array(held), "changes": .array(changes)]
     }
 
     /// Exits with reason erasure, and then nothing of the person is left but bare changes.
     private func erase(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
         let ids = Set(request.profileIDs + [request.profileID])
         let decider = try await registry.decider(in: transaction)
-        let states = try await StateStore(transaction: transaction).lockExisting(ids)
+        let states = try await StateStore(transaction: transaction, vault: registry.vault)
+            .lockExisting(ids)
         let counts = try await Erasure.counts(Array(ids), in: transaction)
         var work = MembershipWork(
-            decider: decider, states: states, now: try await clock.now(), in: transaction)
+            decider: decider, states: states, now: try await clock.now(), vault: registry.vault,
+            in: transaction)
         for id in ids.sorted() { work.erase(id, at: request.requestedAt) }
         try await work.write()
         return counts
@@ -66,19 +67,26 @@ enum Erasure {
     /// What stands in the place of evidence that was erased.
     static let evidence: JSON = ["erased": true]
 
-    /// Statements that delete everything but the bare changes on the stream, whose offsets have no gaps.
+    /// Statements that delete everything but the changes on the stream, whose offsets have no gaps.
     static func statements(_ ids: [ProfileID]) -> [SQL] {
         let ids = ids.sorted()
         return [
             StateStore.delete(ids, from: "profile_state"), StateStore.delete(ids, from: "deadline"),
             StateStore.delete(ids, from: "profiles.membership"),
-            """
-            UPDATE stream_memberships s
-            SET body = jsonb_set(s.body::jsonb, '{evidence}', \(evidence)::jsonb)::text, traceparent = NULL
-            FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids.map(\.description))::text[]) AS w (shard, key)
-            WHERE s.shard = w.shard AND s.key = w.key
-            """,
         ]
+    }
+
+    /// Leaves of the changes on the stream what has no evidence.
+    static func bareChanges(
+        of ids: [ProfileID], at now: Instant, vault: Vault, in transaction: PostgresTransaction
+    ) async throws {
+        try await StreamHistory(.memberships, sealing: vault.days).rewrite(
+            ids.map { (Shard($0), $0.description) }, at: now, in: transaction
+        ) { body in
+            guard var members = body.object else { return body }
+            members["evidence"] = evidence
+            return .object(members)
+        }
     }
 
     /// How much there is to erase.

@@ -2,6 +2,7 @@ import Contracts
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 package import ServiceKit
 import Streams
 
@@ -15,8 +16,9 @@ package let segmentationService = ServiceDefinition(
     migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
     openAPI: Contracts.segmentation, published: [.memberships], channels: [SegmentStore.channel]
 ) { context in
-    let registry = SegmentRegistry()
-    let profiles = ProfileStore(key: IdentifierKey(secret: try context.settings.identifierSecret()))
+    let registry = SegmentRegistry(vault: context.vault)
+    let profiles = ProfileStore(
+        key: IdentifierKey(secret: try context.settings.identifierSecret()), vault: context.vault)
     let history = HistoryWatch(
         settle: try context.settings.duration("SEGMENTATION_SETTLE", default: .seconds(5)))
     let events = ProfileEventsWorker(registry: registry, history: history).consumer(in: context)

@@ -1,6 +1,7 @@
 import HTTPTypes
 import Models
 import Postgres
+import Sealing
 import ServiceLifecycle
 import Streams
 
@@ -30,7 +31,14 @@ enum OperationRoutes {
         to router: ServiceRouter, definition: ServiceDefinition, context: ServiceContext
     ) {
         let feeds = Dictionary(
-            definition.published.map { ($0.name, StreamFeed($0, pool: context.pool, hub: context.hub)) },
+            definition.published.map {
+                (
+                    $0.name,
+                    StreamFeed(
+                        $0, pool: context.pool, hub: context.hub, vault: context.vault, logger: context.logger
+                    )
+                )
+            },
             uniquingKeysWith: { first, _ in first })
         @Sendable func feed(_ request: ServiceRequest) throws -> StreamFeed {
             guard let feed = feeds[try request.path("stream")] else {

@@ -2,6 +2,7 @@ import Crypto
 package import HTTPTypes
 package import Models
 package import Postgres
+package import Sealing
 
 /// Answers a repeated POST with what was answered the first time (Idempotency-Key, draft-ietf-httpapi), for services
 /// whose schema has a table `idempotency_key`.
@@ -24,8 +25,10 @@ package struct Idempotency: Sendable {
 
     let pool: PostgresPool
     let clock: ServiceClock
+    let vault: Vault
 
-    package init(pool: PostgresPool, clock: ServiceClock) {
+    package init(pool: PostgresPool, clock: ServiceClock, vault: Vault) {
+        self.vault = vault
         self.pool = pool
         self.clock = clock
     }
@@ -52,25 +55,35 @@ package struct Idempotency: Sendable {
                 let used = try await IdempotencyStore.take(
                     caller: caller, key: key, requestDigest: digest, at: now, in: transaction)
             {
-                return try Self.repeated(used, digest: digest)
+                return try await repeated(used, digest: digest, at: Self.place(caller, key))
             }
             let outcome = try await perform(now, transaction)
             if let key {
                 try await IdempotencyStore.keep(
-                    caller: caller, key: key, status: outcome.status.code, body: outcome.body.compact,
+                    caller: caller, key: key, status: outcome.status.code,
+                    body: try await vault.days.key(at: now)
+                        .seal(outcome.body.compact, at: Self.place(caller, key)),
                     profileID: outcome.profileID, in: transaction)
             }
             return .json(outcome.body, status: outcome.status)
         }
     }
 
-    private static func repeated(_ used: IdempotencyStore.Used, digest: [UInt8]) throws -> ServiceResponse {
+    private static func place(_ caller: String, _ key: String) -> String {
+        "idempotency_key.body \(caller) \(key)"
+    }
+
+    private func repeated(
+        _ used: IdempotencyStore.Used, digest: [UInt8], at place: String
+    ) async throws -> ServiceResponse {
         guard used.requestDigest == digest else {
             throw Problem.conflict(
                 "this Idempotency-Key was used for another request; send a new key",
                 type: "idempotency-key-reused")
         }
-        guard let status = used.status, let body = used.body else {
+        guard let status = used.status, let kept = used.body,
+            let body = try await vault.days.open(kept, at: place)
+        else {
             throw Problem.unavailable("a request with this Idempotency-Key is under way; try again")
         }
         return .bytes(

@@ -2,6 +2,7 @@ import Foundation
 package import Logging
 package import Models
 package import Postgres
+package import Sealing
 import ServiceLifecycle
 package import Streams
 
@@ -12,8 +13,36 @@ package import Streams
 /// refuses for good (4xx other than 401, 403, 404, 408, 409, 425 and 429) is kept with its error and not tried again.
 package struct Outbox: Sendable {
     private let schema: String
+    private let vault: Vault
 
-    package init(schema: String) { self.schema = schema }
+    package init(schema: String, vault: Vault) {
+        self.schema = schema
+        self.vault = vault
+    }
+
+    /// The bodies of the calls that are to be made, of all or of some, the oldest first.
+    package func bodies(
+        to target: ServiceName? = nil, pathContaining path: String = "", in session: some PostgresSession
+    ) async throws -> [JSON] {
+        let rows = try await session.query(
+            """
+            SELECT outbox_id, body FROM \(unsafe: schema).outbox
+            WHERE position(\(path)::text IN path) > 0 AND target = coalesce(\(target?.rawValue)::text, target)
+            ORDER BY outbox_id
+            """)
+        var bodies: [JSON] = []
+        for row in rows {
+            let place = Self.place(of: try row.get("outbox_id"), in: schema)
+            guard let body = try await vault.days.open(try row.get("body", as: String.self), at: place) else {
+                continue
+            }
+            bodies.append(try JSONParser.parse(Array(body.utf8)[...]))
+        }
+        return bodies
+    }
+
+    /// Where a body is sealed.
+    static func place(of id: UUID, in schema: String) -> String { "\(schema).outbox.body \(id.hyphenated)" }
 
     /// The channel that wakes the worker.
     package static func channel(schema: String) -> String { "outbox_\(schema)" }
@@ -33,14 +62,19 @@ package struct Outbox: Sendable {
         in transaction: PostgresTransaction, at now: Instant
     ) async throws {
         guard !calls.isEmpty else { return }
+        let key = try await vault.days.key(at: now)
+        let ids = calls.map { _ in UUIDv7.make(at: now) }
+        let bodies = try zip(ids, calls).map { id, call in
+            try key.seal(call.body.compact, at: Self.place(of: id, in: schema))
+        }
         try await transaction.execute(
             """
             INSERT INTO \(unsafe: schema).outbox
                 (outbox_id, target, method, path, body, traceparent, attempts, next_attempt_at, created_at)
             SELECT id, target, method, path, body, \(TraceContext.traceparent)::text, 0, now(), \(now)::timestamptz
-            FROM unnest(\(calls.map { _ in UUIDv7.make(at: now) })::uuid[], \(calls.map(\.target.rawValue))::text[],
+            FROM unnest(\(ids)::uuid[], \(calls.map(\.target.rawValue))::text[],
                         \(calls.map(\.method))::text[], \(calls.map(\.path))::text[],
-                        \(calls.map(\.body.compact))::text[]) AS c(id, target, method, path, body)
+                        \(bodies)::text[]) AS c(id, target, method, path, body)
             """)
         try await transaction.notify(Self.channel(schema: schema))
     }
@@ -66,9 +100,14 @@ package final class OutboxWorker: Service {
     private let pool: PostgresPool
     private let hub: WakeHub
     private let http: ServiceHTTPClient
+    private let vault: Vault
     private let logger: Logger
 
-    package init(schema: String, pool: PostgresPool, hub: WakeHub, http: ServiceHTTPClient, logger: Logger) {
+    package init(
+        schema: String, pool: PostgresPool, hub: WakeHub, http: ServiceHTTPClient, vault: Vault,
+        logger: Logger
+    ) {
+        self.vault = vault
         self.schema = schema
         self.pool = pool
         self.hub = hub
@@ -159,9 +198,12 @@ package final class OutboxWorker: Service {
 
     private func make(_ call: Call) async {
         do {
+            // The keys of calls are never destroyed while they are still to be made.
+            let body =
+                try await vault.days.open(call.body, at: Outbox.place(of: call.id, in: schema)) ?? "null"
             let response = try await TraceContext.$traceparent.withValue(call.traceparent) {
                 try await http.send(
-                    to: call.target, method: call.method, path: call.path, body: Array(call.body.utf8),
+                    to: call.target, method: call.method, path: call.path, body: Array(body.utf8),
                     headers: ["Idempotency-Key": call.id.uuidString.lowercased()])
             }
             let isGone = response.status == 410

@@ -1,6 +1,7 @@
 package import Logging
 package import Models
 package import Postgres
+package import Sealing
 package import ServiceLifecycle
 package import Streams
 
@@ -56,10 +57,12 @@ package struct ServiceContext: Sendable {
     package let reader: any StreamReader
     package let http: ServiceHTTPClient
     package let tokens: ServiceTokens
+    /// What the service seals with whatever it keeps that is personal.
+    package let vault: Vault
 
     package init(
         name: ServiceName, settings: ServiceSettings, logger: Logger, pool: PostgresPool, clock: ServiceClock,
-        hub: WakeHub, reader: any StreamReader, http: ServiceHTTPClient, tokens: ServiceTokens
+        hub: WakeHub, reader: any StreamReader, http: ServiceHTTPClient, tokens: ServiceTokens, vault: Vault
     ) {
         self.name = name
         self.settings = settings
@@ -70,10 +73,11 @@ package struct ServiceContext: Sendable {
         self.reader = reader
         self.http = http
         self.tokens = tokens
+        self.vault = vault
     }
 
     /// Durable calls to other services.
-    package var outbox: Outbox { Outbox(schema: name.schema) }
+    package var outbox: Outbox { Outbox(schema: name.schema, vault: vault) }
 
     /// A consumer of a stream under a name of this service's own.
     package func consumer(
@@ -83,7 +87,7 @@ package struct ServiceContext: Sendable {
         let clock = clock
         return StreamConsumer(
             name: consumer ?? name.rawValue, stream: stream, reader: reader, pool: pool, schema: name.schema,
-            batch: batch, now: { try await clock.now() }, logger: logger, process: process,
+            batch: batch, now: { try await clock.now() }, vault: vault, logger: logger, process: process,
             giveUp: giveUp)
     }
 

@@ -5,6 +5,7 @@ package import Logging
 import Models
 import NIOCore
 package import Postgres
+import Sealing
 package import ServiceLifecycle
 package import Streams
 import UnixSignals
@@ -124,7 +125,8 @@ package enum ServiceProcess {
 package enum Schema {
     /// The migrations of what all services share.
     package static let platformMigrations = [
-        Migration(resource: "V0001_platform", bytes: PackageResources.V0001_platform_sql)
+        Migration(resource: "V0001_platform", bytes: PackageResources.V0001_platform_sql),
+        Migration(resource: "V0002_profile_keys", bytes: PackageResources.V0002_profile_keys_sql),
     ]
 
     /// Applies the platform's migrations, then the service's, and returns the names of those applied now.
@@ -186,7 +188,9 @@ package final class RunningService: Sendable {
                 ?? HTTPStreamReader(client: client, directory: directory) {
                     "Bearer " + tokens.issue(from: name, to: $0)
                 },
-            http: http, tokens: tokens)
+            http: http, tokens: tokens,
+            vault: Vault(
+                schema: name.schema, settings: pool.settings, keys: try settings.keyEncryptionKeys()))
         do {
             parts = try await definition.build(context)
         } catch {
@@ -212,7 +216,9 @@ package final class RunningService: Sendable {
                 availableConnectionsDelegate: .maximum(connections, logger: logger)),
             onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? 0) }, logger: logger)
         var services: [any Service] = [
-            hub, OutboxWorker(schema: name.schema, pool: pool, hub: hub, http: http, logger: logger),
+            hub,
+            OutboxWorker(
+                schema: name.schema, pool: pool, hub: hub, http: http, vault: context.vault, logger: logger),
         ]
         if let privacy = parts.privacy { services.append(PrivacyWorker.consumer(privacy, context: context)) }
         self.services = services + parts.workers + [application]

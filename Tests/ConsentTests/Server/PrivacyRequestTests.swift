@@ -29,11 +29,7 @@ struct PrivacyRequestTests {
 
     /// What consent itself put into its outbox.
     private func ownReport(on id: String, _ fixture: ConsentFixture) async throws -> JSON {
-        let row = try #require(
-            try await fixture.owner.query(
-                "SELECT body FROM consent.outbox WHERE path LIKE \("%/\(id)/results/%")"
-            ).first)
-        return try row.get("body", as: JSON.self)
+        try #require(try await fixture.service.outboxBodies(pathContaining: "/\(id)/results/").first)
     }
 
     @Test("a request reaches the stream with the whole person and ends when every service has reported")

@@ -15,7 +15,8 @@ struct IdentityDatabase {
     /// With the rights of identity.
     let pool: PostgresPool
     let owner: PostgresPool
-    let resolution = Resolution(key: key)
+    var resolution: Resolution { Resolution(key: Self.key, vault: database.vault(of: .identity)) }
+    var store: ProfileStore { ProfileStore(key: Self.key, vault: database.vault(of: .identity)) }
 
     static let key = IdentifierKey(secret: ServiceHarness.secret)
 
@@ -76,13 +77,13 @@ struct IdentityDatabase {
     /// Every record of `profile-events`, shard by shard.
     func timeline() async throws -> [StreamRecord] {
         let everything = Dictionary(uniqueKeysWithValues: Shard.all.map { ($0, Int64(0)) })
-        return try await DatabaseStreamReader(pool: owner)
+        let vault = database.vault(of: .identity)
+        return try await DatabaseStreamReader(pool: owner, vault: { _ in vault })
             .read(.profileEvents, after: everything, limit: 640_000, wait: .zero)
     }
 
     /// The canonical profile of each identifier.
     func people(_ identifiers: some Sequence<Identifier>) async throws -> [Identifier: ProfileID] {
-        let store = ProfileStore(key: Self.key)
         var people: [Identifier: ProfileID] = [:]
         for identifier in identifiers {
             people[identifier] = try await store.canonicalID(of: identifier, in: pool)

@@ -250,7 +250,7 @@ struct MergeTests {
                         try row.get("suppressed_count", as: Int.self)
                             == people.suppressed[try row.get("merge_id")] ?? 0)
                 }
-                let store = ProfileStore(key: IdentityDatabase.key)
+                let store = database.store
                 for (id, traits) in people.effectiveTraits {
                     let person = try #require(try await store.person(id, in: database.pool))
                     #expect(try await store.traits(of: person, in: database.pool) == traits)

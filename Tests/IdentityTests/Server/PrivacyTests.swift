@@ -20,7 +20,7 @@ struct PrivacyTests {
     private func request(_ type: PrivacyRequest.Kind, in database: IdentityDatabase) async throws
         -> PrivacyRequest
     {
-        let store = ProfileStore(key: IdentityDatabase.key)
+        let store = database.store
         let user = try #require(Identifier(.userID, "u"))
         let id = try #require(try await store.canonicalID(of: user, in: database.pool))
         let person = try #require(try await store.person(id, in: database.pool))
@@ -31,7 +31,7 @@ struct PrivacyTests {
 
     private func privacy(_ database: IdentityDatabase) -> IdentityPrivacy {
         IdentityPrivacy(
-            reading: ProfileReading(store: ProfileStore(key: IdentityDatabase.key), pool: database.pool),
+            reading: ProfileReading(store: database.store, pool: database.pool),
             clock: SimulatedClock(start + .hours(2)).serviceClock)
     }
 
@@ -67,9 +67,9 @@ struct PrivacyTests {
                     "profiles": 2, "identifiers": 3, "traits": 2, "timelineEntries": 3,
                     "webhookDeliveries": 0, "matchingProposals": 0,
                 ])
-            let told = try await database.owner.query("SELECT body FROM identity.outbox")
-            let subjects = try told.first?.get("body", as: JSON.self)["subjects"]?.array?
-                .compactMap(\.string)
+            let told = try await Outbox(schema: "identity", vault: database.store.vault)
+                .bodies(in: database.pool)
+            let subjects = told.first?["subjects"]?.array?.compactMap(\.string)
             #expect(Set(subjects ?? []).isSuperset(of: ["u", "phone", "secret@x.org"]))
             #expect(subjects?.count == 5)
 
@@ -95,7 +95,7 @@ struct PrivacyTests {
             // Whoever comes back is somebody new.
             try await database.publish([event(5, user: "u"), event(6, profile: request.profileID)])
             try await database.consumer().drain()
-            let store = ProfileStore(key: IdentityDatabase.key)
+            let store = database.store
             let user = try #require(Identifier(.userID, "u"))
             let id = try #require(try await store.canonicalID(of: user, in: database.pool))
             #expect(!request.profileIDs.contains(id))

@@ -39,7 +39,7 @@ struct ResolutionTests {
                 }
                 let people = try await database.people(remembered.owners.keys)
                 #expect(people == remembered.owners.compactMapValues { remembered.profiles[$0]?.canonicalID })
-                let store = ProfileStore(key: IdentityDatabase.key)
+                let store = database.store
                 for (id, traits) in remembered.effectiveTraits {
                     let person = try #require(try await store.person(id, in: database.pool))
                     #expect(try await store.traits(of: person, in: database.pool) == traits)
@@ -80,7 +80,7 @@ struct ResolutionTests {
                 event(30, .identify, user: "u", traits: ["plan": "free", "city": "Bern"], late: .minutes(1)),
             ])
             try await database.consumer().drain()
-            let store = ProfileStore(key: IdentityDatabase.key)
+            let store = database.store
             let address = try #require(Identifier(.email, "a@X.org"))
             let id = try #require(try await store.canonicalID(of: address, in: database.pool))
             let person = try #require(try await store.person(id, in: database.pool))

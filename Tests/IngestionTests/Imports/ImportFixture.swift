@@ -65,7 +65,8 @@ struct Importing: Sendable {
         let sources = SourceDirectory(store: SourceStore(pool: context.pool))
         imports = try Imports(
             context, sources: sources,
-            log: EventLog(pool: context.pool, clock: context.clock, window: .days(30)),
+            log: EventLog(
+                pool: context.pool, clock: context.clock, window: .days(30), profiles: collecting.profiles),
             reading: ItemReading(
                 preparation: EventPreparation(secret: Array(try context.settings.identifierSecret().utf8))),
             limits: .importing)

@@ -3,7 +3,10 @@ import IngestionDomain
 import Logging
 import Models
 import Postgres
+import ProfileStore
+import Sealing
 import ServiceKit
+import Streams
 import TestSupport
 import Testing
 
@@ -42,9 +45,17 @@ struct Collecting: Sendable {
     /// The bodies of the raw log, by shard and offset.
     func stored() async throws -> [TrackingEvent] {
         let pool = database.pool(maxConnections: 1)
-        let rows = try await pool.query("SELECT body FROM ingestion.stream_events ORDER BY shard, \"offset\"")
+        let vault = service.context.vault
+        let everything = Dictionary(uniqueKeysWithValues: Shard.all.map { ($0, Int64(0)) })
+        let records = try await DatabaseStreamReader(pool: pool, vault: { _ in vault })
+            .read(.events, after: everything, limit: 6_400_000, wait: .zero)
         await pool.close()
-        return try rows.map { try TrackingEvent(json: try $0.get("body", as: JSON.self)) }
+        return try records.map { try TrackingEvent(json: $0.body) }
+    }
+
+    /// What people's names are hashed with, and what is sealed with.
+    var profiles: ProfileStore {
+        ProfileStore(key: IdentifierKey(secret: ServiceHarness.secret), vault: service.context.vault)
     }
 
     func reconciliation() async throws -> JSON {

@@ -1,6 +1,7 @@
 import IngestionDomain
 import Models
 import Postgres
+import Sealing
 import ServiceKit
 import TestSupport
 import Testing
@@ -53,7 +54,7 @@ struct DebuggerErasureTests {
     func guarded() async throws {
         try await Debugged.with { debugged in
             let pool = debugged.database.pool(as: .ingestion, maxConnections: 2)
-            let store = RecentItemStore(pool: pool)
+            let store = RecentItemStore(pool: pool, days: debugged.days)
             func publish(_ erasures: Int64) async throws -> RecentItemStore.Published {
                 try await store.publish(
                     held(0..<3), missed: 0, of: debugged.sourceID, ring: 1, erasures: erasures)
@@ -75,7 +76,7 @@ struct DebuggerErasureTests {
     func slow() async throws {
         try await Debugged.with { debugged in
             let pool = debugged.database.pool(as: .ingestion, maxConnections: 2)
-            let store = RecentItemStore(pool: pool)
+            let store = RecentItemStore(pool: pool, days: debugged.days)
             try await store.watch(debugged.sourceID, as: DebuggerWatchID(UUIDv7.make(at: noon)))
             var position = WatchPosition()
             for round in 0..<8 as Range<Int64> {
@@ -103,7 +104,7 @@ struct DebuggerErasureTests {
     func pruning() async throws {
         try await Debugged.with { debugged in
             let pool = debugged.database.pool(as: .ingestion, maxConnections: 2)
-            let store = RecentItemStore(pool: pool)
+            let store = RecentItemStore(pool: pool, days: debugged.days)
             try await store.watch(debugged.sourceID, as: DebuggerWatchID(UUIDv7.make(at: noon)))
             _ = try await store.publish(
                 held(0..<3), missed: 0, of: debugged.sourceID, ring: 7, erasures: 0)

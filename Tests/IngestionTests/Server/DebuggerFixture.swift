@@ -1,6 +1,7 @@
 import Foundation
 import Models
 import Postgres
+import Sealing
 import ServiceKit
 import TestSupport
 import Testing
@@ -16,6 +17,7 @@ struct Debugged: Sendable {
     let key: String
 
     var service: ServiceHarness { instances[0] }
+    var days: DayKeys { service.context.vault.days }
     var path: String { "/v1/sources/\(sourceID)/debugger" }
 
     static func with(

@@ -150,9 +150,9 @@ struct JourneysFixture {
     }
 
     func intents() async throws -> [SendIntent] {
-        let rows = try await owner.query(
-            #"SELECT body FROM journeys.stream_intents ORDER BY recorded_at, shard, "offset""#)
-        return try rows.map { try SendIntent(json: try $0.get("body", as: JSON.self)) }
+        try await harness.published(.intents)
+            .sorted { ($0.recordedAt, $0.shard, $0.offset) < ($1.recordedAt, $1.shard, $1.offset) }
+            .map { try SendIntent(json: $0.body) }
     }
 
     func templates() async throws -> [String] { try await intents().map(\.template) }

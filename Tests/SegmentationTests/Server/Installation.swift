@@ -175,9 +175,7 @@ struct Installation {
 
     /// The changes on the stream, in the order of their appending within each shard.
     func changes(of segment: String? = nil) async throws -> [MembershipChange] {
-        let rows = try await owner.query(
-            #"SELECT body FROM segmentation.stream_memberships ORDER BY shard, "offset""#)
-        return try rows.map { try MembershipChange(json: try $0.get("body")) }
+        try await harness.published(.memberships).map { try MembershipChange(json: $0.body) }
             .filter { segment == nil || $0.segment == segment }
     }
 

@@ -3,6 +3,7 @@ import Models
 import Postgres
 import SegmentationDomain
 import ServiceKit
+import Streams
 import TestSupport
 import Testing
 
@@ -69,15 +70,12 @@ struct MembershipTests {
             try await installation.drain()
             installation.clock.advance(by: .seconds(10))
             #expect(try await installation.sweep() == 30)
-            let perShard = try await installation.owner.query(
-                #"SELECT shard, body FROM segmentation.stream_memberships ORDER BY shard, "offset""#)
             var latest: [Shard: Instant] = [:]
-            for row in perShard {
-                let change = try MembershipChange(json: try row.get("body"))
+            for record in try await installation.harness.published(.memberships) {
+                let change = try MembershipChange(json: record.body)
                 guard change.change == .exited else { continue }
-                let shard: Shard = try row.get("shard")
-                #expect(change.at >= latest[shard] ?? .distantPast)
-                latest[shard] = change.at
+                #expect(change.at >= latest[record.shard] ?? .distantPast)
+                latest[record.shard] = change.at
             }
         }
     }
@@ -180,9 +178,9 @@ struct MembershipTests {
             try await installation.append([.erased(profileID: anna, at: start + .seconds(10))])
             try await installation.drain()
             #expect(try await installation.story(of: "tall") == ["entered event 0", "exited erasure 9000"])
-            let rows = try await installation.owner.query(
-                "SELECT body FROM segmentation.stream_memberships")
-            for row in rows { #expect(!(try row.get("body", as: String.self)).contains("example.com")) }
+            for record in try await installation.harness.published(.memberships) {
+                #expect(!record.body.compact.contains("example.com"))
+            }
             #expect(try await installation.owner.query("SELECT FROM segmentation.profile_state").isEmpty)
             #expect(try await installation.members("tall") == [])
         }

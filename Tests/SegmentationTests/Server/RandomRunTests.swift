@@ -2,8 +2,11 @@ import Foundation
 import Models
 import Postgres
 import SegmentationDomain
+import ServiceKit
 import TestSupport
 import Testing
+
+@testable import SegmentationServer
 
 @Suite(
     "What is stored is what the plain oracle says",
@@ -133,11 +136,9 @@ private struct StoredRun {
     }
 
     private func decided(_ person: ProfileID, _ segment: String) async throws -> Instant? {
-        let row = try await installation.owner.query(
-            "SELECT state FROM segmentation.profile_state WHERE profile_id = \(person)"
-        ).first
-        guard let json: JSON = try row?.get("state"), json != [:] else { return nil }
-        let state = try ProfileState(json: json)
+        let context = installation.harness.context
+        let stored = try await StateStore.read(person, vault: context.vault, in: context.pool)
+        guard case .state(let state) = stored else { return nil }
         guard
             state.decidedAt > .distantPast
                 || state.segments[segment]?.decidesFrom ?? .distantPast > .distantPast

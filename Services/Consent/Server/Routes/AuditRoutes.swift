@@ -1,12 +1,14 @@
 import ConsentDomain
 import Models
 import Postgres
+import Sealing
 import ServiceKit
 
 /// `/v1/audit/verify`: goes through the ledger's chains and says what does not hold.
 struct AuditRoutes: Sendable {
     let pool: PostgresPool
     let clock: ServiceClock
+    let vault: Vault
     private static let pageSize = 2_000
 
     func add(to router: ServiceRouter) {
@@ -50,7 +52,7 @@ struct AuditRoutes: Sendable {
             var position: Int64 = 0
             while true {
                 let page = try await AuditStore.entries(
-                    of: shard, after: position, limit: Self.pageSize, in: transaction)
+                    of: shard, after: position, limit: Self.pageSize, vault: vault, in: transaction)
                 for (sealed, standing) in page { verifier.take(sealed, standing) }
                 guard let last = page.last else { break }
                 position = last.sealed.position

@@ -3,6 +3,7 @@ import HTTPTypes
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 import ServiceKit
 
 /// `/v1/consents` and a profile's consents.
@@ -69,7 +70,7 @@ struct ConsentRoutes: Sendable {
             throw SubjectResolver.unknown
         }
         let entries = try await LedgerStore.entries(
-            of: person.memberIDs, before: before, limit: limit + 1, in: pool)
+            of: person.memberIDs, before: before, limit: limit + 1, vault: profiles.vault, in: pool)
         let page = entries.prefix(limit)
         return .json([
             "profileId": .string(person.profileID.description),

@@ -3,6 +3,7 @@ import HTTPTypes
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 import ServiceKit
 import Streams
 
@@ -13,6 +14,7 @@ struct PrivacyRequestRoutes: Sendable {
     let subjects: SubjectResolver
     let idempotency: Idempotency
     private let requests = StreamWriter(.privacyRequests)
+    private var vault: Vault { subjects.profiles.vault }
 
     init(
         pool: PostgresPool, clock: ServiceClock, subjects: SubjectResolver, idempotency: Idempotency
@@ -53,7 +55,7 @@ struct PrivacyRequestRoutes: Sendable {
                         shard: Shard(canonical), key: canonical.description, body: made.json,
                         traceparent: request.traceparent)
                 ], at: now, in: transaction)
-            let results = try await PrivacyRequestStore.results(of: made.id, in: transaction)
+            let results = try await PrivacyRequestStore.results(of: made.id, vault: vault, in: transaction)
             let stored = StoredPrivacyRequest(request: made, status: .pending, completedAt: nil)
             return Idempotency.Outcome(
                 status: .accepted, body: stored.json(results: results), profileID: canonical)
@@ -113,7 +115,7 @@ struct PrivacyRequestRoutes: Sendable {
     ) async throws -> (StoredPrivacyRequest, [PrivacyResult]) {
         let id = try request.pathID("id", as: PrivacyRequestID.self)
         guard let stored = try await PrivacyRequestStore.get(id, in: pool) else { throw Self.unknown }
-        return (stored, try await PrivacyRequestStore.results(of: id, in: pool))
+        return (stored, try await PrivacyRequestStore.results(of: id, vault: vault, in: pool))
     }
 
     /// What a service found may be large.
@@ -154,7 +156,7 @@ struct PrivacyRequestRoutes: Sendable {
         in transaction: PostgresTransaction
     ) async throws -> (StoredPrivacyRequest, [PrivacyResult]) {
         let id = stored.request.id
-        let before = try await PrivacyRequestStore.results(of: id, in: transaction)
+        let before = try await PrivacyRequestStore.results(of: id, vault: vault, in: transaction)
         let stood = before.first { $0.service == report.service }?.status ?? .pending
         guard stood != .completed, report.status != .pending else { return (stored, before) }
         // Reports may overtake an erasure of the same person: what it found must not outlive it.
@@ -167,8 +169,8 @@ struct PrivacyRequestRoutes: Sendable {
             PrivacyResult(
                 service: report.service, status: stood.after(report.status),
                 result: isErased ? nil : report.result, error: report.error, reportedAt: report.reportedAt),
-            of: id, in: transaction)
-        let after = try await PrivacyRequestStore.results(of: id, in: transaction)
+            of: id, at: now, vault: vault, in: transaction)
+        let after = try await PrivacyRequestStore.results(of: id, vault: vault, in: transaction)
         let status = PrivacyProgress.status(after.map(\.status))
         let completedAt = status == .pending ? nil : now
         try await PrivacyRequestStore.setStatus(status, completedAt: completedAt, of: id, in: transaction)

@@ -1,6 +1,7 @@
 import ConsentDomain
 import Models
 import Postgres
+import Sealing
 
 /// The SQL of verifying the ledger.
 enum AuditStore {
@@ -15,7 +16,7 @@ enum AuditStore {
 
     /// A page of a shard's entries after a position, with what is known of the persons behind them.
     static func entries(
-        of shard: Shard, after position: Int64, limit: Int, in transaction: PostgresTransaction
+        of shard: Shard, after position: Int64, limit: Int, vault: Vault, in transaction: PostgresTransaction
     ) async throws -> [(sealed: SealedEntry, standing: ChainVerifier.Standing)] {
         let rows = try await transaction.query(
             """
@@ -26,7 +27,9 @@ enum AuditStore {
             WHERE e.shard = \(shard) AND e.position > \(position)
             ORDER BY e.position LIMIT \(Int64(limit))
             """)
-        return try rows.map { (try sealed($0), try standing($0)) }
+        var entries: [(sealed: SealedEntry, standing: ChainVerifier.Standing)] = []
+        for row in rows { entries.append((try sealed(row), try await standing(row, vault))) }
+        return entries
     }
 
     private static func sealed(_ row: PostgresRow) throws -> SealedEntry {
@@ -41,11 +44,22 @@ enum AuditStore {
             hash: try row.get("hash"))
     }
 
-    private static func standing(_ row: PostgresRow) throws -> ChainVerifier.Standing {
+    private static func standing(
+        _ row: PostgresRow, _ vault: Vault
+    ) async throws -> ChainVerifier.Standing {
         if let profileID = try row.get("profile_id", as: ProfileID?.self) {
+            let evidence: String?
+            do {
+                evidence = try await vault.days.open(
+                    try row.get("evidence", as: String.self),
+                    at: LedgerStore.place(of: try row.get("entry_id")))
+            } catch SealingError.altered {
+                // Whatever it is now, it is not what the entry commits to.
+                evidence = ""
+            }
+            guard let evidence else { return .missing }
             return .known(
-                EntrySubject(
-                    profileID: profileID, evidence: try row.get("evidence"), salt: try row.get("salt")))
+                EntrySubject(profileID: profileID, evidence: evidence, salt: try row.get("salt")))
         }
         return try row.get("is_erased", as: Bool.self) ? .erased : .missing
     }

@@ -2,6 +2,7 @@ import ConsentDomain
 import Crypto
 import Models
 import Postgres
+import Sealing
 
 /// The SQL of the ledger: appending to the chains, reading a person's entries, detaching persons.
 enum LedgerStore {
@@ -34,10 +35,12 @@ enum LedgerStore {
     /// Appends sealed entries with the persons behind them and moves the ends of their chains.
     static func append(
         _ entries: [(sealed: SealedEntry, subject: EntrySubject)], chains: [Shard: LedgerChain],
-        in transaction: PostgresTransaction
+        at now: Instant, vault: Vault, in transaction: PostgresTransaction
     ) async throws {
         guard !entries.isEmpty else { return }
         let sealed = entries.map(\.sealed)
+        let key = try await vault.days.key(at: now)
+        let evidence = try entries.map { try key.seal($0.subject.evidence, at: place(of: $0.sealed.id)) }
         let touched = Set(sealed.map(\.shard))
         var statements: [SQL] = [
             """
@@ -55,7 +58,7 @@ enum LedgerStore {
             INSERT INTO ledger_subject (shard, entry_id, profile_id, salt, evidence)
             SELECT * FROM unnest(\(sealed.map(\.shard))::smallint[], \(sealed.map(\.id))::uuid[],
                 \(entries.map(\.subject.profileID))::uuid[], \(entries.map(\.subject.salt))::bytea[],
-                \(entries.map(\.subject.evidence))::text[])
+                \(evidence)::text[])
             """,
         ]
         for chain in chains.values where touched.contains(chain.shard) {
@@ -89,7 +92,8 @@ enum LedgerStore {
 
     /// A page of the entries of a person's profiles, the last recorded first.
     static func entries(
-        of profiles: [ProfileID], before: LedgerEntryID?, limit: Int, in session: some PostgresSession
+        of profiles: [ProfileID], before: LedgerEntryID?, limit: Int, vault: Vault,
+        in session: some PostgresSession
     ) async throws -> [LedgerEntry] {
         let rows = try await session.query(
             """
@@ -101,15 +105,22 @@ enum LedgerStore {
             WHERE \(before)::uuid IS NULL OR s.entry_id < \(before)::uuid
             ORDER BY s.entry_id DESC LIMIT \(Int64(limit))
             """)
-        return try rows.map { row in
-            LedgerEntry(
-                id: try row.get("entry_id"), profileID: try row.get("profile_id"),
-                purpose: try row.get("purpose"), action: try action(row), source: try row.get("source"),
-                textVersion: try row.get("text_version", as: String?.self),
-                occurredAt: try row.get("occurred_at"), recordedAt: try row.get("recorded_at"),
-                evidence: try row.get("evidence"))
+        var entries: [LedgerEntry] = []
+        for row in rows {
+            let id: LedgerEntryID = try row.get("entry_id")
+            entries.append(
+                LedgerEntry(
+                    id: id, profileID: try row.get("profile_id"),
+                    purpose: try row.get("purpose"), action: try action(row), source: try row.get("source"),
+                    textVersion: try row.get("text_version", as: String?.self),
+                    occurredAt: try row.get("occurred_at"), recordedAt: try row.get("recorded_at"),
+                    evidence: try await vault.days.openJSON(try row.get("evidence"), at: place(of: id))))
         }
+        return entries
     }
+
+    /// Where the evidence of an entry is sealed.
+    static func place(of id: LedgerEntryID) -> String { "consent.ledger_subject.evidence \(id)" }
 
     /// Destroys what ties entries to the profiles, and records that it did. Returns how many entries it was.
     static func detach(

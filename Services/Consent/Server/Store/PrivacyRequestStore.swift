@@ -1,6 +1,7 @@
 import ConsentDomain
 import Models
 import Postgres
+import Sealing
 
 /// A privacy request and where it stands.
 struct StoredPrivacyRequest: Sendable {
@@ -77,28 +78,45 @@ enum PrivacyRequestStore {
     }
 
     static func results(
-        of id: PrivacyRequestID, in session: some PostgresSession
+        of id: PrivacyRequestID, vault: Vault, in session: some PostgresSession
     ) async throws -> [PrivacyResult] {
-        try await session.query(
+        let rows = try await session.query(
             """
             SELECT service, status, result, error, reported_at FROM privacy_result
             WHERE shard = \(shard(id)) AND request_id = \(id) ORDER BY service
             """
-        ).map { row in
-            PrivacyResult(
-                service: try row.get("service"), status: try status(row),
-                result: try row.get("result", as: JSON?.self), error: try row.get("error", as: String?.self),
-                reportedAt: try row.get("reported_at", as: Instant?.self))
+        )
+        var results: [PrivacyResult] = []
+        for row in rows {
+            let service: ServiceName = try row.get("service")
+            // What was found is everything that there is about somebody.
+            let result = try row.get("result", as: String?.self)
+            results.append(
+                PrivacyResult(
+                    service: service, status: try status(row),
+                    result: result == nil
+                        ? nil
+                        : try await vault.days.openJSON(result ?? "null", at: place(of: id, service)),
+                    error: try row.get("error", as: String?.self),
+                    reportedAt: try row.get("reported_at", as: Instant?.self)))
         }
+        return results
+    }
+
+    private static func place(of id: PrivacyRequestID, _ service: ServiceName) -> String {
+        "consent.privacy_result.result \(id) \(service.rawValue)"
     }
 
     /// Writes a service's report over what stood.
     static func report(
-        _ result: PrivacyResult, of id: PrivacyRequestID, in transaction: PostgresTransaction
+        _ result: PrivacyResult, of id: PrivacyRequestID, at now: Instant, vault: Vault,
+        in transaction: PostgresTransaction
     ) async throws {
+        let key = try await vault.days.key(at: now)
+        let found = try result.result.map { try key.seal($0.compact, at: place(of: id, result.service)) }
         try await transaction.execute(
             """
-            UPDATE privacy_result SET status = \(result.status.rawValue), result = \(result.result),
+            UPDATE privacy_result SET status = \(result.status.rawValue), result = \(found),
                 error = \(result.error), reported_at = \(result.reportedAt)
             WHERE shard = \(shard(id)) AND request_id = \(id) AND service = \(result.service)
             """)

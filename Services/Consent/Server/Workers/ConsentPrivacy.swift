@@ -1,13 +1,14 @@
 import ConsentDomain
 import Models
 import Postgres
+import Sealing
 import ServiceKit
 
 /// What consent itself does about privacy requests.
 enum ConsentPrivacy {
-    static func handler(clock: ServiceClock) -> PrivacyHandler {
+    static func handler(clock: ServiceClock, vault: Vault) -> PrivacyHandler {
         PrivacyHandler(
-            access: { request, transaction in try await access(request, in: transaction) },
+            access: { request, transaction in try await access(request, vault: vault, in: transaction) },
             erase: { request, transaction in
                 try await forget(request.profileIDs, at: clock.now(), in: transaction)
             })
@@ -16,11 +17,11 @@ enum ConsentPrivacy {
     /// How many ledger entries an answer may hold; a person has dozens.
     private static let entryLimit = 100_000
 
-    private static func access(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws
-        -> JSON
-    {
+    private static func access(
+        _ request: PrivacyRequest, vault: Vault, in transaction: PostgresTransaction
+    ) async throws -> JSON {
         let entries = try await LedgerStore.entries(
-            of: request.profileIDs, before: nil, limit: entryLimit, in: transaction)
+            of: request.profileIDs, before: nil, limit: entryLimit, vault: vault, in: transaction)
         let standing = try await ConsentStateStore.standing(of: request.profileIDs, in: transaction)
         let requests = try await PrivacyRequestStore.requests(of: request.profileIDs, in: transaction)
         return [

@@ -2,6 +2,7 @@ import ConsentDomain
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 import Streams
 
 /// A decision to be recorded of a profile.
@@ -54,7 +55,8 @@ struct ConsentRecorder: Sendable {
             chains[shard] = chain
             recorded.append(RecordedDecision(entry: entry, canonicalID: person.profileID))
         }
-        try await LedgerStore.append(sealed, chains: chains, in: transaction)
+        try await LedgerStore.append(
+            sealed, chains: chains, at: now, vault: profiles.vault, in: transaction)
         let standing = Self.fold(
             recorded.map { ($0.canonicalID, $0.entry.purpose, ConsentDecision($0.entry)) })
         let raised = try await ConsentStateStore.raise(standing, in: transaction)

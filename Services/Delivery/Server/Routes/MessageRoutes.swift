@@ -1,16 +1,18 @@
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 import ServiceKit
 
 /// `/v1/messages`: what was sent, what wasn't, and why.
 struct MessageRoutes: Sendable {
     let pool: PostgresPool
     let profiles: ProfileStore
-    private let store = MessageStore()
+    private let store: MessageStore
 
     init(pool: PostgresPool, profiles: ProfileStore) {
         (self.pool, self.profiles) = (pool, profiles)
+        store = MessageStore(sealing: MessageSealing(days: profiles.vault.days))
     }
 
     func add(to router: ServiceRouter) {

@@ -13,12 +13,15 @@ struct TrackingRoutes: Sendable {
     let links: Links
     let events: OutcomeEvents
     let outbox: Outbox
-    private let engagement = EngagementStore()
+    private let engagement: EngagementStore
     private let suppressions = SuppressionStore()
 
-    init(pool: PostgresPool, clock: ServiceClock, links: Links, outbox: Outbox) {
+    init(
+        pool: PostgresPool, clock: ServiceClock, links: Links, outbox: Outbox, sealing: MessageSealing
+    ) {
         (self.pool, self.clock, self.links, self.outbox) = (pool, clock, links, outbox)
         events = OutcomeEvents(outbox: outbox)
+        engagement = EngagementStore(sealing: sealing)
     }
 
     func add(to router: ServiceRouter) {

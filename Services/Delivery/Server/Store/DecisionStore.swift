@@ -3,6 +3,7 @@ import Foundation
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 
 /// What sends are decided by, read for a whole batch at a time.
 struct DecisionStore: Sendable {
@@ -85,15 +86,20 @@ struct DecisionStore: Sendable {
         guard !tried.isEmpty else { return [:] }
         let rows = try await transaction.query(
             """
-            SELECT a.message_id, a.finished_at, a.detail
+            SELECT a.message_id, a.attempt, a.finished_at, a.detail
             FROM unnest(\(tried.map(\.shard))::smallint[], \(tried.map(\.id))::uuid[]) AS w (shard, message_id)
             JOIN delivery.attempt a ON a.shard = w.shard AND a.message_id = w.message_id
             ORDER BY a.attempt
             """)
         var result: [MessageID: [EarlierAttempt]] = [:]
+        let sealing = MessageSealing(days: profiles.vault.days)
         for row in rows {
-            result[try row.get("message_id"), default: []].append(
-                EarlierAttempt(at: try row.get("finished_at"), detail: try row.get("detail")))
+            let id: MessageID = try row.get("message_id")
+            let detail = try await sealing.open(
+                try row.get("detail", as: String?.self), .detail, of: id,
+                "\(try row.get("attempt", as: Int64.self))")
+            result[id, default: []].append(
+                EarlierAttempt(at: try row.get("finished_at"), detail: detail ?? ""))
         }
         return result
     }

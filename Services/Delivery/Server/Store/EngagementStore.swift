@@ -4,6 +4,8 @@ import Postgres
 
 /// What people did with their mails.
 struct EngagementStore: Sendable {
+    let sealing: MessageSealing
+
     enum Kind: String, Sendable {
         case open
         case click
@@ -23,16 +25,19 @@ struct EngagementStore: Sendable {
     func target(
         _ shard: Shard, _ id: MessageID, link: LinkKey? = nil, in session: some PostgresSession
     ) async throws -> Target? {
-        try await session.query(
+        let row = try await session.query(
             """
             SELECT \(QueuedMessage.columns), m.subject, m.address_hash, m.links ->> \(link?.description ?? "") AS url
             FROM delivery.message m WHERE m.shard = \(shard) AND m.message_id = \(id)
             """
-        ).first.map { row in
-            Target(
-                message: try QueuedMessage(row), subject: try row.get("subject"),
-                addressHash: try row.get("address_hash", as: [UInt8]?.self), url: try row.get("url"))
-        }
+        ).first
+        guard let row else { return nil }
+        return Target(
+            message: try await QueuedMessage(row, sealing),
+            subject: try await sealing.open(try row.get("subject", as: String?.self), .subject, of: id),
+            addressHash: try row.get("address_hash", as: [UInt8]?.self),
+            url: try await sealing.open(
+                try row.get("url", as: String?.self), .link, of: id, link?.description ?? ""))
     }
 
     /// Counts, and says whether it is the first time.

@@ -4,6 +4,8 @@ import ServiceKit
 
 /// What delivery holds about a person, and its erasure.
 struct ErasureStore: Sendable {
+    let sealing: MessageSealing
+
     func access(_ profiles: [ProfileID], in transaction: PostgresTransaction) async throws -> JSON {
         let rows = try await transaction.query(
             """
@@ -15,23 +17,26 @@ struct ErasureStore: Sendable {
                     WHERE e.shard = m.shard AND e.message_id = m.message_id AND e.kind = 'click') AS clicks
             FROM delivery.message m WHERE m.profile_id = ANY(\(profiles)::uuid[]) ORDER BY m.message_id
             """)
+        var messages: [JSON] = []
+        for row in rows { messages.append(try await message(row)) }
+        return ["messages": .array(messages)]
+    }
+
+    private func message(_ row: PostgresRow) async throws -> JSON {
+        let id: MessageID = try row.get("message_id")
+        let subject = try await sealing.open(try row.get("subject", as: String?.self), .subject, of: id)
         return [
-            "messages": .array(
-                try rows.map { row in
-                    [
-                        "messageId": .string(try row.get("message_id", as: MessageID.self).description),
-                        "journey": .string(try row.get("journey")), "step": .string(try row.get("step")),
-                        "channel": .string(try row.get("channel")),
-                        "template": .string(try row.get("template")),
-                        "purpose": .string(try row.get("purpose")), "status": .string(try row.get("state")),
-                        "reason": try row.get("reason", as: String?.self).map(JSON.string) ?? .null,
-                        "subject": try row.get("subject", as: String?.self).map(JSON.string) ?? .null,
-                        "variables": try row.get("variables", as: JSON.self),
-                        "wantedAt": .string(try row.get("wanted_at", as: Instant.self).rfc3339),
-                        "updatedAt": .string(try row.get("updated_at", as: Instant.self).rfc3339),
-                        "opens": .integer(try row.get("opens")), "clicks": .integer(try row.get("clicks")),
-                    ]
-                })
+            "messageId": .string(id.description),
+            "journey": .string(try row.get("journey")), "step": .string(try row.get("step")),
+            "channel": .string(try row.get("channel")),
+            "template": .string(try row.get("template")),
+            "purpose": .string(try row.get("purpose")), "status": .string(try row.get("state")),
+            "reason": try row.get("reason", as: String?.self).map(JSON.string) ?? .null,
+            "subject": subject.map(JSON.string) ?? .null,
+            "variables": try await sealing.openJSON(try row.get("variables"), .variables, of: id),
+            "wantedAt": .string(try row.get("wanted_at", as: Instant.self).rfc3339),
+            "updatedAt": .string(try row.get("updated_at", as: Instant.self).rfc3339),
+            "opens": .integer(try row.get("opens")), "clicks": .integer(try row.get("clicks")),
         ]
     }
 

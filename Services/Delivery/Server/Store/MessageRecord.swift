@@ -36,7 +36,7 @@ struct QueuedMessage: Sendable {
         m.purpose, m.variables, m.wanted_at, m.attempts
         """
 
-    init(_ row: PostgresRow) throws {
+    init(_ row: PostgresRow, _ sealing: MessageSealing) async throws {
         shard = try row.get("shard")
         id = try row.get("message_id")
         profileID = try row.get("profile_id")
@@ -46,7 +46,7 @@ struct QueuedMessage: Sendable {
         channel = try row.get("channel")
         template = try row.get("template")
         purpose = try row.get("purpose")
-        variables = try row.get("variables", as: JSON.self).object ?? [:]
+        variables = try await sealing.openJSON(try row.get("variables"), .variables, of: id).object ?? [:]
         wantedAt = try row.get("wanted_at")
         attempts = try row.get("attempts")
     }

@@ -5,6 +5,8 @@ import ProfileStore
 
 /// Messages as the API shows them.
 struct MessageStore: Sendable {
+    let sealing: MessageSealing
+
     private static let columns: SQL = """
         m.shard, m.message_id, m.intent_id, m.profile_id, m.journey, m.journey_version, m.instance_id, m.step,
         m.channel, m.template, m.purpose, m.state, m.reason, m.attempts, m.wanted_at, m.updated_at, m.subject
@@ -19,12 +21,14 @@ struct MessageStore: Sendable {
         if let profiles { conditions.append("m.profile_id = ANY(\(profiles)::uuid[])") }
         if let state { conditions.append("m.state = \(state.rawValue)") }
         if let before { conditions.append("m.message_id < \(before)") }
-        return try await session.query(
+        let rows = try await session.query(
             """
             SELECT \(Self.columns) FROM delivery.message m WHERE \(SQL.joined(conditions, separator: " AND "))
             ORDER BY m.message_id DESC LIMIT \(limit)
-            """
-        ).map { (try $0.get("message_id"), .object(try Self.summary($0))) }
+            """)
+        var page: [(id: MessageID, json: JSON)] = []
+        for row in rows { page.append((try row.get("message_id"), .object(try await summary(row)))) }
+        return page
     }
 
     func detail(_ id: MessageID, in session: some PostgresSession) async throws -> JSON? {
@@ -36,24 +40,13 @@ struct MessageStore: Sendable {
                 """
             ).first
         else { return nil }
-        var detail = try Self.summary(row)
+        var detail = try await summary(row)
         let shard: Shard = try row.get("shard")
-        let links: JSON = try row.get("links")
-        detail["variables"] = try row.get("variables", as: JSON.self)
-        detail["evidence"] = try row.get("evidence", as: JSON?.self) ?? .null
-        detail["attemptList"] = .array(
-            try await session.query(
-                """
-                SELECT attempt, finished_at, outcome, detail FROM delivery.attempt
-                WHERE shard = \(shard) AND message_id = \(id) ORDER BY attempt
-                """
-            ).map { row in
-                [
-                    "attempt": .integer(try row.get("attempt")),
-                    "finishedAt": .string(try row.get("finished_at", as: Instant.self).rfc3339),
-                    "outcome": .string(try row.get("outcome")), "detail": .string(try row.get("detail")),
-                ]
-            })
+        let links = try await sealing.openLinks(try row.get("links"), of: id)
+        detail["variables"] = try await sealing.openJSON(try row.get("variables"), .variables, of: id)
+        detail["evidence"] = try await sealing.openJSON(
+            try row.get("evidence", as: String?.self), .evidence, of: id)
+        detail["attemptList"] = .array(try await attempts(of: id, in: shard, in: session))
         detail["engagement"] = .array(
             try await session.query(
                 """
@@ -63,7 +56,7 @@ struct MessageStore: Sendable {
             ).map { row in
                 [
                     "kind": .string(try row.get("kind")),
-                    "url": links[try row.get("link_key", as: String.self)] ?? .null,
+                    "url": links[try row.get("link_key", as: String.self)].map(JSON.string) ?? .null,
                     "firstAt": .string(try row.get("first_at", as: Instant.self).rfc3339),
                     "lastAt": .string(try row.get("last_at", as: Instant.self).rfc3339),
                     "count": .integer(try row.get("count")),
@@ -72,9 +65,33 @@ struct MessageStore: Sendable {
         return .object(detail)
     }
 
-    private static func summary(_ row: PostgresRow) throws -> [String: JSON] {
-        [
-            "messageId": .string(try row.get("message_id", as: MessageID.self).description),
+    private func attempts(
+        of id: MessageID, in shard: Shard, in session: some PostgresSession
+    ) async throws -> [JSON] {
+        let rows = try await session.query(
+            """
+            SELECT attempt, finished_at, outcome, detail FROM delivery.attempt
+            WHERE shard = \(shard) AND message_id = \(id) ORDER BY attempt
+            """)
+        var attempts: [JSON] = []
+        for row in rows {
+            let attempt: Int64 = try row.get("attempt")
+            let detail = try await sealing.open(
+                try row.get("detail", as: String?.self), .detail, of: id, "\(attempt)")
+            attempts.append([
+                "attempt": .integer(attempt),
+                "finishedAt": .string(try row.get("finished_at", as: Instant.self).rfc3339),
+                "outcome": .string(try row.get("outcome")), "detail": .string(detail ?? ""),
+            ])
+        }
+        return attempts
+    }
+
+    private func summary(_ row: PostgresRow) async throws -> [String: JSON] {
+        let id: MessageID = try row.get("message_id")
+        let subject = try await sealing.open(try row.get("subject", as: String?.self), .subject, of: id)
+        return [
+            "messageId": .string(id.description),
             "intentId": .string(try row.get("intent_id", as: IntentID.self).description),
             "profileId": .string(try row.get("profile_id", as: ProfileID.self).description),
             "journey": .string(try row.get("journey")),
@@ -87,7 +104,7 @@ struct MessageStore: Sendable {
             "attempts": .integer(try row.get("attempts")),
             "wantedAt": .string(try row.get("wanted_at", as: Instant.self).rfc3339),
             "updatedAt": .string(try row.get("updated_at", as: Instant.self).rfc3339),
-            "subject": try row.get("subject", as: String?.self).map(JSON.string) ?? .null,
+            "subject": subject.map(JSON.string) ?? .null,
         ]
     }
 }

@@ -2,11 +2,14 @@ import DeliveryDomain
 import Foundation
 import Models
 import Postgres
+import Sealing
 
 /// The queue of messages: in, decided, out.
 struct QueueStore: Sendable {
     /// Announces that messages are queued.
     static let channel = "delivery_queue"
+
+    let sealing: MessageSealing
 
     /// Records a message for each intent that has none yet.
     func queue(
@@ -15,6 +18,10 @@ struct QueueStore: Sendable {
     ) async throws {
         let ids = intents.map { Self.messageID(of: $0.intent) }
         let all = intents.map(\.intent)
+        let key = try await sealing.key(at: now)
+        let variables = try zip(ids, all).map { id, intent in
+            try key.seal(JSON.object(intent.variables).compact, .variables, of: id)
+        }
         try await transaction.execute(
             """
             WITH queued AS (INSERT INTO delivery.message
@@ -27,7 +34,7 @@ struct QueueStore: Sendable {
                         \(all.map(\.profileID))::uuid[], \(all.map(\.journey))::text[],
                         \(all.map(\.journeyVersion))::bigint[], \(all.map(\.instanceID))::uuid[],
                         \(all.map(\.step))::text[], \(all.map(\.channel))::text[], \(all.map(\.template))::text[],
-                        \(all.map(\.purpose))::text[], \(all.map { JSON.object($0.variables).compact })::text[],
+                        \(all.map(\.purpose))::text[], \(variables)::text[],
                         \(all.map(\.at))::timestamptz[], \(intents.map(\.traceparent))::text[])
                  AS i (shard, message_id, intent_id, profile_id, journey, journey_version, instance_id, step,
                        channel, template, purpose, variables, wanted_at, traceparent)
@@ -46,12 +53,14 @@ struct QueueStore: Sendable {
 
     /// Takes up to `limit` queued messages, the oldest first; they are locked until the transaction ends.
     func take(_ limit: Int, in transaction: PostgresTransaction) async throws -> [QueuedMessage] {
-        try await transaction.query(
+        let rows = try await transaction.query(
             """
             SELECT \(QueuedMessage.columns) FROM delivery.message m WHERE m.state = 'queued'
             ORDER BY m.queued_at, m.message_id LIMIT \(limit) FOR UPDATE SKIP LOCKED
-            """
-        ).map(QueuedMessage.init)
+            """)
+        var messages: [QueuedMessage] = []
+        for row in rows { messages.append(try await QueuedMessage(row, sealing)) }
+        return messages
     }
 
     /// Puts messages back whose sender is gone: it said `sending`, and its lease has run out.
@@ -107,11 +116,17 @@ struct QueueStore: Sendable {
         _ all: [Sending], lease: Duration, at now: Instant, in transaction: PostgresTransaction
     ) async throws {
         guard !all.isEmpty else { return }
-        let links = all.map { sending in
-            JSON.object(
-                Dictionary(
-                    uniqueKeysWithValues: sending.links.map { ($0.key.description, .string($0.value)) }))
+        let key = try await sealing.key(at: now)
+        let links = try all.map { sending in
+            var links: [String: JSON] = [:]
+            for (name, url) in sending.links {
+                let name = name.description
+                links[name] = .string(try key.seal(url, .link, of: sending.message.id, name))
+            }
+            return JSON.object(links)
         }
+        let subjects = try all.map { try key.seal($0.subject, .subject, of: $0.message.id) }
+        let evidence = try all.map { try key.seal($0.evidence.compact, .evidence, of: $0.message.id) }
         try await transaction.execute(
             """
             UPDATE delivery.message m
@@ -120,8 +135,8 @@ struct QueueStore: Sendable {
                 leased_until = now() + make_interval(secs => \(Double(lease.milliseconds) / 1000)),
                 updated_at = \(now)
             FROM unnest(\(all.map(\.message.shard))::smallint[], \(all.map(\.message.id))::uuid[],
-                        \(all.map(\.subject))::text[], \(all.map(\.addressHash))::bytea[], \(links)::jsonb[],
-                        \(all.map(\.evidence))::text[]) AS s (shard, message_id, subject, address_hash, links, evidence)
+                        \(subjects)::text[], \(all.map(\.addressHash))::bytea[], \(links)::jsonb[],
+                        \(evidence)::text[]) AS s (shard, message_id, subject, address_hash, links, evidence)
             WHERE m.shard = s.shard AND m.message_id = s.message_id
             """)
     }
@@ -132,12 +147,14 @@ struct QueueStore: Sendable {
         in transaction: PostgresTransaction
     ) async throws {
         guard !all.isEmpty else { return }
+        let key = try await sealing.key(at: now)
+        let evidence = try all.map { try key.seal($0.evidence.compact, .evidence, of: $0.message.id) }
         try await transaction.execute(
             """
             WITH settled AS (UPDATE delivery.message m
             SET state = 'suppressed', reason = s.reason, evidence = s.evidence, updated_at = \(now)
             FROM unnest(\(all.map(\.message.shard))::smallint[], \(all.map(\.message.id))::uuid[],
-                        \(all.map(\.reason.rawValue))::text[], \(all.map(\.evidence))::text[])
+                        \(all.map(\.reason.rawValue))::text[], \(evidence)::text[])
                  AS s (shard, message_id, reason, evidence)
             WHERE m.shard = s.shard AND m.message_id = s.message_id
             RETURNING m.shard, m.message_id)
@@ -192,12 +209,15 @@ struct QueueStore: Sendable {
     /// Records the ends of attempts; returns those that were still open. A delivery counts whenever it is told;
     /// anything else only while the attempt is the message's latest.
     func record(_ all: [Outcome], in transaction: PostgresTransaction) async throws -> Set<MessageID> {
+        // What a mail server says may repeat the address.
+        let key = try await sealing.key(at: all.map(\.at).max() ?? .distantPast)
+        let details = try all.map { try key.seal($0.detail, .detail, of: $0.message.id, "\($0.attempt)") }
         let rows = try await transaction.query(
             """
             WITH o AS (
                 SELECT * FROM unnest(\(all.map(\.message.shard))::smallint[], \(all.map(\.message.id))::uuid[],
                                      \(all.map(\.attempt))::int[], \(all.map(\.name))::text[],
-                                     \(all.map(\.detail))::text[], \(all.map(\.at))::timestamptz[])
+                                     \(details)::text[], \(all.map(\.at))::timestamptz[])
                          AS o (shard, message_id, attempt, outcome, detail, at)
             ), settled AS (
                 UPDATE delivery.message m

@@ -16,14 +16,15 @@ struct Matching: Sendable {
         _ context: ServiceContext, resolution: Resolution, reading: ProfileReading, merging: Merging
     ) throws {
         let settings = try MatchingSettings(context.settings)
-        let idempotency = Idempotency(pool: context.pool, clock: context.clock)
+        let idempotency = Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
         let people = MatchingReading(reading: reading)
         let mapping = try MatchMapping(MatchMapping.standardSources)
         let online = OnlineMatching(
             people: people, settings: settings, mapping: mapping, logger: context.logger)
         routes = MatchingRoutes(pool: context.pool, idempotency: idempotency, clock: context.clock)
         proposals = MatchingProposalRoutes(
-            reading: reading, decisions: MatchingDecisions(merging: merging, key: reading.store.key),
+            reading: reading, decisions: MatchingDecisions(
+                merging: merging, key: reading.store.key, notes: MergeNotes(days: context.vault.days)),
             idempotency: idempotency)
         lookups = MatchingLookupRoutes(online: online, people: people)
         let runner = MatchingRunner(

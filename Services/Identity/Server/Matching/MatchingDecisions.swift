@@ -17,6 +17,7 @@ struct MatchingDecisions: Sendable {
 
     let merging: Merging
     let key: IdentifierKey
+    let notes: MergeNotes
 
     /// Joins the two, or remembers that they are two.
     func decide(
@@ -33,11 +34,15 @@ struct MatchingDecisions: Sendable {
         }
         guard proposal.state == .pending else { throw Refusal.decided(proposal.state) }
         guard proposal.leftRoot != proposal.rightRoot else { throw Refusal.moot }
+        var sealed = step
+        if let note = step.note { sealed.note = try await notes.seal(note, of: id, at: step.at) }
         switch decision {
         case .accept:
+            let mergeID = MergeID(UUIDv7.make(at: step.at))
+            var note: String?
+            if let written = step.note { note = try await notes.seal(written, of: mergeID, at: step.at) }
             let order = MergeOrder(
-                id: MergeID(UUIDv7.make(at: step.at)),
-                cause: proposal.cause(by: step.by ?? "", note: step.note),
+                id: mergeID, cause: proposal.cause(by: step.by ?? "", note: note),
                 at: step.at, isExplicit: true)
             let merge: StoredMerge
             do {
@@ -48,9 +53,9 @@ struct MatchingDecisions: Sendable {
                 // Erased, or one by now: nothing that anybody is to be asked.
                 throw Refusal.moot
             }
-            try await MatchingProposalStore.decide(id, .accepted, step, merge: merge.id, in: transaction)
+            try await MatchingProposalStore.decide(id, .accepted, sealed, merge: merge.id, in: transaction)
         case .reject:
-            try await MatchingProposalStore.decide(id, .rejected, step, merge: nil, in: transaction)
+            try await MatchingProposalStore.decide(id, .rejected, sealed, merge: nil, in: transaction)
         }
         guard let decided = try await MatchingProposalStore.find(id, in: transaction) else {
             throw Refusal.unknown

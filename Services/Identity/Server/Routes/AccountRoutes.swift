@@ -1,17 +1,19 @@
 import IdentityDomain
 import Models
 import Postgres
+import Sealing
 import ServiceKit
 
 /// Accounts that group calls tell of, and who belongs to them.
 struct AccountRoutes {
     let pool: PostgresPool
+    let vault: Vault
 
     func add(to router: ServiceRouter) {
         router.get("/v1/accounts/{groupId}", scope: .profilesRead) { request in
             let id = try request.path("groupId")
             let account = try await pool.transaction(isolation: .repeatableRead) {
-                try await AccountStore.account(id, in: $0)
+                try await AccountStore.account(id, vault: vault, in: $0)
             }
             guard let account else { throw Self.unknown }
             return .json(account)
@@ -24,7 +26,7 @@ struct AccountRoutes {
             let members = try await AccountStore.members(
                 of: id, after: position, limit: limit + 1, in: pool)
             if members.isEmpty, position == nil {
-                let account = try await pool.transaction { try await AccountStore.account(id, in: $0) }
+                let account = try await pool.transaction { try await AccountStore.account(id, vault: vault, in: $0) }
                 guard account != nil else { throw Self.unknown }
             }
             let shown = members.prefix(limit)

@@ -23,7 +23,8 @@ struct MatchingProposalRoutes {
                 guard let proposal = try await MatchingProposalStore.find(id, in: transaction) else {
                     throw Problem.noProposal
                 }
-                return .json(try await explained(proposal, in: transaction))
+                let opened = try await decisions.notes.opened(proposal)
+                return .json(try await explained(opened, in: transaction))
             }
         }
         router.post("/v1/matching/proposals/{id}/decision", scope: .profilesWrite) { try await decide($0) }
@@ -50,8 +51,10 @@ struct MatchingProposalRoutes {
         let found = try await MatchingProposalStore.page(filter, before: position, limit: limit + 1, in: pool)
         let shown = found.prefix(limit)
         let next = found.count > limit ? shown.last : nil
+        var items: [JSON] = []
+        for proposal in shown { items.append(try await decisions.notes.opened(proposal).json) }
         return .page(
-            shown.map(\.json),
+            items,
             nextCursor: next.map { Cursor.encode(["\($0.weight)", $0.id.description]) })
     }
 

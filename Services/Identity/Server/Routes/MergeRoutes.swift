@@ -11,6 +11,7 @@ struct MergeRoutes {
     let merging: Merging
     let pool: PostgresPool
     let idempotency: Idempotency
+    let notes: MergeNotes
     let clock: ServiceClock
     private static let longestNote = 1000
 
@@ -20,18 +21,18 @@ struct MergeRoutes {
             guard let merge = try await MergeStore.find(try request.pathID("id"), in: pool) else {
                 throw Problem.noMerge
             }
-            return .json(merge.json)
+            return .json(try await notes.opened(merge).json)
         }
         router.post("/v1/merges", scope: .profilesWrite) { try await make($0) }
         router.post("/v1/merges/{id}/undo", scope: .profilesWrite) { request in
             let id = try request.pathID("id", as: MergeID.self)
-            return try await change(request) { step, transaction in
+            return try await change(request, of: id) { step, transaction in
                 try await merging.undo(id, step, traceparent: request.traceparent, in: transaction)
             }
         }
         router.post("/v1/merges/{id}/allow", scope: .profilesWrite) { request in
             let id = try request.pathID("id", as: MergeID.self)
-            return try await change(request) { step, transaction in
+            return try await change(request, of: id) { step, transaction in
                 try await merging.allow(id, step, in: transaction)
             }
         }
@@ -56,8 +57,10 @@ struct MergeRoutes {
             status, of: members, before: position, limit: limit + 1, in: pool)
         let shown = merges.prefix(limit)
         let next = merges.count > limit ? shown.last : nil
+        var items: [JSON] = []
+        for merge in shown { items.append(try await notes.opened(merge).json) }
         return .page(
-            shown.map(\.json),
+            items,
             nextCursor: next.map { Cursor.encode([$0.at.rfc3339, $0.id.description]) })
     }
 
@@ -80,19 +83,21 @@ struct MergeRoutes {
         let by = request.caller.label
         return try await refusing {
             try await idempotency.run(request, body: body) { now, transaction in
+                let id = MergeID(UUIDv7.make(at: now))
+                let sealed = try await notes.seal(note, of: id, at: now)
                 let order = MergeOrder(
-                    id: MergeID(UUIDv7.make(at: now)),
-                    cause: ["kind": "operator", "by": .string(by), "note": .string(note)], at: now,
+                    id: id, cause: ["kind": "operator", "by": .string(by), "note": .string(sealed)], at: now,
                     isExplicit: true)
                 let merge = try await merging.merge(
                     ids[0], with: ids[1], because: order, traceparent: request.traceparent, in: transaction)
-                return Idempotency.Outcome(status: .created, body: merge.json, profileID: merge.survivor)
+                return Idempotency.Outcome(
+                    status: .created, body: try await notes.opened(merge).json, profileID: merge.survivor)
             }
         }
     }
 
     private func change(
-        _ request: ServiceRequest,
+        _ request: ServiceRequest, of id: MergeID,
         _ perform: @Sendable @escaping (StoredMerge.Step, PostgresTransaction) async throws -> StoredMerge
     ) async throws -> ServiceResponse {
         let body = try await request.json(maxBytes: 64 << 10)
@@ -102,9 +107,11 @@ struct MergeRoutes {
         let by = request.caller.label
         return try await refusing {
             try await idempotency.run(request, body: body) { now, transaction in
+                let sealed = try await notes.seal(note, of: id, at: now)
                 let merge = try await perform(
-                    StoredMerge.Step(at: now, by: by, note: note), transaction)
-                return Idempotency.Outcome(status: .ok, body: merge.json, profileID: merge.survivor)
+                    StoredMerge.Step(at: now, by: by, note: sealed), transaction)
+                return Idempotency.Outcome(
+                    status: .ok, body: try await notes.opened(merge).json, profileID: merge.survivor)
             }
         }
     }

@@ -2,12 +2,14 @@ import HTTPTypes
 import IdentityDomain
 import Models
 import Postgres
+import Sealing
 import ServiceKit
 
 /// What counts as an identifier: reading and replacing the policy.
 struct PolicyRoutes {
     let policies: PolicyRegistry
     let pool: PostgresPool
+    let vault: Vault
     let clock: ServiceClock
     /// What a rehearsal goes through: its resolver holds in memory who everybody is.
     private static let mostEvents = 2_000_000
@@ -20,7 +22,7 @@ struct PolicyRoutes {
         router.post("/v1/identity-policy/rehearsal", scope: .profilesRead) { request in
             let limit = try request.query("events", in: 1...Self.mostEvents, default: 100_000)
             let policy = try Self.read(try await request.body(maxBytes: PolicyReader.maxBytes))
-            let (report, isPart) = try await Rehearsing(pool: pool).run(policy, events: limit)
+            let (report, isPart) = try await Rehearsing(pool: pool, vault: vault).run(policy, events: limit)
             return .json(report.json(isPart: isPart))
         }
     }

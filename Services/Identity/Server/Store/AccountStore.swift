@@ -1,12 +1,13 @@
 import IdentityDomain
 import Models
 import Postgres
+import Sealing
 
 /// The SQL of accounts.
 enum AccountStore {
     /// Statements that write what group calls told, in one order, so that two instances never wait for each other.
-    static func writes(_ changes: AccountChanges) -> [SQL] {
-        guard !changes.isEmpty else { return [] }
+    static func writes(_ changes: AccountChanges, under key: DayKey?) throws -> [SQL] {
+        guard !changes.isEmpty, let key else { return [] }
         let accounts = changes.accounts.sorted { order($0.key, $1.key) }
         var statements: [SQL] = [
             """
@@ -22,13 +23,17 @@ enum AccountStore {
                 ? order($0.key.groupID, $1.key.groupID) : $0.key.name.precedesInUTF8($1.key.name)
         }
         if !traits.isEmpty {
+            // Of nobody's profile, and yet a sole trader's may have an address and a number.
+            let values = try traits.map { name, write in
+                try key.seal(write.entry.value, at: place(of: name.name, of: name.groupID))
+            }
             statements.append(
                 """
                 INSERT INTO profiles.account_trait AS t
                     (shard, group_id, name, value, occurred_at, message_id, source_id)
                 SELECT * FROM unnest(
                     \(traits.map { Shard(hashing: $0.key.groupID) })::smallint[], \(traits.map(\.key.groupID))::text[],
-                    \(traits.map(\.key.name))::text[], \(traits.map(\.value.entry.value))::jsonb[],
+                    \(traits.map(\.key.name))::text[], \(values)::jsonb[],
                     \(traits.map(\.value.entry.stamp.at))::timestamptz[],
                     \(traits.map(\.value.entry.stamp.messageID))::text[], \(traits.map(\.value.sourceID))::uuid[])
                 ON CONFLICT (shard, group_id, name) DO UPDATE
@@ -60,8 +65,15 @@ enum AccountStore {
         return one != other ? one < other : left.precedesInUTF8(right)
     }
 
+    /// Where the value of a trait is sealed, under identity's key of the day.
+    private static func place(of name: String, of group: String) -> String {
+        "profiles.account_trait.value \(group) \(name)"
+    }
+
     /// An account as the API shows it; nil where no call told of it.
-    static func account(_ id: String, in transaction: PostgresTransaction) async throws -> JSON? {
+    static func account(
+        _ id: String, vault: Vault, in transaction: PostgresTransaction
+    ) async throws -> JSON? {
         let shard = Shard(hashing: id)
         let row = try await transaction.query(
             """
@@ -80,9 +92,11 @@ enum AccountStore {
             """)
         var values: [String: JSON] = [:]
         for trait in traits {
-            let value: JSON = try trait.get("value")
+            let name: String = try trait.get("name")
+            let value = try await vault.days.open(
+                try trait.get("value", as: JSON.self), at: place(of: name, of: id))
             if value.isNull { continue }
-            values[try trait.get("name")] = [
+            values[name] = [
                 "value": value, "occurredAt": .string(try trait.get("occurred_at", as: Instant.self).rfc3339),
                 "messageId": .string(try trait.get("message_id")),
                 "sourceId": .string(try trait.get("source_id", as: SourceID.self).description),

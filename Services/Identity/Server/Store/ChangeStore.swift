@@ -3,14 +3,23 @@ import IdentityDomain
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 import Streams
 
 /// Writes what a resolver has decided, in one round trip.
 struct ChangeStore {
     let key: IdentifierKey
 
+    /// Whose keys it takes to write the changes.
+    static func owners(of changes: ResolverChanges) -> Set<ProfileID> {
+        Set(changes.claims.values.map(\.profileID)).union(changes.traits.keys.map(\.profileID))
+    }
+
     /// Fails with `RetryLater` when another instance has claimed one of the identifiers since they were read.
-    func write(_ resolver: Resolver, in transaction: PostgresTransaction) async throws {
+    func write(
+        _ resolver: Resolver, sealing keyring: ProfileKeyring, day: DayKey?,
+        in transaction: PostgresTransaction
+    ) async throws {
         let changes = resolver.changes
         let claims = changes.claims.map {
             (place: key.place(of: $0.key), identifier: $0.key, claim: $0.value)
@@ -18,7 +27,7 @@ struct ChangeStore {
         .sorted { $0.place < $1.place }
         var statements: [SQL] = []
         if !changes.created.isEmpty { statements.append(insertProfiles(of: resolver)) }
-        if !claims.isEmpty { statements.append(insertIdentifiers(claims)) }
+        if !claims.isEmpty { statements.append(try insertIdentifiers(claims, keyring)) }
         let claimed = statements.count
         if !changes.sightings.isEmpty { statements.append(updateSightings(changes.sightings)) }
         if !changes.merges.isEmpty {
@@ -33,9 +42,9 @@ struct ChangeStore {
         if !changes.allowed.isEmpty { statements.append(allow(changes)) }
         if !changes.shares.isEmpty { statements.append(insertShares(changes.shares)) }
         if let touch = touchProfiles(of: resolver) { statements.append(touch) }
-        if !changes.traits.isEmpty { statements.append(upsertTraits(changes.traits)) }
+        if !changes.traits.isEmpty { statements.append(try upsertTraits(changes.traits, keyring)) }
         if let index = SearchStore(key: key).index(changes) { statements.append(index) }
-        statements += AccountStore.writes(changes.accounts)
+        statements += try AccountStore.writes(changes.accounts, under: day)
         guard !statements.isEmpty else { return }
         let replies = try await transaction.pipeline(statements)
         let inserted = try replies.prefix(claimed).reduce(0) { sum, rows in
@@ -67,22 +76,29 @@ struct ChangeStore {
     }
 
     private func insertIdentifiers(
-        _ claims: [(place: IdentifierPlace, identifier: Identifier, claim: ResolverChanges.Claim)]
-    ) -> SQL {
-        """
-        WITH new AS (
-            INSERT INTO profiles.identifier
-                (shard, type, value_hash, value, profile_id, first_seen, last_seen)
-            SELECT * FROM unnest(
-                \(claims.map(\.place.shard))::smallint[], \(claims.map(\.place.kind.rawValue))::text[],
-                \(claims.map(\.place.hash))::bytea[], \(claims.map(\.identifier.value))::text[],
-                \(claims.map(\.claim.profileID))::uuid[], \(claims.map(\.claim.seen.first))::timestamptz[],
-                \(claims.map(\.claim.seen.last))::timestamptz[])
-            ON CONFLICT DO NOTHING
-            RETURNING 1
-        )
-        SELECT count(*) AS inserted FROM new
-        """
+        _ claims: [(place: IdentifierPlace, identifier: Identifier, claim: ResolverChanges.Claim)],
+        _ keyring: ProfileKeyring
+    ) throws -> SQL {
+        let values = try claims.map { claim in
+            let id = claim.claim.profileID
+            return try keyring.seal(
+                claim.identifier.value, of: id,
+                at: StoredIdentifier.place(of: claim.place.kind.rawValue, hash: claim.place.hash, of: id))
+        }
+        return """
+            WITH new AS (
+                INSERT INTO profiles.identifier
+                    (shard, type, value_hash, value, profile_id, first_seen, last_seen)
+                SELECT * FROM unnest(
+                    \(claims.map(\.place.shard))::smallint[], \(claims.map(\.place.kind.rawValue))::text[],
+                    \(claims.map(\.place.hash))::bytea[], \(values)::text[],
+                    \(claims.map(\.claim.profileID))::uuid[], \(claims.map(\.claim.seen.first))::timestamptz[],
+                    \(claims.map(\.claim.seen.last))::timestamptz[])
+                ON CONFLICT DO NOTHING
+                RETURNING 1
+            )
+            SELECT count(*) AS inserted FROM new
+            """
     }
 
     private func updateSightings(_ sightings: [Identifier: ResolverChanges.Seen]) -> SQL {
@@ -189,20 +205,32 @@ struct ChangeStore {
             """
     }
 
-    private func upsertTraits(_ traits: [ResolverChanges.TraitKey: ResolverChanges.TraitWrite]) -> SQL {
+    private func upsertTraits(
+        _ traits: [ResolverChanges.TraitKey: ResolverChanges.TraitWrite], _ keyring: ProfileKeyring
+    ) throws -> SQL {
         let writes = traits.sorted {
             $0.key.profileID != $1.key.profileID
                 ? $0.key.profileID < $1.key.profileID : $0.key.name.precedesInUTF8($1.key.name)
+        }
+        let values = try writes.map { key, write in
+            try keyring.seal(
+                write.entry.value, of: key.profileID, at: StoredTrait.place(of: key.name, of: key.profileID))
+        }
+        let histories = try writes.map { key, write in
+            try write.entry.history.map {
+                try keyring.seal(
+                    $0.json, of: key.profileID, at: StoredTrait.historyPlace(of: key.name, of: key.profileID))
+            }
         }
         return """
             INSERT INTO profiles.trait AS t
                 (shard, profile_id, name, value, occurred_at, message_id, source_id, history)
             SELECT * FROM unnest(
                 \(writes.map { Shard($0.key.profileID) })::smallint[], \(writes.map(\.key.profileID))::uuid[],
-                \(writes.map(\.key.name))::text[], \(writes.map(\.value.entry.value))::jsonb[],
+                \(writes.map(\.key.name))::text[], \(values)::jsonb[],
                 \(writes.map(\.value.entry.stamp.at))::timestamptz[],
                 \(writes.map(\.value.entry.stamp.messageID))::text[], \(writes.map(\.value.sourceID))::uuid[],
-                \(writes.map { $0.value.entry.history?.json })::jsonb[])
+                \(histories)::jsonb[])
             ON CONFLICT (shard, profile_id, name) DO UPDATE
             SET value = excluded.value, occurred_at = excluded.occurred_at,
                 message_id = excluded.message_id, source_id = excluded.source_id, history = excluded.history

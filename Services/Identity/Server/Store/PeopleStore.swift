@@ -25,7 +25,9 @@ struct PeopleStore {
     }
 
     /// The edges that join the profiles of a person.
-    func merges(of memberIDs: [ProfileID], in session: some PostgresSession) async throws -> [JSON] {
+    func merges(
+        of memberIDs: [ProfileID], notes: MergeNotes, in session: some PostgresSession
+    ) async throws -> [JSON] {
         let rows = try await session.query(
             """
             SELECT merge_id, survivor_id, merged_id, at, cause
@@ -33,14 +35,18 @@ struct PeopleStore {
             WHERE survivor_id = ANY(\(memberIDs)::uuid[])
             ORDER BY at, merge_id
             """)
-        return try rows.map { row in
-            [
-                "mergeId": .string(try row.get("merge_id", as: MergeID.self).description),
+        var merges: [JSON] = []
+        for row in rows {
+            let id: MergeID = try row.get("merge_id")
+            merges.append([
+                "mergeId": .string(id.description),
                 "profileId": .string(try row.get("survivor_id", as: ProfileID.self).description),
                 "merged": .string(try row.get("merged_id", as: ProfileID.self).description),
-                "at": .string(try row.get("at", as: Instant.self).rfc3339), "cause": try row.get("cause"),
-            ]
+                "at": .string(try row.get("at", as: Instant.self).rfc3339),
+                "cause": try await notes.opened(cause: try row.get("cause"), of: id),
+            ])
         }
+        return merges
     }
 
     /// Every profile of the people that the given ones belong to.

@@ -24,6 +24,8 @@ struct TimelineFilter: Hashable, Sendable {
         if let name { condition += " AND name = \(name)" }
         if let from { condition += " AND occurred_at >= \(from)::timestamptz" }
         if let to { condition += " AND occurred_at < \(to)::timestamptz" }
+        // Of entries from before there was the column, the body tells.
+        if let sourceID { condition += " AND (source_id = \(sourceID) OR source_id IS NULL)" }
         return condition
     }
 

@@ -1,9 +1,12 @@
 import Models
 import Postgres
+import Sealing
 import Streams
 
 /// The timeline, which is the stream `profile-events` with further columns.
 struct TimelineStore {
+    let vault: Vault
+
     /// A fact and the trace of the request that it comes from.
     struct NewFact {
         var fact: ProfileFact
@@ -26,30 +29,49 @@ struct TimelineStore {
         var offset: Int64
     }
 
+    /// Whose keys it takes to append the facts.
+    static func owners(of facts: some Sequence<ProfileFact>) -> Set<ProfileID> {
+        var owners: Set<ProfileID> = []
+        for fact in facts {
+            let columns = TimelineColumns(fact)
+            if columns.isPersonal { owners.insert(columns.profileID) }
+        }
+        return owners
+    }
+
     /// Appends the facts in their order, each on the shard of its profile.
     func append(
-        _ facts: [NewFact], at now: Instant, in transaction: PostgresTransaction
+        _ facts: [NewFact], sealing keyring: ProfileKeyring, at now: Instant,
+        in transaction: PostgresTransaction
     ) async throws {
         guard !facts.isEmpty else { return }
+        let columns = facts.map { TimelineColumns($0.fact) }
         let shards = facts.map { Shard($0.fact.profileID) }
         let counts = Dictionary(shards.map { ($0, 1) }, uniquingKeysWith: +)
         var next = try await StreamWriter(.profileEvents).reserve(counts, in: transaction)
         var rows = CopyRows()
-        for (shard, new) in zip(shards, facts) {
+        for ((shard, new), columns) in zip(zip(shards, facts), columns) {
             guard let offset = next[shard] else {
                 throw StreamError.headMissing(stream: StreamDefinition.profileEvents.name)
             }
             next[shard] = offset + 1
-            let columns = TimelineColumns(new.fact)
+            let text = new.fact.withoutNote.json.compact
+            let body =
+                columns.isPersonal
+                ? try keyring.seal(
+                    text, of: columns.profileID,
+                    at: StreamBodies.place(in: .profileEvents, shard: shard, offset: offset))
+                : text
             rows.append(
-                shard, offset, new.fact.profileID, now, new.traceparent, new.fact.json.compact,
-                columns.profileID, new.fact.at, columns.type, columns.name, columns.messageID)
+                shard, offset, new.fact.profileID, now, new.traceparent, body,
+                columns.profileID, new.fact.at, columns.type, columns.name, columns.messageID,
+                columns.sourceID)
         }
         try await transaction.copyIn(
             table: StreamDefinition.profileEvents.table,
             columns: [
                 "shard", "offset", "key", "recorded_at", "traceparent", "body", "profile_id", "occurred_at",
-                "type", "name", "message_id",
+                "type", "name", "message_id", "source_id",
             ], rows: rows)
     }
 
@@ -120,17 +142,18 @@ struct TimelineStore {
         let way: SQL = isLater ? "ASC" : "DESC"
         let rows = try await session.query(
             """
-            SELECT shard, "offset", recorded_at, occurred_at, body
+            SELECT shard, "offset", key, recorded_at, occurred_at, profile_id, body
             FROM profiles.timeline
             WHERE profile_id = ANY(\(memberIDs)::uuid[]) AND type <> 'mergedInto' \(bound)\(filter.condition)
             ORDER BY occurred_at \(way), shard \(way), "offset" \(way)
             LIMIT \(limit)
             """)
-        let entries = try rows.map { row in
+        let bodies = try await StreamBodies.open(rows, of: .profileEvents, vault: vault, in: session)
+        let entries = try zip(rows, bodies).map { row, body in
             Entry(
                 shard: try row.get("shard"), offset: try row.get("offset"),
                 recordedAt: try row.get("recorded_at"), occurredAt: try row.get("occurred_at"),
-                body: try row.get("body"))
+                body: try JSONParser.parse(Array(body.utf8)[...]))
         }
         return isLater ? entries.reversed() : entries
     }
@@ -144,7 +167,7 @@ struct TimelineStore {
             """
             UPDATE profiles.timeline
             SET body = json_build_object('kind', 'erased', 'profileId', key, 'at', \(instant.rfc3339)::text)::text,
-                type = 'erased', name = NULL, message_id = NULL, traceparent = NULL, occurred_at = \(instant)
+                type = 'erased', name = NULL, message_id = NULL, source_id = NULL, traceparent = NULL, occurred_at = \(instant)
             WHERE profile_id = ANY(\(memberIDs)::uuid[]) AND type NOT IN ('merge', 'mergedInto', 'unmerge', 'unmergedFrom', 'erased')
             """)
     }
@@ -156,6 +179,10 @@ private struct TimelineColumns {
     var type: String
     var name: String?
     var messageID: String?
+    var sourceID: SourceID?
+    /// Whether it says anything of the person beside which profiles there are; only that is sealed, and an erasure
+    /// leaves the rest.
+    var isPersonal = true
 
     init(_ fact: ProfileFact) {
         switch fact {
@@ -164,6 +191,7 @@ private struct TimelineColumns {
             type = event.kind.rawValue
             name = event.name
             messageID = event.messageID
+            sourceID = event.sourceID
         case .withheld(_, let arrivedUnder, let id, _, _):
             profileID = arrivedUnder
             type = fact.kind.rawValue
@@ -171,6 +199,7 @@ private struct TimelineColumns {
         case .merge, .mergedInto, .unmerge, .unmergedFrom, .erased:
             profileID = fact.profileID
             type = fact.kind.rawValue
+            isPersonal = false
         }
     }
 }

@@ -2,6 +2,7 @@ import Crypto
 import Foundation
 import IdentityDomain
 import Models
+import Sealing
 
 /// The secrets that an endpoint's events are signed with: the current one first. Never printed.
 struct WebhookSecrets: Sendable, CustomStringConvertible, CustomReflectable {
@@ -41,31 +42,20 @@ struct WebhookSignature {
     }
 }
 
-/// Seals the secrets of endpoints before they are stored: AES-GCM under a key that is derived from a secret outside of
-/// the database (HKDF-SHA256, RFC 5869). What is sealed for one endpoint opens for no other.
+/// Seals the secrets of endpoints before they are stored, under a key that is derived from a secret outside of the
+/// database. What is sealed for one endpoint opens for no other.
 struct EndpointVault: Sendable {
-    private let key: SymmetricKey
+    private let key: SealingKey
 
-    init(secret: String) {
-        key = HKDF<SHA256>.deriveKey(
-            inputKeyMaterial: SymmetricKey(data: Data(secret.utf8)),
-            info: Data("martlet webhook endpoint secrets".utf8), outputByteCount: 32)
-    }
+    init(secret: String) { key = SealingKey(secret: secret, purpose: "martlet webhook endpoint secrets") }
 
     func seal(_ secrets: WebhookSecrets, for endpoint: WebhookEndpointID) throws -> Data {
-        let text = Data(JSON.array(secrets.texts.map(JSON.string)).compact.utf8)
-        // With a nonce of 96 bits, as it always has here, there is a combined form.
-        guard
-            let sealed = try AES.GCM.seal(text, using: key, authenticating: Data(endpoint.description.utf8))
-                .combined
-        else { throw EndpointVaultLocked() }
-        return sealed
+        try key.seal(Array(JSON.array(secrets.texts.map(JSON.string)).compact.utf8), at: endpoint.description)
     }
 
     func open(_ sealed: Data, of endpoint: WebhookEndpointID) throws(EndpointVaultLocked) -> WebhookSecrets {
-        guard let box = try? AES.GCM.SealedBox(combined: sealed),
-            let text = try? AES.GCM.open(box, using: key, authenticating: Data(endpoint.description.utf8)),
-            let secrets = try? JSONParser.parse(Array(text)).array?.compactMap(\.string), !secrets.isEmpty
+        guard let text = try? key.open(sealed, at: endpoint.description),
+            let secrets = try? JSONParser.parse(text[...]).array?.compactMap(\.string), !secrets.isEmpty
         else { throw EndpointVaultLocked() }
         return WebhookSecrets(secrets)
     }

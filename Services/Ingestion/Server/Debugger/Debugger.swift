@@ -1,5 +1,6 @@
 import Logging
 import Models
+import Sealing
 import ServiceKit
 import ServiceLifecycle
 
@@ -19,7 +20,7 @@ struct Debugger: Sendable {
         self.context = context
         self.sources = sources
         recent = RecentItems()
-        store = RecentItemStore(pool: context.pool)
+        store = RecentItemStore(pool: context.pool, days: context.vault.days)
         publisher = RecentItemPublisher(
             recent: recent, store: store, hub: context.hub, logger: context.logger)
         workers = [publisher, RecentItemPruner(store: store, logger: context.logger)]

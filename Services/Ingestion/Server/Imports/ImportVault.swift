@@ -1,34 +1,23 @@
-import Crypto
 import Foundation
 import Models
+import Sealing
 
-/// Seals the pieces of files while they are stored: AES-GCM under a key that is derived from a secret outside of the
-/// database (HKDF-SHA256, RFC 5869). A piece opens in its own place of its own file alone.
+/// Seals the pieces of files while they are stored, under a key that is derived from a secret outside of the database. A
+/// piece opens in its own place of its own file alone.
 struct ImportVault: Sendable {
-    private let key: SymmetricKey
+    private let key: SealingKey
 
-    init(secret: String) {
-        key = HKDF<SHA256>.deriveKey(
-            inputKeyMaterial: SymmetricKey(data: Data(secret.utf8)), info: Data("martlet import files".utf8),
-            outputByteCount: 32)
-    }
+    init(secret: String) { key = SealingKey(secret: secret, purpose: "martlet import files") }
 
     func seal(_ bytes: [UInt8], of id: ImportID, at offset: Int64) throws -> Data {
-        // With a nonce of 96 bits, as it always has here, there is a combined form.
-        guard
-            let sealed = try AES.GCM.seal(bytes, using: key, authenticating: Self.place(id, offset)).combined
-        else { throw ImportVaultLocked() }
-        return sealed
+        try key.seal(bytes, at: Self.place(id, offset))
     }
 
     func open(_ sealed: Data, of id: ImportID, at offset: Int64) throws(ImportVaultLocked) -> [UInt8] {
-        guard let box = try? AES.GCM.SealedBox(combined: sealed),
-            let data = try? AES.GCM.open(box, using: key, authenticating: Self.place(id, offset))
-        else { throw ImportVaultLocked() }
-        return Array(data)
+        do { return try key.open(sealed, at: Self.place(id, offset)) } catch { throw ImportVaultLocked() }
     }
 
-    private static func place(_ id: ImportID, _ offset: Int64) -> Data { Data("\(id) \(offset)".utf8) }
+    private static func place(_ id: ImportID, _ offset: Int64) -> String { "\(id) \(offset)" }
 }
 
 /// The file was sealed under another key, or altered.

@@ -1,4 +1,5 @@
 import IngestionDomain
+import Sealing
 import ServiceKit
 
 /// Files that are taken in, put together.

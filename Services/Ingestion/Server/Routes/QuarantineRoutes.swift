@@ -39,7 +39,8 @@ struct QuarantineRoutes: Sendable {
             }
             after = (at, id)
         }
-        let found = try await QuarantineStore.list(filter, after: after, limit: limit + 1, in: pool)
+        let found = try await QuarantineStore.list(
+            filter, after: after, limit: limit + 1, profiles: replay.log.profiles, in: pool)
         let page = found.prefix(limit)
         let next =
             found.count > limit
@@ -48,7 +49,10 @@ struct QuarantineRoutes: Sendable {
     }
 
     private func get(_ request: ServiceRequest) async throws -> ServiceResponse {
-        guard let item = try await QuarantineStore.get(try request.pathID("id"), in: pool) else {
+        guard
+            let item = try await QuarantineStore.get(
+                try request.pathID("id"), profiles: replay.log.profiles, in: pool)
+        else {
             throw Self.unknown
         }
         return .json(item.json(withBytes: true))
@@ -79,7 +83,8 @@ struct QuarantineRoutes: Sendable {
         let id: QuarantineID = try request.pathID("id")
         let fields = try JSONFields(try await request.json(maxBytes: 1 << 20))
         try fields.allow(["item", "mend"])
-        guard let stored = try await QuarantineStore.get(id, in: pool) else { throw Self.unknown }
+        guard let stored = try await QuarantineStore.get(id, profiles: replay.log.profiles, in: pool)
+        else { throw Self.unknown }
         guard stored.settledAt == nil, stored.item != nil else {
             throw Problem.conflict(
                 "the item is \(stored.outcome ?? "erased") already", type: "quarantine-settled")

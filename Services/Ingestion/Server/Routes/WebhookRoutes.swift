@@ -2,6 +2,7 @@ import Foundation
 import HTTPTypes
 import IngestionDomain
 import Models
+import Sealing
 import ServiceKit
 
 /// `/v1/webhooks`: the places that other systems send to, each with its mapping and its secrets.

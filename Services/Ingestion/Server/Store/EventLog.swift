@@ -1,6 +1,8 @@
 import IngestionDomain
 import Models
 import Postgres
+import ProfileStore
+import Sealing
 import ServiceKit
 import Streams
 
@@ -10,9 +12,13 @@ struct EventLog: Sendable {
     let clock: ServiceClock
     /// For how long a message key is remembered.
     let window: Duration
-    private let stream = StreamWriter(.events)
+    /// What people's names are hashed with, and what is sealed with.
+    let profiles: ProfileStore
+    private let stream: StreamWriter
 
-    init(pool: PostgresPool, clock: ServiceClock, window: Duration) {
+    init(pool: PostgresPool, clock: ServiceClock, window: Duration, profiles: ProfileStore) {
+        self.profiles = profiles
+        stream = StreamWriter(.events, sealing: profiles.vault.days)
         self.pool = pool
         self.clock = clock
         self.window = window
@@ -24,7 +30,7 @@ struct EventLog: Sendable {
         let now = try await clock.now()
         return try await pool.transaction { transaction in
             let isNew = try await WebhookDeliveryStore.accept(
-                deliveries.map(\.webhook), at: now, in: transaction)
+                deliveries.map(\.webhook), at: now, vault: profiles.vault, in: transaction)
             let new = zip(deliveries, isNew).filter(\.1).map(\.0)
             let appended = try await prepare(new, at: now, in: transaction)
             try await transaction.commit(after: appended.statements)
@@ -52,8 +58,10 @@ struct EventLog: Sendable {
                 if case .event(let event) = item { LoggedEvent(event, delivery.traceparent) } else { nil }
             }
         }
+        // Before anything is locked: it may have to be made.
+        let key = try await stream.key(at: now)
         var fresh = try await claim(events.map(\.event), in: transaction)
-        let append = stream.statements(appending: records(of: events, in: fresh), at: now)
+        let append = try stream.statements(appending: records(of: events, in: fresh), at: now, under: key)
         var kept = try await keep(deliveries, in: transaction)
         var counts = ReconciliationCounts()
         let verdicts = deliveries.map { delivery in
@@ -83,7 +91,8 @@ struct EventLog: Sendable {
                 traceparents.append(delivery.traceparent)
             }
         }
-        return try await QuarantineStore.keep(items, traceparents: traceparents, in: transaction)
+        return try await QuarantineStore.keep(
+            items, traceparents: traceparents, profiles: profiles, in: transaction)
     }
 
     /// An event with the trace that it belongs to.
@@ -111,7 +120,8 @@ struct EventLog: Sendable {
         return events.compactMap { logged in
             guard left.remove(logged.event.key) != nil else { return nil }
             return NewRecord(
-                shard: logged.event.shard, key: logged.event.subject, text: logged.event.text,
+                shard: logged.event.shard, key: profiles.key.mark(of: logged.event.subject),
+                text: logged.event.text,
                 traceparent: logged.traceparent)
         }
     }

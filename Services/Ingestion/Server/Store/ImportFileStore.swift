@@ -2,6 +2,7 @@ import Foundation
 import IngestionDomain
 import Models
 import Postgres
+import Sealing
 
 /// The SQL of files while they are taken in.
 struct ImportFileStore: Sendable {

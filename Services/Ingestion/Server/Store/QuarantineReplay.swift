@@ -2,6 +2,7 @@ import Foundation
 import IngestionDomain
 import Models
 import Postgres
+import ProfileStore
 import ServiceKit
 
 /// Takes items of the quarantine in, after what was wrong has been mended: here, at the sender, or in the item.
@@ -38,7 +39,8 @@ struct QuarantineReplay: Sendable {
     ) async throws -> Report {
         let now = try await clock.now()
         return try await pool.transaction { transaction in
-            let found = try await QuarantineStore.take(filter, limit: Self.limit + 1, in: transaction)
+            let found = try await QuarantineStore.take(
+                filter, limit: Self.limit + 1, profiles: log.profiles, in: transaction)
             let taken = found.prefix(Self.limit)
             // The plans as they are now: mending one is why items are taken in again.
             var sources: [SourceID: KnownSource] = [:]
@@ -68,7 +70,8 @@ struct QuarantineReplay: Sendable {
                 report.items.append((stored.id, event.key.messageID, verdict))
             }
             try await QuarantineStore.settle(outcomes, at: now, in: transaction)
-            try await QuarantineStore.explain(refused, in: transaction)
+            try await QuarantineStore.explain(
+                refused, at: now, vault: log.profiles.vault, in: transaction)
             try await ReconciliationStore.add(counts, in: transaction)
             report.items += refused.map { ($0.id, nil, .quarantined($0.refusal)) }
             return report

@@ -3,6 +3,8 @@ import Foundation
 import IngestionDomain
 import Models
 import Postgres
+import ProfileStore
+import Sealing
 
 enum QuarantineTag {}
 typealias QuarantineID = TypedID<QuarantineTag>
@@ -85,9 +87,11 @@ struct QuarantineFilter: Sendable {
 enum QuarantineStore {
     /// Keeps items, and returns the digests of those that were not there yet, by source.
     static func keep(
-        _ items: [QuarantinedItem], traceparents: [String?], in transaction: PostgresTransaction
+        _ items: [QuarantinedItem], traceparents: [String?], profiles: ProfileStore,
+        in transaction: PostgresTransaction
     ) async throws -> Set<DigestKey> {
-        guard !items.isEmpty else { return [] }
+        guard let newest = items.map(\.envelope.receivedAt).max() else { return [] }
+        let key = try await profiles.vault.days.key(at: newest)
         var first: [DigestKey: Int] = [:]
         for (index, item) in items.enumerated() where first[DigestKey(item)] == nil {
             first[DigestKey(item)] = index
@@ -101,6 +105,17 @@ enum QuarantineStore {
         }
         let places = ordered.indices.sorted { ordered[$0].value < ordered[$1].value }
         let ids = Dictionary(uniqueKeysWithValues: zip(places, made))
+        let known = ordered.indices.map { QuarantineID(ids[$0] ?? made[$0]) }
+        let envelopes = try zip(known, kept).map { id, item in
+            try key.seal(item.envelope.json.compact, at: QuarantinePlace.envelope(of: id))
+        }
+        let bytes = try zip(known, kept).map { id, item in
+            Data(try key.seal(item.item, at: QuarantinePlace.item(of: id)))
+        }
+        // It may repeat what was wrong.
+        let details = try zip(known, kept).map { id, item in
+            try key.seal(item.refusal.detail, at: QuarantinePlace.detail(of: id))
+        }
         let rows = try await transaction.query(
             """
             INSERT INTO quarantine (shard, quarantine_id, source_id, received_at, digest, reason, detail, message_id,
@@ -108,13 +123,13 @@ enum QuarantineStore {
             SELECT shard, id, source_id, received_at, digest, reason, detail, message_id, event,
                 ARRAY(SELECT jsonb_array_elements_text(subjects::jsonb)), envelope, item, traceparent
             FROM unnest(\(ordered.map(\.key.shard))::smallint[],
-                \(ordered.indices.map { ids[$0] ?? made[$0] })::uuid[],
+                \(known)::uuid[],
                 \(kept.map(\.envelope.sourceID))::uuid[], \(kept.map(\.envelope.receivedAt))::timestamptz[],
                 \(ordered.map(\.key.digest))::bytea[], \(kept.map(\.refusal.reason.rawValue))::text[],
-                \(kept.map(\.refusal.detail))::text[], \(kept.map(\.hints.messageID))::text[],
+                \(details)::text[], \(kept.map(\.hints.messageID))::text[],
                 \(kept.map(\.hints.event))::text[],
-                \(kept.map { JSON.array($0.hints.subjects.map(JSON.string)).compact })::text[],
-                \(kept.map(\.envelope.json.compact))::text[], \(kept.map { Data($0.item) })::bytea[],
+                \(kept.map { marks(of: $0.hints.subjects, profiles).compact })::text[],
+                \(envelopes)::text[], \(bytes)::bytea[],
                 \(ordered.map { traceparents[$0.value] })::text[])
                 AS q (shard, id, source_id, received_at, digest, reason, detail, message_id, event, subjects,
                     envelope, item, traceparent)
@@ -125,6 +140,11 @@ enum QuarantineStore {
             try rows.map { DigestKey(sourceID: try $0.get("source_id"), digest: try $0.get("digest")) })
     }
 
+    /// What stands for the names in the column that erasures look into.
+    private static func marks(of subjects: [String], _ profiles: ProfileStore) -> JSON {
+        .array(subjects.map { .string(profiles.key.mark(of: $0)) })
+    }
+
     private static let columns = SQL(
         unsafe: """
             quarantine_id, source_id, received_at, reason, detail, message_id, event, envelope, item, traceparent,
@@ -133,39 +153,60 @@ enum QuarantineStore {
 
     /// A page of items, oldest first, after a place in the list.
     static func list(
-        _ filter: QuarantineFilter, after: (Instant, QuarantineID)?, limit: Int,
+        _ filter: QuarantineFilter, after: (Instant, QuarantineID)?, limit: Int, profiles: ProfileStore,
         in session: some PostgresSession
     ) async throws -> [StoredQuarantinedItem] {
-        try await session.query(
-            """
-            SELECT \(columns) FROM quarantine
-            WHERE \(condition(filter))
-              AND (\(after == nil) OR (received_at, quarantine_id) >
-                  (\(after?.0 ?? .distantPast)::timestamptz, \(after?.1 ?? QuarantineID(UUIDv7.derived(at: .distantPast, from: "")))::uuid))
-            ORDER BY received_at, quarantine_id LIMIT \(Int64(limit))
-            """
-        ).map(StoredQuarantinedItem.init)
+        try await search(filter, after: after, limit: limit, isTaking: false, profiles: profiles, in: session)
     }
 
-    static func get(_ id: QuarantineID, in session: some PostgresSession) async throws
+    static func get(_ id: QuarantineID, profiles: ProfileStore, in session: some PostgresSession) async throws
         -> StoredQuarantinedItem?
     {
-        try await session.query("SELECT \(columns) FROM quarantine WHERE quarantine_id = \(id)").first.map(
-            StoredQuarantinedItem.init)
+        let row = try await session.query(
+            "SELECT \(columns) FROM quarantine WHERE quarantine_id = \(id)"
+        ).first
+        guard let row else { return nil }
+        return try await StoredQuarantinedItem(row, profiles.vault.days)
     }
 
     /// Locks items that are not settled, oldest first; those that another replay is at are left out.
     static func take(
-        _ filter: QuarantineFilter, limit: Int, in transaction: PostgresTransaction
+        _ filter: QuarantineFilter, limit: Int, profiles: ProfileStore, in transaction: PostgresTransaction
     ) async throws -> [StoredQuarantinedItem] {
-        try await transaction.query(
-            """
-            SELECT \(columns) FROM quarantine
-            WHERE \(condition(filter)) AND settled_at IS NULL AND item IS NOT NULL
-            ORDER BY received_at, quarantine_id LIMIT \(Int64(limit)) FOR UPDATE SKIP LOCKED
-            """
-        ).map(StoredQuarantinedItem.init)
+        try await search(
+            filter, after: nil, limit: limit, isTaking: true, profiles: profiles, in: transaction)
     }
+
+    /// What lies in items is sealed, so the one filter that looks into them reads page after page.
+    private static func search(
+        _ filter: QuarantineFilter, after: (Instant, QuarantineID)?, limit: Int, isTaking: Bool,
+        profiles: ProfileStore, in session: some PostgresSession
+    ) async throws -> [StoredQuarantinedItem] {
+        let open: SQL = isTaking ? "AND settled_at IS NULL AND item IS NOT NULL" : ""
+        let lock: SQL = isTaking ? "FOR UPDATE SKIP LOCKED" : ""
+        var (found, position): ([StoredQuarantinedItem], (Instant, QuarantineID)?) = ([], after)
+        let page = filter.text == nil ? limit : max(limit, searched)
+        while true {
+            let rows = try await session.query(
+                """
+                SELECT \(columns) FROM quarantine
+                WHERE \(condition(filter)) \(open)
+                  AND (\(position == nil) OR (received_at, quarantine_id) >
+                      (\(position?.0 ?? .distantPast)::timestamptz, \(position?.1 ?? first)::uuid))
+                ORDER BY received_at, quarantine_id LIMIT \(Int64(page)) \(lock)
+                """)
+            for row in rows where found.count < limit {
+                let item = try await StoredQuarantinedItem(row, profiles.vault.days)
+                position = (item.receivedAt, item.id)
+                if item.holds(filter.text) { found.append(item) }
+            }
+            if found.count == limit || rows.count < page { return found }
+        }
+    }
+
+    private static let first = QuarantineID(UUIDv7.derived(at: .distantPast, from: ""))
+    /// Items that are looked into at a time.
+    private static let searched = 500
 
     private static func condition(_ filter: QuarantineFilter) -> SQL {
         """
@@ -176,7 +217,6 @@ enum QuarantineStore {
         AND (\(filter.reason?.rawValue)::text IS NULL OR reason = \(filter.reason?.rawValue)::text)
         AND (\(filter.messageID)::text IS NULL OR message_id = \(filter.messageID)::text)
         AND (\(filter.event)::text IS NULL OR event = \(filter.event)::text)
-        AND (\(filter.text == nil) OR position(\(Data((filter.text ?? "").utf8))::bytea IN item) > 0)
         """
     }
 
@@ -196,26 +236,33 @@ enum QuarantineStore {
 
     /// Records why items still can't be accepted.
     static func explain(
-        _ refusals: [(id: QuarantineID, refusal: Refusal)], in transaction: PostgresTransaction
+        _ refusals: [(id: QuarantineID, refusal: Refusal)], at now: Instant, vault: Vault,
+        in transaction: PostgresTransaction
     ) async throws {
         guard !refusals.isEmpty else { return }
+        let key = try await vault.days.key(at: now)
+        let details = try refusals.map {
+            try key.seal($0.refusal.detail, at: QuarantinePlace.detail(of: $0.id))
+        }
         try await transaction.execute(
             """
             UPDATE quarantine q SET reason = o.reason, detail = o.detail
             FROM unnest(\(refusals.map(\.id))::uuid[], \(refusals.map(\.refusal.reason.rawValue))::text[],
-                \(refusals.map(\.refusal.detail))::text[]) AS o (id, reason, detail)
+                \(details)::text[]) AS o (id, reason, detail)
             WHERE q.quarantine_id = o.id
             """)
     }
 
     /// Erases what names somebody; the row stays, so that the account of what was received stays true.
-    static func erase(_ names: [String], in transaction: PostgresTransaction) async throws -> Int {
+    static func erase(
+        _ names: [String], profiles: ProfileStore, in transaction: PostgresTransaction
+    ) async throws -> Int {
         let subjects = names + names.flatMap { RecordSubjects.aliases(of: $0) }
         return try await transaction.execute(
             """
             UPDATE quarantine SET item = NULL, message_id = NULL, event = NULL, subjects = '{}', envelope = '{}',
                 traceparent = NULL, detail = 'erased', digest = decode(md5(quarantine_id::text), 'hex')
-            WHERE subjects && \(subjects)::text[]
+            WHERE subjects && \(subjects.map { profiles.key.mark(of: $0) } + subjects)::text[]
             """)
     }
 }
@@ -244,21 +291,45 @@ struct DigestKey: Hashable, Comparable, Sendable {
 }
 
 extension StoredQuarantinedItem {
-    fileprivate init(_ row: PostgresRow) throws {
+    fileprivate init(_ row: PostgresRow, _ days: DayKeys) async throws {
         id = try row.get("quarantine_id")
         sourceID = try row.get("source_id")
         receivedAt = try row.get("received_at")
+        let detail = try await days.open(
+            try row.get("detail", as: String.self), at: QuarantinePlace.detail(of: id))
         refusal = Refusal(
-            Refusal.Reason(rawValue: try row.get("reason")) ?? .invalid,
-            try row.get("detail", as: String.self))
+            Refusal.Reason(rawValue: try row.get("reason")) ?? .invalid, detail ?? "kept no longer")
         hints = ItemHints(
             messageID: try row.get("message_id", as: String?.self),
             event: try row.get("event", as: String?.self))
-        item = try row.get("item", as: Data?.self).map { Array($0) }
-        envelope = try row.get("envelope", as: JSON.self)
+        let item: Data? = try row.get("item")
+        if let item {
+            // Nil as well where the key of the day was destroyed.
+            self.item = try await days.openBytes(Array(item), at: QuarantinePlace.item(of: id))
+        } else {
+            self.item = nil
+        }
+        let envelope = try await days.openJSON(
+            try row.get("envelope", as: String.self), at: QuarantinePlace.envelope(of: id))
+        self.envelope = envelope.isNull ? [:] : envelope
         traceparent = try row.get("traceparent", as: String?.self)
         outcome = try row.get("outcome", as: String?.self)
         settledAt = try row.get("settled_at", as: Instant?.self)
+    }
+}
+
+/// Where what is kept of an item is sealed.
+private enum QuarantinePlace {
+    static func item(of id: QuarantineID) -> String { "ingestion.quarantine.item \(id)" }
+    static func detail(of id: QuarantineID) -> String { "ingestion.quarantine.detail \(id)" }
+    static func envelope(of id: QuarantineID) -> String { "ingestion.quarantine.envelope \(id)" }
+}
+
+extension StoredQuarantinedItem {
+    /// Whether a text stands somewhere in the item; everything holds no text.
+    fileprivate func holds(_ text: String?) -> Bool {
+        guard let text, !text.isEmpty else { return true }
+        return item.map { Data($0).range(of: Data(text.utf8)) != nil } ?? false
     }
 }
 

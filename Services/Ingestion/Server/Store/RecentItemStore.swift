@@ -2,6 +2,7 @@ import Foundation
 import IngestionDomain
 import Models
 import Postgres
+import Sealing
 
 enum DebuggerWatchTag {}
 /// Somebody who watches a source.
@@ -34,6 +35,7 @@ struct RecentItemStore: Sendable {
     static let page = 200
 
     let pool: PostgresPool
+    let days: DayKeys
 
     enum Published: Sendable {
         case published
@@ -49,7 +51,12 @@ struct RecentItemStore: Sendable {
     func publish(
         _ items: [RecentItem], missed: Int64, of source: SourceID, ring: Int64, erasures: Int64
     ) async throws -> Published {
-        try await pool.transaction { transaction in
+        guard let newest = items.map(\.receivedAt).max() else { return .published }
+        let key = try await days.key(at: newest)
+        let bodies = try items.map {
+            try key.seal($0.body, at: Self.place(of: $0.number, in: ring, of: source))
+        }
+        return try await pool.transaction { transaction in
             let isWatched = try await transaction.query(
                 """
                 SELECT pg_advisory_xact_lock(hashtextextended(\("martlet.debugger.\(source)"), 0))
@@ -68,7 +75,7 @@ struct RecentItemStore: Sendable {
                     CASE number WHEN \(numbers.first ?? 0)::bigint THEN \(missed)::bigint ELSE 0 END,
                     received_at, verdict, event, body
                 FROM unnest(\(numbers)::bigint[], \(items.map(\.receivedAt))::timestamptz[],
-                    \(items.map(\.verdict))::text[], \(items.map(\.event))::text[], \(items.map(\.body))::text[])
+                    \(items.map(\.verdict))::text[], \(items.map(\.event))::text[], \(bodies)::text[])
                     AS i (number, received_at, verdict, event, body)
                 ORDER BY number ON CONFLICT (source_id, ring, number) DO NOTHING
                 """)
@@ -128,12 +135,12 @@ struct RecentItemStore: Sendable {
 
     /// Items that were published after an id, in the order of their publication.
     func items(of source: SourceID, after id: Int64) async throws -> [PublishedItem] {
-        try await pool.query(
+        let rows = try await pool.query(
             """
             SELECT recent_id, ring, number, missed, verdict, event, body FROM recent_item
             WHERE source_id = \(source) AND recent_id > \(id) ORDER BY recent_id LIMIT \(Int64(Self.page))
-            """
-        ).map(PublishedItem.init)
+            """)
+        return try await published(rows, of: source)
     }
 
     /// The last items that pass, oldest first, and where everything published stood then.
@@ -141,17 +148,33 @@ struct RecentItemStore: Sendable {
         _ count: Int, of source: SourceID, _ filter: RecentItemFilter
     ) async throws -> (items: [PublishedItem], position: WatchPosition) {
         try await pool.transaction(isolation: .repeatableRead) { transaction in
-            let items = try await transaction.query(
+            let rows = try await transaction.query(
                 """
                 SELECT recent_id, ring, number, missed, verdict, event, body FROM recent_item
                 WHERE source_id = \(source)
                   AND (\(filter.verdicts.isEmpty) OR verdict = ANY(\(filter.verdicts.sorted())::text[]))
                   AND (\(filter.event)::text IS NULL OR event = \(filter.event)::text)
                 ORDER BY received_at DESC, ring DESC, number DESC LIMIT \(Int64(count))
-                """
-            ).map(PublishedItem.init)
+                """)
+            let items = try await published(rows, of: source)
             return (items.reversed(), try await Self.position(of: source, upTo: .max, in: transaction))
         }
+    }
+
+    private func published(_ rows: [PostgresRow], of source: SourceID) async throws -> [PublishedItem] {
+        var items: [PublishedItem] = []
+        for row in rows {
+            let place = Self.place(of: try row.get("number"), in: try row.get("ring"), of: source)
+            items.append(
+                try PublishedItem(
+                    row, body: try await days.open(try row.get("body", as: String.self), at: place) ?? "{}"))
+        }
+        return items
+    }
+
+    /// Where the body of an item is sealed.
+    private static func place(of number: Int64, in ring: Int64, of source: SourceID) -> String {
+        "ingestion.recent_item.body \(source) \(ring) \(number)"
     }
 
     /// Where a watcher stood who has seen everything up to an id; nil when that isn't known any more.
@@ -202,13 +225,13 @@ struct RecentItemStore: Sendable {
 }
 
 extension PublishedItem {
-    fileprivate init(_ row: PostgresRow) throws {
+    fileprivate init(_ row: PostgresRow, body: String) throws {
         id = try row.get("recent_id")
         ring = try row.get("ring")
         number = try row.get("number")
         missed = try row.get("missed")
         verdict = try row.get("verdict")
         event = try row.get("event", as: String?.self)
-        body = try row.get("body")
+        self.body = body
     }
 }

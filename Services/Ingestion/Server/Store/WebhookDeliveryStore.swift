@@ -1,6 +1,7 @@
 import IngestionDomain
 import Models
 import Postgres
+import Sealing
 import ServiceKit
 
 /// A request of a webhook that is to be accepted, in the transaction that stores what it brought.
@@ -41,7 +42,7 @@ enum WebhookDeliveryStore {
     /// Records requests as accepted, with their calls to consent. Says of each whether it is new; of two that are the
     /// same the first is, and what is nil is no webhook's and always new.
     static func accept(
-        _ webhooks: [AcceptedWebhook?], at now: Instant, in transaction: PostgresTransaction
+        _ webhooks: [AcceptedWebhook?], at now: Instant, vault: Vault, in transaction: PostgresTransaction
     ) async throws -> [Bool] {
         guard webhooks.contains(where: { $0 != nil }) else { return webhooks.map { _ in true } }
         var fresh = try await claim(
@@ -52,19 +53,20 @@ enum WebhookDeliveryStore {
             webhook.map { fresh.remove(Key(webhook: $0.id, text: $0.replayKey.text)) != nil } ?? true
         }
         let accepted = zip(webhooks, isNew).compactMap { $1 ? $0 : nil }
-        try await request(accepted, at: now, in: transaction)
+        try await request(accepted, at: now, vault: vault, in: transaction)
         return isNew
     }
 
     private static func request(
-        _ webhooks: [AcceptedWebhook], at now: Instant, in transaction: PostgresTransaction
+        _ webhooks: [AcceptedWebhook], at now: Instant, vault: Vault, in transaction: PostgresTransaction
     ) async throws {
         let calls = webhooks.flatMap { webhook in
             webhook.privacyCalls.map { (Key(webhook: webhook.id, text: "privacy:\($0.messageID)"), $0.body) }
         }
+        if calls.isEmpty { return }
         var fresh = try await claim(
             calls.map { ($0.0, now + privacyWindow) }, at: now, in: transaction)
-        try await Outbox(schema: ServiceName.ingestion.schema).enqueue(
+        try await Outbox(schema: ServiceName.ingestion.schema, vault: vault).enqueue(
             calls.filter { fresh.remove($0.0) != nil }.map {
                 (.consent, "POST", "/v1/privacy-requests", $0.1)
             }, in: transaction, at: now)

@@ -1,6 +1,7 @@
 import IngestionDomain
 import Models
 import Postgres
+import Sealing
 
 /// A webhook that requests may come to.
 struct KnownWebhook: Sendable {

@@ -1,33 +1,21 @@
-import Crypto
 import Foundation
 import Models
+import Sealing
 
-/// Seals the secrets of webhooks before they are stored: AES-GCM under a key that is derived from a secret outside of
-/// the database (HKDF-SHA256, RFC 5869). What is sealed for one webhook opens for no other.
+/// Seals the secrets of webhooks before they are stored, under a key that is derived from a secret outside of the
+/// database. What is sealed for one webhook opens for no other.
 struct WebhookVault: Sendable {
-    private let key: SymmetricKey
+    private let key: SealingKey
 
-    init(secret: String) {
-        key = HKDF<SHA256>.deriveKey(
-            inputKeyMaterial: SymmetricKey(data: Data(secret.utf8)),
-            info: Data("martlet webhook secrets".utf8),
-            outputByteCount: 32)
-    }
+    init(secret: String) { key = SealingKey(secret: secret, purpose: "martlet webhook secrets") }
 
     func seal(_ secrets: [String], for webhook: WebhookID) throws -> Data {
-        let text = Data(JSON.array(secrets.map(JSON.string)).compact.utf8)
-        // With a nonce of 96 bits, as it always has here, there is a combined form.
-        guard
-            let sealed = try AES.GCM.seal(text, using: key, authenticating: Data(webhook.description.utf8))
-                .combined
-        else { throw WebhookVaultLocked() }
-        return sealed
+        try key.seal(Array(JSON.array(secrets.map(JSON.string)).compact.utf8), at: webhook.description)
     }
 
     func open(_ sealed: Data, of webhook: WebhookID) throws(WebhookVaultLocked) -> WebhookSecret {
-        guard let box = try? AES.GCM.SealedBox(combined: sealed),
-            let text = try? AES.GCM.open(box, using: key, authenticating: Data(webhook.description.utf8)),
-            let secrets = try? JSONParser.parse(Array(text)).array?.compactMap(\.string)
+        guard let text = try? key.open(sealed, at: webhook.description),
+            let secrets = try? JSONParser.parse(text[...]).array?.compactMap(\.string)
         else { throw WebhookVaultLocked() }
         return WebhookSecret(secrets)
     }

@@ -1,6 +1,7 @@
 import IngestionDomain
 import Models
 import ProfileStore
+import Sealing
 import ServiceKit
 
 /// Inbound webhooks, put together.
@@ -9,8 +10,8 @@ struct Webhooks: Sendable {
     private let hooks: HookRoutes
 
     init(
-        _ context: ServiceContext, sources: SourceDirectory, reading: ItemReading, writer: EventWriter,
-        rates: SourceRates, limits: IngestionLimits, recent: RecentItems
+        _ context: ServiceContext, profiles: ProfileStore, sources: SourceDirectory, reading: ItemReading,
+        writer: EventWriter, rates: SourceRates, limits: IngestionLimits, recent: RecentItems
     ) throws {
         let (pool, clock) = (context.pool, context.clock)
         let secret = try context.settings.identifierSecret()
@@ -26,7 +27,7 @@ struct Webhooks: Sendable {
             receiver: WebhookReceiver(
                 directory: directory,
                 reading: WebhookReading(
-                    profiles: ProfileStore(key: IdentifierKey(secret: secret)), pool: pool, limits: limits,
+                    profiles: profiles, pool: pool, limits: limits,
                     sources: sources, reading: reading),
                 writer: writer, pool: pool, clock: clock, rates: rates, recent: recent, publicURL: publicURL,
                 logger: context.logger))

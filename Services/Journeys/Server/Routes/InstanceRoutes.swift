@@ -1,13 +1,14 @@
 import JourneysDomain
 import Models
 package import Postgres
+package import Sealing
 package import ServiceKit
 
 /// Who is where in a journey, and why: `/v1/journeys/{id}/instances`, `…/history` and `/v1/instances/{id}`.
 package struct InstanceRoutes: Sendable {
     private let queries: InstanceQueries
 
-    package init(pool: PostgresPool) { queries = InstanceQueries(pool) }
+    package init(pool: PostgresPool, vault: Vault) { queries = InstanceQueries(pool, vault: vault) }
 
     package func add(to router: ServiceRouter) {
         router.get("/v1/journeys/{id}/instances", scope: .journeysRead, instances)

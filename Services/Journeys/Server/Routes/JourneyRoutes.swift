@@ -2,6 +2,7 @@ import HTTPTypes
 import JourneysDomain
 import Models
 package import Postgres
+package import Sealing
 package import ServiceKit
 import Streams
 
@@ -10,8 +11,10 @@ package struct JourneyRoutes: Sendable {
     private let pool: PostgresPool
     private let clock: ServiceClock
     private let catalogs: CatalogStore
+    private let vault: Vault
 
-    package init(pool: PostgresPool, clock: ServiceClock, catalogs: CatalogStore) {
+    package init(pool: PostgresPool, clock: ServiceClock, catalogs: CatalogStore, vault: Vault) {
+        self.vault = vault
         self.pool = pool
         self.clock = clock
         self.catalogs = catalogs
@@ -91,9 +94,9 @@ package struct JourneyRoutes: Sendable {
     private func endAll(in journey: String, at now: Instant, _ transaction: PostgresTransaction) async throws
     {
         let catalog = try await catalogs.catalog(in: transaction)
-        let tables = ProfileTables(transaction: transaction)
+        let tables = ProfileTables(transaction: transaction, vault: vault)
         while true {
-            var ended = try await JourneyStore(transaction).running(in: journey, limit: 1000)
+            var ended = try await JourneyStore(transaction).running(in: journey, limit: 1000, vault: vault)
             guard !ended.isEmpty else { return }
             var history: [HistoryEntry] = []
             for index in ended.indices {
@@ -105,9 +108,9 @@ package struct JourneyRoutes: Sendable {
                     InstanceDecider(definition)
                     .end(&ended[index], reason: "deleted", at: now, cause: .deletion).history
             }
-            try await tables.write(instances: ended)
+            try await tables.write(instances: ended, at: now)
             _ = try await tables.write(deadlinesOf: ended, paused: { _ in false })
-            try await tables.write(history: history)
+            try await tables.write(history: history, at: now)
         }
     }
 

@@ -1,6 +1,7 @@
 package import JourneysDomain
 package import Models
 package import Postgres
+package import Sealing
 
 /// What can be asked about instances and their history.
 package struct InstanceQueries: Sendable {
@@ -19,7 +20,12 @@ package struct InstanceQueries: Sendable {
 
     private let session: PostgresPool
 
-    package init(_ session: PostgresPool) { self.session = session }
+    private let sealing: InstanceSealing
+
+    package init(_ session: PostgresPool, vault: Vault) {
+        self.session = session
+        sealing = InstanceSealing(days: vault.days)
+    }
 
     package func journeyExists(_ id: String) async throws -> Bool {
         try await !session.query(
@@ -37,28 +43,29 @@ package struct InstanceQueries: Sendable {
         if let before {
             conditions.append("(entered_at, instance_id) < (\(before.at)::timestamptz, \(before.id)::uuid)")
         }
-        return try await session.query(
+        let rows = try await session.query(
             """
-            SELECT due_at, state FROM journeys.instance WHERE \(SQL.joined(conditions, separator: " AND "))
+            SELECT instance_id, due_at, state FROM journeys.instance WHERE \(SQL.joined(conditions, separator: " AND "))
             ORDER BY entered_at DESC, instance_id DESC LIMIT \(limit)
-            """
-        ).map { try ProfileTables.state($0) }
+            """)
+        return try await sealing.states(rows)
     }
 
     package func instance(_ id: InstanceID) async throws -> InstanceState? {
-        try await session.query("SELECT due_at, state FROM journeys.instance WHERE instance_id = \(id)").first
-            .map { try ProfileTables.state($0) }
+        let rows = try await session.query(
+            "SELECT instance_id, due_at, state FROM journeys.instance WHERE instance_id = \(id)")
+        return try await sealing.states(rows).first
     }
 
     /// The history of an instance from its beginning, as far as one answer may hold.
     package func history(of instance: InstanceState) async throws -> [JSON] {
-        try await session.query(
+        let rows = try await session.query(
             """
             SELECT * FROM journeys.instance_history
             WHERE shard = \(Shard(instance.profileID)) AND instance_id = \(instance.id)
             ORDER BY ordinal LIMIT \(Self.historyLimit)
-            """
-        ).map { try Self.entry($0) }
+            """)
+        return try await entries(rows)
     }
 
     /// The history of a journey, the newest first, with those who were not let in.
@@ -71,15 +78,21 @@ package struct InstanceQueries: Sendable {
         if let before {
             conditions.append("(at, history_id) < (\(before.at)::timestamptz, \(before.id)::uuid)")
         }
-        return try await session.query(
+        let rows = try await session.query(
             """
             SELECT * FROM journeys.instance_history WHERE \(SQL.joined(conditions, separator: " AND "))
             ORDER BY at DESC, history_id DESC LIMIT \(limit)
-            """
-        ).map { try Self.entry($0) }
+            """)
+        return try await entries(rows)
     }
 
-    private static func entry(_ row: PostgresRow) throws -> JSON {
+    private func entries(_ rows: [PostgresRow]) async throws -> [JSON] {
+        var entries: [JSON] = []
+        for row in rows { entries.append(try await entry(row)) }
+        return entries
+    }
+
+    private func entry(_ row: PostgresRow) async throws -> JSON {
         func text(_ value: String?) -> JSON { value.map { .string($0) } ?? .null }
         return [
             "historyId": .string(try row.get("history_id")),
@@ -90,8 +103,8 @@ package struct InstanceQueries: Sendable {
             "kind": .string(try row.get("kind")),
             "step": text(try row.get("step", as: String?.self)),
             "at": .string(try row.get("at", as: Instant.self).rfc3339),
-            "cause": try row.get("cause", as: JSON.self),
-            "detail": try row.get("detail", as: JSON.self),
+            "cause": try await sealing.history("cause", row),
+            "detail": try await sealing.history("detail", row),
         ]
     }
 }

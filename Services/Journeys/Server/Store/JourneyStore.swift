@@ -1,6 +1,7 @@
 package import JourneysDomain
 package import Models
 package import Postgres
+package import Sealing
 
 /// A journey as it is stored.
 package struct StoredJourney: Sendable {
@@ -134,13 +135,15 @@ package struct JourneyStore: Sendable {
     }
 
     /// A page of the instances that are running in a journey.
-    package func running(in journey: String, limit: Int) async throws -> [InstanceState] {
-        try await transaction.query(
+    package func running(
+        in journey: String, limit: Int, vault: Vault
+    ) async throws -> [InstanceState] {
+        let rows = try await transaction.query(
             """
-            SELECT due_at, state FROM journeys.instance WHERE journey_id = \(journey) AND ended_at IS NULL
+            SELECT instance_id, due_at, state FROM journeys.instance WHERE journey_id = \(journey) AND ended_at IS NULL
             ORDER BY instance_id LIMIT \(limit)
-            """
-        ).map { try ProfileTables.state($0) }
+            """)
+        return try await InstanceSealing(days: vault.days).states(rows)
     }
 
     /// The timers of a paused journey are put away; the instances know when they were due.

@@ -24,52 +24,62 @@ extension ProfileTables {
     func passages(of profile: ProfileID) async throws -> [Passage] {
         let rows = try await transaction.query(
             """
-            SELECT i.due_at, i.state, h.cause,
+            SELECT i.instance_id, i.due_at, i.state, h.history_id, h.cause,
                    ARRAY(SELECT n.step || ' ' || n.visit FROM journeys.intent n
                          WHERE n.shard = i.shard AND n.instance_id = i.instance_id) AS sent
             FROM journeys.instance i
             LEFT JOIN LATERAL (
-                SELECT h.cause FROM journeys.instance_history h
+                SELECT h.history_id, h.cause FROM journeys.instance_history h
                 WHERE h.shard = i.shard AND h.instance_id = i.instance_id AND h.kind = 'exited'
                 ORDER BY h.ordinal DESC LIMIT 1
             ) h ON true
             WHERE i.shard = \(Shard(profile)) AND i.profile_id = \(profile)
             ORDER BY i.instance_id
             """)
-        return try rows.map {
-            Passage(
-                state: try Self.state($0), exitCause: try $0.get("cause", as: JSON?.self),
-                sent: Set(try $0.get("sent", as: [String].self)))
+        var passages: [Passage] = []
+        for row in rows {
+            let hasEnded = try row.get("history_id", as: String?.self) != nil
+            passages.append(
+                Passage(
+                    state: try await sealing.state(row),
+                    exitCause: hasEnded ? try await sealing.history("cause", row) : nil,
+                    sent: Set(try row.get("sent", as: [String].self))))
         }
+        return passages
     }
 
     /// The triggers that were refused to a profile because of what it had done before.
     func refusedTriggers(of profile: ProfileID) async throws -> [JourneyReplay.Considered] {
         let rows = try await transaction.query(
             """
-            SELECT journey_id, version, at, cause FROM journeys.instance_history
+            SELECT journey_id, version, history_id, cause, detail FROM journeys.instance_history
             WHERE shard = \(Shard(profile)) AND profile_id = \(profile) AND kind = 'notEntered'
-                AND detail->>'reason' = ANY(\(RefusedEntry.ofThePerson.sorted())::text[])
             ORDER BY at, history_id
             """)
-        return try rows.compactMap { row in
-            let cause: JSON = try row.get("cause")
-            guard let key = cause["messageId"]?.string else { return nil }
-            return JourneyReplay.Considered(
-                journey: try row.get("journey_id"), version: try row.get("version"), triggerKey: key)
+        var considered: [JourneyReplay.Considered] = []
+        for row in rows {
+            guard let reason = try await sealing.history("detail", row)["reason"]?.string,
+                RefusedEntry.ofThePerson.contains(reason),
+                let key = try await sealing.history("cause", row)["messageId"]?.string
+            else { continue }
+            considered.append(
+                JourneyReplay.Considered(
+                    journey: try row.get("journey_id"), version: try row.get("version"), triggerKey: key))
         }
+        return considered
     }
 
     /// The events that arrived under the profiles, in the order in which they came.
     func events(of profiles: [ProfileID]) async throws -> [JourneyReplay.Arrival] {
         let rows = try await transaction.query(
             """
-            SELECT shard, "offset", recorded_at, body FROM profiles.timeline
+            SELECT shard, "offset", key, recorded_at, profile_id, body FROM profiles.timeline
             WHERE profile_id = ANY(\(profiles)::uuid[])
             ORDER BY recorded_at, shard, "offset"
             """)
-        return try rows.compactMap { row in
-            guard let body = try? row.get("body", as: JSON.self), body["kind"] == "event",
+        let bodies = try await StreamBodies.open(rows, of: .profileEvents, vault: vault, in: transaction)
+        return try zip(rows, bodies).compactMap { row, text in
+            guard let body = try? JSONParser.parse(Array(text.utf8)[...]), body["kind"] == "event",
                 let fact = try? ProfileFact(json: body), case .event(_, _, let event) = fact
             else { return nil }
             let position = StreamPosition(

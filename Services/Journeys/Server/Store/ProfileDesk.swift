@@ -2,6 +2,7 @@ package import JourneysDomain
 package import Models
 package import Postgres
 package import ProfileStore
+import Sealing
 import Streams
 
 /// The profiles that one transaction decides about: locked and loaded, decided in memory, written at the end.
@@ -31,7 +32,7 @@ package struct ProfileDesk {
         self.transaction = transaction
         self.profiles = profiles
         self.catalog = catalog
-        tables = ProfileTables(transaction: transaction)
+        tables = ProfileTables(transaction: transaction, vault: profiles.vault)
         var missing = ids
         var memories: [ProfileID: ProfileMemory] = [:]
         // A profile that was merged stands for its survivor, which has to be locked as well.
@@ -147,20 +148,21 @@ package struct ProfileDesk {
     /// Writes everything that was decided, in the same transaction as the checkpoint.
     package func commit(at now: Instant) async throws {
         for (loser, survivor) in moves { try await tables.move(loser, to: survivor) }
-        if !erased.isEmpty { _ = try await tables.erase(erased) }
+        if !erased.isEmpty { _ = try await tables.erase(erased, at: now) }
         let open = open.values
         try await tables.write(
             memories: Dictionary(
-                open.filter(\.memoryChanged).map { ($0.profileID, $0.memory) }, uniquingKeysWith: { $1 }))
+                open.filter(\.memoryChanged).map { ($0.profileID, $0.memory) }, uniquingKeysWith: { $1 }),
+            at: now)
         let changed = open.flatMap(\.changed.values)
-        try await tables.write(instances: changed)
+        try await tables.write(instances: changed, at: now)
         if try await tables.write(deadlinesOf: changed, paused: catalog.isPaused) {
             try await DeadlineSweeper.notify(schema: ServiceName.journeys.schema, in: transaction)
         }
-        try await tables.write(history: history)
+        try await tables.write(history: history, at: now)
         let intents = wanted.sorted { $0.intent.at < $1.intent.at }
         try await tables.write(intents: intents.map(\.intent))
-        try await StreamWriter(.intents).append(
+        try await StreamWriter(.intents, sealing: profiles.vault.days).append(
             intents.map { wanted in
                 NewRecord(
                     shard: Shard(wanted.intent.profileID), key: wanted.intent.profileID.description,

@@ -1,6 +1,8 @@
 import JourneysDomain
 import Models
 import Postgres
+import Sealing
+import Streams
 
 extension ProfileTables {
     private static let moved: [(table: String, columns: String)] = [
@@ -96,7 +98,7 @@ extension ProfileTables {
     }
 
     /// Deletes everything of the profiles and of those merged into them. Returns how many rows of each table.
-    func erase(_ ids: [ProfileID]) async throws -> [String: Int] {
+    func erase(_ ids: [ProfileID], at now: Instant) async throws -> [String: Int] {
         let merged = try await transaction.query(
             "SELECT profile_id FROM journeys.profile WHERE survivor_id = ANY(\(ids)::uuid[])")
         let all = Array(Set(ids + (try merged.map { try $0.get("profile_id", as: ProfileID.self) }))).sorted()
@@ -110,13 +112,13 @@ extension ProfileTables {
                 """)
         }
         // Offsets must stay gapless, so the records stay; what they told about the person goes.
-        counts["stream_intents"] = try await transaction.execute(
-            """
-            UPDATE journeys.stream_intents s
-            SET body = jsonb_set(s.body::jsonb, '{variables}', '{}')::text
-            FROM unnest(\(all.map { Shard($0) })::smallint[], \(all.map(\.description))::text[]) AS w (shard, key)
-            WHERE s.shard = w.shard AND s.key = w.key
-            """)
+        counts["stream_intents"] = try await StreamHistory(.intents, sealing: vault.days).rewrite(
+            all.map { (Shard($0), $0.description) }, at: now, in: transaction
+        ) { body in
+            guard var members = body.object else { return body }
+            members["variables"] = [:]
+            return .object(members)
+        }
         return counts
     }
 }

@@ -1,10 +1,13 @@
 import JourneysDomain
 import Models
 import Postgres
+import Sealing
 
 /// The statements about profiles and their instances; one method each.
 struct ProfileTables {
     let transaction: PostgresTransaction
+    let vault: Vault
+    var sealing: InstanceSealing { InstanceSealing(days: vault.days) }
 
     /// A profile's row as it was locked.
     struct LockedProfile {
@@ -33,7 +36,8 @@ struct ProfileTables {
         var locked: [ProfileID: LockedProfile] = [:]
         for row in try await transaction.pipeline(statements).joined() {
             locked[try row.get("profile_id")] = LockedProfile(
-                memory: try ProfileMemory(json: try row.get("memory")), survivor: try row.get("survivor_id"))
+                memory: try ProfileMemory(json: try await sealing.memory(row)),
+                survivor: try row.get("survivor_id"))
         }
         return locked
     }
@@ -42,13 +46,15 @@ struct ProfileTables {
     func running(_ ids: [ProfileID]) async throws -> [ProfileID: [InstanceState]] {
         let rows = try await transaction.query(
             """
-            SELECT i.profile_id, i.due_at, i.state
+            SELECT i.profile_id, i.instance_id, i.due_at, i.state
             FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, profile_id)
             JOIN journeys.instance i ON i.shard = w.shard AND i.profile_id = w.profile_id AND i.ended_at IS NULL
             ORDER BY i.instance_id
             """)
         var running: [ProfileID: [InstanceState]] = [:]
-        for row in rows { running[try row.get("profile_id"), default: []].append(try Self.state(row)) }
+        for row in rows {
+            running[try row.get("profile_id"), default: []].append(try await sealing.state(row))
+        }
         return running
     }
 
@@ -76,29 +82,30 @@ struct ProfileTables {
         return past
     }
 
-    /// An instance from its row. A paused journey's timers are moved in the column alone.
-    static func state(_ row: PostgresRow) throws -> InstanceState {
-        var state = try InstanceState(json: try row.get("state"))
-        state.dueAt = try row.get("due_at", as: Instant?.self)
-        return state
-    }
-
-    func write(memories: [ProfileID: ProfileMemory]) async throws {
+    func write(memories: [ProfileID: ProfileMemory], at now: Instant) async throws {
         guard !memories.isEmpty else { return }
         let memories = memories.sorted { $0.key < $1.key }
+        let key = try await vault.days.key(at: now)
+        let sealed = try memories.map { id, memory in
+            try key.seal(memory.json, at: InstanceSealing.memory(of: id)).compact
+        }
         try await transaction.execute(
             """
             UPDATE journeys.profile p SET memory = w.memory::jsonb
             FROM unnest(\(memories.map { Shard($0.key) })::smallint[], \(memories.map(\.key))::uuid[],
-                        \(memories.map(\.value.json.compact))::text[]) AS w (shard, profile_id, memory)
+                        \(sealed)::text[]) AS w (shard, profile_id, memory)
             WHERE p.shard = w.shard AND p.profile_id = w.profile_id
             """)
     }
 
     /// Writes instances, those that ended first: a profile may have left a journey and entered it again.
-    func write(instances: [InstanceState]) async throws {
+    func write(instances: [InstanceState], at now: Instant) async throws {
         guard !instances.isEmpty else { return }
         let instances = instances.sorted { ($0.isRunning ? 1 : 0, $0.id) < ($1.isRunning ? 1 : 0, $1.id) }
+        let key = try await vault.days.key(at: now)
+        let states = try instances.map { instance in
+            try key.seal(instance.json, at: InstanceSealing.state(of: instance.id)).compact
+        }
         try await transaction.execute(
             """
             INSERT INTO journeys.instance
@@ -111,7 +118,7 @@ struct ProfileTables {
                         \(instances.map(\.version))::integer[], \(instances.map(\.enteredAt))::timestamptz[],
                         \(instances.map(\.triggerKey))::text[], \(instances.map(\.step))::text[],
                         \(instances.map(\.dueAt))::timestamptz[], \(instances.map(\.endedAt))::timestamptz[],
-                        \(instances.map(\.endReason))::text[], \(instances.map(\.json.compact))::text[])
+                        \(instances.map(\.endReason))::text[], \(states)::text[])
                  AS w (shard, instance_id, profile_id, journey_id, version, entered_at, trigger_key, step,
                        due_at, ended_at, end_reason, state)
             ON CONFLICT (shard, instance_id) DO UPDATE
@@ -142,8 +149,17 @@ struct ProfileTables {
         return true
     }
 
-    func write(history: [HistoryEntry]) async throws {
+    func write(history: [HistoryEntry], at now: Instant) async throws {
         guard !history.isEmpty else { return }
+        let key = try await vault.days.key(at: now)
+        func sealed(_ column: String, _ value: (HistoryEntry) -> JSON) throws -> [String] {
+            try history.map { entry in
+                try key.seal(value(entry), at: InstanceSealing.history(column, of: entry.id.description))
+                    .compact
+            }
+        }
+        let causes = try sealed("cause", \.cause)
+        let details = try sealed("detail", \.detail)
         try await transaction.execute(
             """
             INSERT INTO journeys.instance_history
@@ -156,7 +172,7 @@ struct ProfileTables {
                         \(history.map(\.journey))::text[], \(history.map(\.version))::integer[],
                         \(history.map(\.ordinal))::integer[], \(history.map(\.kind.rawValue))::text[],
                         \(history.map(\.step))::text[], \(history.map(\.at))::timestamptz[],
-                        \(history.map(\.cause.compact))::text[], \(history.map(\.detail.compact))::text[])
+                        \(causes)::text[], \(details)::text[])
                  AS w (shard, history_id, profile_id, instance_id, journey_id, version, ordinal, kind, step, at,
                        cause, detail)
             ON CONFLICT DO NOTHING

@@ -1,11 +1,15 @@
 package import JourneysDomain
 package import Models
 package import Postgres
+package import Sealing
+import Streams
 
 /// Finds the event behind a segment entry, so that a message can speak of it: the product that was viewed
 /// four times, not only that something was.
 package struct TriggerEvents: Sendable {
-    package init() {}
+    private let vault: Vault
+
+    package init(vault: Vault) { self.vault = vault }
 
     /// The change with the newest event of its evidence, if somebody may enter a journey by it.
     package func completed(
@@ -58,12 +62,13 @@ package struct TriggerEvents: Sendable {
         // It may have arrived under a profile that was merged into this one.
         let rows = try await transaction.query(
             """
-            SELECT t.body FROM profiles.timeline t
+            SELECT t.shard, t."offset", t.key, t.recorded_at, t.profile_id, t.body FROM profiles.timeline t
             WHERE t.profile_id IN (SELECT profile_id FROM profiles.profile WHERE canonical_id = \(profileID)
                                    UNION SELECT \(profileID)::uuid)
               AND t.occurred_at = \(mention.at) AND t.message_id = \(mention.messageID)
             LIMIT 1
             """)
-        return try rows.first?.get("body", as: JSON.self)
+        return try await StreamBodies.open(rows, of: .profileEvents, vault: vault, in: transaction).first
+            .map { try JSONParser.parse(Array($0.utf8)[...]) }
     }
 }

@@ -2,6 +2,7 @@ import JourneysDomain
 import Models
 import Postgres
 package import ProfileStore
+import Sealing
 package import ServiceKit
 package import Streams
 
@@ -9,13 +10,14 @@ package import Streams
 package struct MembershipsWorker: Sendable {
     private let catalogs: CatalogStore
     private let profiles: ProfileStore
-    private let triggers = TriggerEvents()
+    private let triggers: TriggerEvents
     /// What happened to profiles so far, which is to be taken in first.
     private let events: FactsFirst
 
     package init(catalogs: CatalogStore, profiles: ProfileStore, events: FactsFirst) {
         self.catalogs = catalogs
         self.profiles = profiles
+        triggers = TriggerEvents(vault: profiles.vault)
         self.events = events
     }
 

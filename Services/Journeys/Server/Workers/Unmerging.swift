@@ -16,7 +16,7 @@ struct Unmerging {
         self.catalog = catalog
         self.profiles = profiles
         self.transaction = transaction
-        tables = ProfileTables(transaction: transaction)
+        tables = ProfileTables(transaction: transaction, vault: profiles.vault)
     }
 
     /// What the fact says.
@@ -141,12 +141,12 @@ struct Unmerging {
         try await tables.hand(
             outcome.changed.filter { $0.profileID == order.split }.map(\.id), from: outcome.holder,
             to: order.split)
-        try await tables.write(memories: outcome.memories)
-        try await tables.write(instances: outcome.changed)
+        try await tables.write(memories: outcome.memories, at: order.now)
+        try await tables.write(instances: outcome.changed, at: order.now)
         if try await tables.write(deadlinesOf: outcome.changed, paused: catalog.isPaused) {
             try await DeadlineSweeper.notify(schema: ServiceName.journeys.schema, in: transaction)
         }
-        try await tables.write(history: outcome.history)
+        try await tables.write(history: outcome.history, at: order.now)
     }
 }
 

@@ -1,6 +1,7 @@
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 import SegmentationDomain
 import ServiceKit
 
@@ -75,7 +76,10 @@ struct MemberRoutes {
             let decider = try await registry.decider(in: transaction)
             guard let definition = decider.set[id: segment] else { throw Problem.noSegment }
             let id = try await profiles.canonicalID(of: asked, in: transaction) ?? asked
-            guard case .state(let state)? = try await StateStore.read(id, in: transaction) else {
+            guard
+                case .state(let state)? = try await StateStore.read(
+                    id, vault: registry.vault, in: transaction)
+            else {
                 throw Problem.noProfile
             }
             let membership = try await transaction.query(
@@ -84,13 +88,16 @@ struct MemberRoutes {
                 WHERE shard = \(Shard(id)) AND profile_id = \(id) AND segment = \(segment)
                 """
             ).first
+            let evidence = try await registry.vault.days.open(
+                try membership.map { try $0.get("evidence", as: JSON.self) } ?? .null,
+                at: StoredMembership.place(of: id, segment: segment))
             var answer: [String: JSON] = [
                 "segment": .string(segment), "profileId": .string(id.description),
                 "member": .bool(membership != nil), "version": .integer(Int64(definition.version)),
                 "enteredAt": try membership.map {
                     .string(try $0.get("entered_at", as: Instant.self).rfc3339)
                 } ?? .null,
-                "evidence": try membership.map { try $0.get("evidence") } ?? .null,
+                "evidence": evidence,
                 "conditions": .null, "decidedAt": .null, "nextChangeAt": .null,
             ]
             // A state of an older rule is being brought up to date; until then the entry's evidence is all there is.

@@ -1,10 +1,12 @@
 import Models
 import Postgres
+import ProfileStore
+import Sealing
 
 /// Who is in which segment now: `profiles.membership`.
 enum MembershipStore {
     /// Statements that carry changes over to the memberships; of several changes of one membership the last counts.
-    static func writes(_ changes: [MembershipChange]) -> [SQL] {
+    static func writes(_ changes: [MembershipChange], under key: DayKey) throws -> [SQL] {
         struct Place: Hashable {
             let profile: ProfileID
             let segment: String
@@ -15,13 +17,19 @@ enum MembershipStore {
         let exited = last.values.filter { $0.change == .exited }.sorted(by: order)
         var statements: [SQL] = []
         if !entered.isEmpty {
+            let evidence = try entered.map { change in
+                try key.seal(
+                    change.evidence,
+                    at: StoredMembership.place(of: change.profileID, segment: change.segment)
+                ).compact
+            }
             statements.append(
                 """
                 INSERT INTO profiles.membership (shard, profile_id, segment, version, entered_at, evidence)
                 SELECT w.shard, w.id, w.segment, w.version, w.at, w.evidence::jsonb
                 FROM unnest(\(entered.map { Shard($0.profileID) })::smallint[], \(entered.map(\.profileID))::uuid[],
                             \(entered.map(\.segment))::text[], \(entered.map(\.version))::int[],
-                            \(entered.map(\.at))::timestamptz[], \(entered.map(\.evidence.compact))::text[])
+                            \(entered.map(\.at))::timestamptz[], \(evidence)::text[])
                      AS w (shard, id, segment, version, at, evidence)
                 ON CONFLICT (shard, profile_id, segment) DO UPDATE
                 SET version = excluded.version, entered_at = excluded.entered_at, evidence = excluded.evidence

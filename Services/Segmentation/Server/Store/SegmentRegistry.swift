@@ -1,12 +1,17 @@
 import Models
 import Postgres
+import Sealing
 import SegmentationDomain
 import Streams
 import Synchronization
 
 /// The rules in force, compiled, kept in memory, and never older than the transaction that uses them.
 final class SegmentRegistry: Sendable {
+    /// What states and changes are sealed with.
+    let vault: Vault
     private let cached: Mutex<SegmentDecider?> = Mutex(nil)
+
+    init(vault: Vault) { self.vault = vault }
 
     /// The decider for this transaction. Until the transaction ends no definition can change.
     func decider(in transaction: PostgresTransaction) async throws -> SegmentDecider {

@@ -1,5 +1,6 @@
 import Models
 import Postgres
+import Sealing
 import SegmentationDomain
 
 /// Reads and writes the states and deadlines of profiles.
@@ -14,6 +15,7 @@ struct StateStore {
     }
 
     let transaction: PostgresTransaction
+    let vault: Vault
 
     /// Locks and reads the profiles' rows, making those that are missing, so that whoever else touches one of them
     /// waits for this transaction.
@@ -49,7 +51,9 @@ struct StateStore {
             FOR UPDATE OF s
             """)
         var found: [ProfileID: Stored] = [:]
-        for row in rows { found[try row.get("profile_id")] = try Self.stored(row) }
+        for row in rows {
+            found[try row.get("profile_id")] = try await Self.stored(row, vault)
+        }
         return found
     }
 
@@ -64,18 +68,25 @@ struct StateStore {
             ORDER BY profile_id LIMIT \(limit)
             FOR UPDATE
             """)
-        return try rows.map { (try $0.get("profile_id"), try Self.stored($0)) }
+        var found: [(ProfileID, Stored)] = []
+        for row in rows { found.append((try row.get("profile_id"), try await Self.stored(row, vault))) }
+        return found
     }
 
     /// Reads one profile's state without locking it.
-    static func read(_ id: ProfileID, in session: some PostgresSession) async throws -> Stored? {
-        try await session.query(
-            "SELECT state FROM profile_state WHERE shard = \(Shard(id)) AND profile_id = \(id)"
-        ).first.map(stored)
+    static func read(
+        _ id: ProfileID, vault: Vault, in session: some PostgresSession
+    ) async throws -> Stored? {
+        let row = try await session.query(
+            "SELECT profile_id, state FROM profile_state WHERE shard = \(Shard(id)) AND profile_id = \(id)"
+        ).first
+        guard let row else { return nil }
+        return try await stored(row, vault)
     }
 
-    private static func stored(_ row: PostgresRow) throws -> Stored {
-        guard let json = try row.get("state", as: JSON?.self) else { return .merged }
+    private static func stored(_ row: PostgresRow, _ vault: Vault) async throws -> Stored {
+        guard let text = try row.get("state", as: String?.self) else { return .merged }
+        let json = try await vault.days.openJSON(text, at: place(of: try row.get("profile_id")))
         return json == [:] ? .fresh : .state(try ProfileState(json: json))
     }
 
@@ -83,16 +94,21 @@ struct StateStore {
         ids.sorted { (Shard($0), $0) < (Shard($1), $1) }
     }
 
+    private static func place(of id: ProfileID) -> String { "segmentation.profile_state.state \(id)" }
+
     // MARK: Writing
 
     /// Statements that write states; nil marks a profile that was merged into another.
-    static func writes(_ states: [(ProfileID, ProfileState?)]) -> [SQL] {
+    static func writes(_ states: [(ProfileID, ProfileState?)], under key: DayKey) throws -> [SQL] {
         guard !states.isEmpty else { return [] }
+        let texts = try states.map { id, state in
+            try state.map { try key.seal($0.json.compact, at: place(of: id)) }
+        }
         return [
             """
             UPDATE profile_state s SET state = w.state
             FROM unnest(\(states.map { Shard($0.0) })::smallint[], \(states.map(\.0))::uuid[],
-                        \(states.map { $0.1?.json.compact })::text[]) AS w (shard, id, state)
+                        \(texts)::text[]) AS w (shard, id, state)
             WHERE s.shard = w.shard AND s.profile_id = w.id
             """
         ]

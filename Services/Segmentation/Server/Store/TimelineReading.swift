@@ -1,5 +1,7 @@
 import Models
 import Postgres
+import Sealing
+import Streams
 
 /// Reads the events of profiles back from the timeline: their own, and those of the profiles merged into them.
 enum TimelineReading {
@@ -17,7 +19,7 @@ enum TimelineReading {
     /// snapshot, ordered by occurrence. What was written after the profile itself was merged into another belongs to
     /// that one and is left out, unless the merge was undone.
     static func events(
-        of profiles: some Collection<ProfileID>, in transaction: PostgresTransaction
+        of profiles: some Collection<ProfileID>, vault: Vault, in transaction: PostgresTransaction
     ) async throws -> [ProfileID: [Entry]] {
         let rows = try await transaction.query(
             """
@@ -33,7 +35,7 @@ enum TimelineReading {
                 SELECT a.root, e.survivor_id
                 FROM above a JOIN profiles.merge e ON e.merged_id = a.id AND e.undone_at IS NULL
             )
-            SELECT m.root, t.shard, t."offset", t.key, t.recorded_at, t.body
+            SELECT m.root, t.shard, t."offset", t.key, t.recorded_at, t.profile_id, t.body
             FROM member m
             JOIN profiles.timeline t ON t.profile_id = m.id
             WHERE t.type NOT IN ('merge', 'mergedInto', 'unmerge', 'unmergedFrom', 'withheld', 'erased')
@@ -41,9 +43,11 @@ enum TimelineReading {
             ORDER BY m.root, t.occurred_at, t.shard, t."offset"
             """)
         var entries: [ProfileID: [Entry]] = [:]
-        for row in rows {
+        let bodies = try await StreamBodies.open(rows, of: .profileEvents, vault: vault, in: transaction)
+        for (row, text) in zip(rows, bodies) {
             // What does not read as a fact went to quarantine when it came, and is left out here as well.
-            guard let body = try? row.get("body", as: JSON.self), let fact = try? ProfileFact(json: body),
+            guard let body = try? JSONParser.parse(Array(text.utf8)[...]),
+                let fact = try? ProfileFact(json: body),
                 case .event(_, _, let event) = fact, let key = ProfileID(try row.get("key", as: String.self))
             else { continue }
             entries[try row.get("root"), default: []].append(

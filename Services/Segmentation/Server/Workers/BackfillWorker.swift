@@ -69,10 +69,11 @@ package final class BackfillWorker: Service {
             // A shard that is behind an even newer revision starts again; what is done is passed over quickly.
             let isSame = try row.get("revision", as: Int64.self) == revision
             let position = isSame ? try row.get("position", as: ProfileID?.self) : nil
-            let profiles = try await StateStore(transaction: transaction)
+            let profiles = try await StateStore(transaction: transaction, vault: self.registry.vault)
                 .lockNext(in: shard, after: position ?? Self.first, limit: Self.chunk)
             let states = Dictionary(profiles.map { ($0.0, $0.1) }, uniquingKeysWith: { first, _ in first })
-            var work = MembershipWork(decider: decider, states: states, now: now, in: transaction)
+            var work = MembershipWork(
+                decider: decider, states: states, now: now, vault: self.registry.vault, in: transaction)
             try await work.refresh()
             try await work.write()
             let reached = profiles.count == Self.chunk ? profiles.last?.0 : nil

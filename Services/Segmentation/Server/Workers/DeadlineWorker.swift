@@ -27,14 +27,15 @@ struct DeadlineWorker {
     private func fire(_ now: Instant, from earliest: Instant?) async throws -> Int {
         try await pool.transaction { transaction in
             let decider = try await registry.decider(in: transaction)
-            let store = StateStore(transaction: transaction)
+            let store = StateStore(transaction: transaction, vault: registry.vault)
             let due = try await store.due(from: earliest ?? .distantPast, upTo: now, limit: Self.batch)
             guard let last = due.last else { return 0 }
             // A profile may have several deadlines by now. Those beyond the last row that was read wait, because the
             // deadlines of other profiles may lie before them.
             let horizon = due.count == Self.batch ? last.at : now
             let states = try await store.lockExisting(Set(due.map(\.id)))
-            var work = MembershipWork(decider: decider, states: states, now: now, in: transaction)
+            var work = MembershipWork(
+                decider: decider, states: states, now: now, vault: registry.vault, in: transaction)
             try await work.refresh()
             for (id, _) in due { work.advance(id, to: horizon) }
             work.sortChanges()

@@ -1,5 +1,6 @@
 import Models
 import Postgres
+import Sealing
 import SegmentationDomain
 import Streams
 
@@ -7,6 +8,7 @@ import Streams
 /// everything that follows from them, set by set.
 struct MembershipWork {
     let decider: SegmentDecider
+    private let vault: Vault
     private let transaction: PostgresTransaction
     private let now: Instant
     private var states: [ProfileID: StateStore.Stored]
@@ -21,9 +23,10 @@ struct MembershipWork {
 
     /// Takes states that are locked by the transaction. `now` is the installation's time.
     init(
-        decider: SegmentDecider, states: [ProfileID: StateStore.Stored], now: Instant,
+        decider: SegmentDecider, states: [ProfileID: StateStore.Stored], now: Instant, vault: Vault,
         in transaction: PostgresTransaction
     ) {
+        self.vault = vault
         self.decider = decider
         self.states = states
         self.now = now
@@ -75,10 +78,11 @@ struct MembershipWork {
         var loser: ProfileState?
         if case .state(let known) = states[merged] { loser = known }
         if var state = state(of: survivor) {
-            let entries = try await TimelineReading.events(of: [survivor], in: transaction)[
-                survivor, default: []
-            ]
-            .filter { $0.key != survivor || $0.offset <= record.offset }
+            let entries = try await TimelineReading.events(
+                of: [survivor], vault: vault, in: transaction)[
+                    survivor, default: []
+                ]
+                .filter { $0.key != survivor || $0.offset <= record.offset }
             let own = decider.merge(
                 &state, with: entries.map(\.event), loser: loser, cause: cause, of: survivor)
             leave(merged, at: state.decidedAt, cause: cause, record.traceparent)
@@ -113,7 +117,8 @@ struct MembershipWork {
     ) async throws {
         // Merged into another by now: that one's rebuilding takes everything in.
         guard try await TimelineReading.isCanonical(profile, in: transaction) else { return }
-        let entries = try await TimelineReading.events(of: [profile], in: transaction)[profile, default: []]
+        let entries = try await TimelineReading.events(
+            of: [profile], vault: vault, in: transaction)[profile, default: []]
             .filter { $0.key != profile || $0.shard != record.shard || $0.offset <= record.offset }
             .sorted {
                 ($0.recordedAt, $0.event.receivedAt, $0.shard, $0.offset)
@@ -181,7 +186,7 @@ struct MembershipWork {
             }
         }
         guard !stale.isEmpty else { return }
-        let timeline = try await TimelineReading.events(of: stale.keys, in: transaction)
+        let timeline = try await TimelineReading.events(of: stale.keys, vault: vault, in: transaction)
         for (id, var state) in stale.sorted(by: { $0.key < $1.key }) {
             let events = timeline[id, default: []].filter { state.includes(offset: $0.offset, of: $0.shard) }
             note(decider.refresh(&state, with: events.map(\.event), now: now, of: id), nil)
@@ -216,10 +221,14 @@ struct MembershipWork {
             if let before = deadlines[id], before == deadline { continue }
             due.append((id, deadline))
         }
-        var statements = StateStore.writes(written) + StateStore.writes(deadlines: due)
+        let key = try await vault.days.key(at: now)
+        var statements = try StateStore.writes(written, under: key) + StateStore.writes(deadlines: due)
         if !erased.isEmpty { statements += Erasure.statements(Array(erased)) }
-        statements += MembershipStore.writes(changes.map(\.change))
+        statements += try MembershipStore.writes(changes.map(\.change), under: key)
         _ = try await transaction.pipeline(statements)
+        if !erased.isEmpty {
+            try await Erasure.bareChanges(of: Array(erased), at: now, vault: vault, in: transaction)
+        }
         try await append()
         if due.contains(where: { $0.1 != nil }) {
             try await DeadlineSweeper.notify(schema: ServiceName.segmentation.schema, in: transaction)
@@ -235,7 +244,7 @@ struct MembershipWork {
                 shard: Shard(change.profileID), key: change.profileID.description, body: change.json,
                 traceparent: traceparent)
         }
-        try await StreamWriter(.memberships).append(records, at: now, in: transaction)
+        try await StreamWriter(.memberships, sealing: vault.days).append(records, at: now, in: transaction)
     }
 
     // MARK: States

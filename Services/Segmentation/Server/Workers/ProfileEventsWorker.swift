@@ -24,8 +24,9 @@ struct ProfileEventsWorker {
             if case .merge(_, let merged, _, _, _) = fact { profiles.insert(merged) }
         }
         let decider = try await registry.decider(in: transaction)
-        let states = try await StateStore(transaction: transaction).lock(profiles)
-        var work = MembershipWork(decider: decider, states: states, now: batch.now, in: transaction)
+        let states = try await StateStore(transaction: transaction, vault: registry.vault).lock(profiles)
+        var work = MembershipWork(
+            decider: decider, states: states, now: batch.now, vault: registry.vault, in: transaction)
         try await work.refresh()
         try await work.look(for: facts)
         for (record, fact) in zip(batch.records, facts) { try await work.take(fact, of: record) }

@@ -58,7 +58,7 @@ struct MatchingWorld {
 
     /// An instance whose clock is ahead.
     func instance(ahead: Duration = .zero, mostProfiles: Int = 100_000) -> MatchingRunner {
-        let reading = ProfileReading(store: ProfileStore(key: IdentityDatabase.key), pool: database.pool)
+        let reading = ProfileReading(store: database.store, pool: database.pool)
         return MatchingRunner(
             people: MatchingReading(reading: reading),
             application: MatchingApplication(resolution: database.resolution),
@@ -112,14 +112,14 @@ struct MatchingWorld {
     /// Who is who, by the canonical profile of each record.
     func owners(_ records: Int) async throws -> [ProfileID] {
         let identifiers = (0..<records).compactMap { Identifier(.anonymousID, "d\($0)") }
-        let people = try await ProfileStore(key: IdentityDatabase.key).canonicalIDs(
+        let people = try await database.store.canonicalIDs(
             of: Set(identifiers), in: database.pool)
         return identifiers.compactMap { people[$0] }
     }
 
     func erase(_ id: String) async throws {
         guard let id = ProfileID(id) else { return }
-        let reading = ProfileReading(store: ProfileStore(key: IdentityDatabase.key), pool: database.pool)
+        let reading = ProfileReading(store: database.store, pool: database.pool)
         let privacy = IdentityPrivacy(reading: reading, clock: SimulatedClock(start + .hours(2)).serviceClock)
         _ = try await database.pool.transaction { transaction in
             try await privacy.erase(

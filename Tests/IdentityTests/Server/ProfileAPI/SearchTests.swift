@@ -116,7 +116,7 @@ struct SearchTests {
                 profileID: id, profileIDs: [id], requestedAt: start)
             let privacy = IdentityPrivacy(
                 reading: ProfileReading(
-                    store: ProfileStore(key: IdentityDatabase.key), pool: api.database.pool),
+                    store: api.database.store, pool: api.database.pool),
                 clock: api.clock.serviceClock)
             _ = try await api.database.pool.transaction { try await privacy.erase(request, in: $0) }
             #expect(try await found("anna", in: api) == [])
@@ -138,7 +138,7 @@ struct SearchTests {
             let hidden = try await found("anna", in: api)
             #expect(hidden.isEmpty)
             let backfill = SearchBackfill(
-                store: ProfileStore(key: IdentityDatabase.key), pool: api.service.context.pool,
+                store: api.database.store, pool: api.service.context.pool,
                 clock: api.service.context.clock, logger: api.service.context.logger)
             while try await backfill.step() {}
             let found = try await found("anna", in: api)

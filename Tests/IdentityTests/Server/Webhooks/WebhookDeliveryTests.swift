@@ -234,7 +234,7 @@ struct WebhookDeliveryTests {
                 HTTPReceiver.Reply(received.text.contains(stuck.description) ? 500 : 200)
             } _: { receiver in
                 try await world.endpoint(receiver.url())
-                let queue = WebhookQueue(store: ProfileStore(key: IdentityDatabase.key))
+                let queue = WebhookQueue(store: world.identity.store)
                 func tell(_ ids: [ProfileID]) async throws {
                     try await world.pool.transaction { transaction in
                         for id in ids {
@@ -357,7 +357,7 @@ struct WebhookDeliveryTests {
                 let dispatcher = world.dispatcher()
                 try await dispatcher.deliverDue()
                 #expect(receiver.received.first?.text.contains("planted") == true)
-                let store = ProfileStore(key: IdentityDatabase.key)
+                let store = world.identity.store
                 let user = try #require(Identifier(.userID, "u"))
                 let id = try #require(try await store.canonicalID(of: user, in: world.pool))
                 let request = PrivacyRequest(

@@ -31,7 +31,7 @@ struct WebhookWorld {
             connectTimeout: .seconds(30), timeout: timeout)
         let machine = machine
         let sender = WebhookSender(
-            reading: ProfileReading(store: ProfileStore(key: IdentityDatabase.key), pool: pool), vault: vault,
+            reading: ProfileReading(store: identity.store, pool: pool), vault: vault,
             client: client, machine: { machine.now })
         return WebhookDispatcher(
             pool: pool, hub: WakeHub(pool: pool, channels: [WebhookQueue.channel]), sender: sender,
