@@ -47,7 +47,8 @@ struct RotateEncryption: AsyncParsableCommand {
         guard left.isEmpty else {
             throw CommandProblem(
                 "data keys are still wrapped under \(left.keys.sorted().joined(separator: ", ")):"
-                    + " a service that has not read the new key yet makes them; run this again with --continue")
+                    + " a service that has not read the new key yet makes them; run this again with --continue"
+            )
         }
         print("no data key is wrapped under an older one")
         if forgetOld, !isElsewhere {

@@ -77,7 +77,9 @@ extension ProfileStore {
         return KnownPerson(
             person: person,
             identifiers: try parts["identifier", default: []].compactMap { try Self.identifier($0, keyring) },
-            traits: try parts["trait", default: []].compactMap { try StoredTrait($0, at: "first_at", keyring) })
+            traits: try parts["trait", default: []].compactMap {
+                try StoredTrait($0, at: "first_at", keyring)
+            })
     }
 
     private static func merged(_ person: Person?, with row: PostgresRow) throws -> Person {

@@ -38,7 +38,7 @@ package enum StreamBodies {
             do {
                 let body: String?
                 if let known = keyring {
-                    do { body = try open(row, of: stream, with: known) } catch where !isCurrent {
+                    do { body = try open(row, of: stream, with: known) } catch  where !isCurrent {
                         // A profile that was erased may have got another key since.
                         let current = try await vault.profiles.current(ids, in: session)
                         (keyring, isCurrent) = (current, true)

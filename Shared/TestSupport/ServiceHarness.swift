@@ -153,7 +153,9 @@ package final class ServiceHarness: Sendable {
 
     /// What the service has published, by shard and offset.
     package func published(_ stream: StreamDefinition) async throws -> [StreamRecord] {
-        let (vault, start) = (context.vault, Dictionary(uniqueKeysWithValues: Shard.all.map { ($0, Int64(0)) }))
+        let (vault, start) = (
+            context.vault, Dictionary(uniqueKeysWithValues: Shard.all.map { ($0, Int64(0)) })
+        )
         return try await DatabaseStreamReader(pool: context.pool, vault: { _ in vault })
             .read(stream, after: start, limit: 640_000, wait: .zero)
     }

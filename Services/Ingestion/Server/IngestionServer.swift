@@ -75,7 +75,8 @@ package let ingestionService = ServiceDefinition(
             KeyPruner(pool: pool, clock: clock, window: window, logger: context.logger),
             WebhookPruner(pool: pool, clock: clock, logger: context.logger),
             KeyRetention(
-                vault: context.vault, clock: clock, retention: try KeyRetention.retention(settings), pool: pool,
+                vault: context.vault, clock: clock, retention: try KeyRetention.retention(settings),
+                pool: pool,
                 logger: context.logger),
             imports.pruner, imports.worker,
         ] + debugger.workers,

@@ -23,7 +23,8 @@ struct Matching: Sendable {
             people: people, settings: settings, mapping: mapping, logger: context.logger)
         routes = MatchingRoutes(pool: context.pool, idempotency: idempotency, clock: context.clock)
         proposals = MatchingProposalRoutes(
-            reading: reading, decisions: MatchingDecisions(
+            reading: reading,
+            decisions: MatchingDecisions(
                 merging: merging, key: reading.store.key, notes: MergeNotes(days: context.vault.days)),
             idempotency: idempotency)
         lookups = MatchingLookupRoutes(online: online, people: people)

@@ -26,7 +26,9 @@ struct AccountRoutes {
             let members = try await AccountStore.members(
                 of: id, after: position, limit: limit + 1, in: pool)
             if members.isEmpty, position == nil {
-                let account = try await pool.transaction { try await AccountStore.account(id, vault: vault, in: $0) }
+                let account = try await pool.transaction {
+                    try await AccountStore.account(id, vault: vault, in: $0)
+                }
                 guard account != nil else { throw Self.unknown }
             }
             let shown = members.prefix(limit)
