@@ -2,6 +2,7 @@ import IdentityDomain
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 import ServiceKit
 import ServiceLifecycle
 
