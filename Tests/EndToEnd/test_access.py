@@ -14,7 +14,9 @@ from installation import SERVICES, wait_for
 
 # What each service may write in the customer profile store.
 PROFILE_TABLES = {
-    "identity": {"profile", "identifier", "merge", "trait", "timeline", "data_key", "search_prefix"},
+    "identity": {
+        "profile", "identifier", "identifier_share", "merge", "trait", "timeline", "data_key", "search_prefix", "account",
+        "account_trait", "account_member"},
     "consent": {"purpose", "consent_state"},
     "segmentation": {"membership", "score", "stage"},
 }

@@ -481,18 +481,21 @@ def test_no_table_holds_a_key(traffic):
 
 
 # Names that senders give to messages, events, pages, accounts and orders stand as they are, and are none of people: who
-# puts somebody's address into one has it there. `note` is planted as such names, and one person's e-mail as a messageId.
+# puts somebody's address into one has it there. Notes are planted as such names; as messageIds, a page and one e-mail.
 NAMES = {
     "profiles.timeline.name", "profiles.account.group_id", "profiles.account_trait.group_id",
     "profiles.account_member.group_id", "ingestion.quarantine.event", "ingestion.recent_item.event",
-    "ingestion.webhook_delivery.replay_key", "recommendation.shop_order.order_key",
+    "ingestion.webhook_delivery.replay_key", "profiles.trait.name", "recommendation.shop_order.order_key",
 }
 NAMES_OF_MESSAGES = {"message_id", "trigger_key"}
 
 
 def is_name(place, planted):
     if place.rsplit(".", 1)[1] in NAMES_OF_MESSAGES or place == "profiles.merge.cause":
-        return planted.startswith(("somebody's note", "somebody's email"))
+        return planted.startswith(("somebody's note", "somebody's email", "somebody's page"))
+    # What operators call their sources is theirs.
+    if place == "ingestion.source.name":
+        return planted.startswith("somebody's name")
     return place in NAMES and planted.startswith("somebody's note")
 
 

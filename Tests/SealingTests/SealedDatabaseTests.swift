@@ -92,7 +92,9 @@ struct SealedDatabaseTests {
                 UPDATE identity.day_key SET wrapped = (SELECT wrapped FROM identity.day_key ORDER BY day DESC LIMIT 1)
                 """)
             let reader = world.identity([old])
-            await #expect(throws: SealingError.altered(place: "day_key")) { try await reader.days.key(at: now) }
+            await #expect(throws: SealingError.altered(place: "day_key")) {
+                try await reader.days.key(at: now)
+            }
             // A key of the same name that is another one.
             let impostor = KeyEncryptionKeys.Entry(id: old.id, key: .random())
             let stranger = world.identity([impostor])
@@ -119,7 +121,10 @@ struct SealedDatabaseTests {
             let texts = try await [first, second, seal(one, "third")]
             for vault in [one, other, world.identity([old])] {
                 let keyring = try await vault.profiles.reading([anna], in: world.pool)
-                #expect(try texts.map { try keyring.open($0, of: anna, at: "place") } == ["first", "second", "third"])
+                #expect(
+                    try texts.map { try keyring.open($0, of: anna, at: "place") } == [
+                        "first", "second", "third",
+                    ])
                 #expect(throws: SealingError.self) { try keyring.open(texts[0], of: anna, at: "elsewhere") }
             }
             let count = try await world.pool.transaction {
@@ -159,7 +164,9 @@ struct SealedDatabaseTests {
 
     // MARK: Rotation
 
-    @Test("the key-encryption key is put by for a new one while processes with the old list and the new one work on")
+    @Test(
+        "the key-encryption key is put by for a new one while processes with the old list and the new one work on"
+    )
     func rotation() async throws {
         try await with { world in
             let before = world.identity([old])
@@ -169,7 +176,9 @@ struct SealedDatabaseTests {
                 }
                 return (try await vault.days.key(at: now).seal(text, at: "place"), profile)
             }
-            func check(_ vault: Vault, _ sealed: (String, String), _ text: String, _ id: ProfileID) async throws {
+            func check(_ vault: Vault, _ sealed: (String, String), _ text: String, _ id: ProfileID)
+                async throws
+            {
                 #expect(try await vault.days.open(sealed.0, at: "place") == text)
                 let keyring = try await vault.profiles.reading([id], in: world.pool)
                 #expect(try keyring.open(sealed.1, of: id, at: "place") == text)
@@ -194,7 +203,9 @@ struct SealedDatabaseTests {
             let stale = world.identity([old])
             await #expect(throws: SealingError.unknownKey(id: new.id)) { try await stale.days.key(at: now) }
             // The old key is needed no longer.
-            for (sealed, text, id) in [(first, "first", anna), (second, "second", anna), (third, "third", ben)] {
+            for (sealed, text, id) in [
+                (first, "first", anna), (second, "second", anna), (third, "third", ben),
+            ] {
                 try await check(world.identity([new]), sealed, text, id)
             }
             #expect(try await rewrapping.run() == 0)
