@@ -15,7 +15,10 @@ struct MigratorTests {
         let database = try await TestDatabase.make()
         let pool = database.pool(maxConnections: 1)
         let old = Migrator(service: .delivery, migrations: [first])
-        #expect(try await old.migrate(pool) == ["standard_tables", "standard_functions", "initial"])
+        #expect(
+            try await old.migrate(pool) == [
+                "standard_tables", "standard_functions", "standard_day_keys", "initial",
+            ])
         #expect(try await old.migrate(pool) == [])
         #expect(
             try await Migrator(service: .delivery, migrations: [second, first]).migrate(pool) == ["more"])
@@ -37,7 +40,7 @@ struct MigratorTests {
         } catch let error as MigrationError {
             #expect("\(error)".contains("V1 (initial) of schema delivery was changed"))
         }
-        #expect(try await pool.query("SELECT FROM delivery.schema_migration").count == 3)
+        #expect(try await pool.query("SELECT FROM delivery.schema_migration").count == 4)
         await pool.close()
     }
 
@@ -84,7 +87,7 @@ struct MigratorTests {
             }
             return try await group.reduce(into: []) { $0 += $1 }
         }
-        #expect(applied == ["standard_tables", "standard_functions", "initial", "more"])
+        #expect(applied == ["standard_tables", "standard_functions", "standard_day_keys", "initial", "more"])
     }
 
     @Test("a service's role works in its own schema and in no other, and keeps what a migration took away")
