@@ -2,7 +2,9 @@
 
 import bench_identity_lookup
 import bench_identity_matching
+import bench_identity_resolution
 
 if __name__ == "__main__":
+    bench_identity_resolution.main()
     bench_identity_matching.main()
     bench_identity_lookup.main()
