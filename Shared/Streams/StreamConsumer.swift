@@ -130,7 +130,7 @@ package final class StreamConsumer: Service {
                 }
                 ahead = nil
                 let came = ContinuousClock.now
-                if records.count >= batch / 2 {
+                if records.count * 2 > batch {
                     // There is more: what comes next is read meanwhile, so that neither side waits for the other.
                     let following = Self.positions(positions, after: records)
                     async let next = reader.read(stream, after: following, limit: batch, wait: .zero)

@@ -76,7 +76,7 @@ struct Rehearsing {
         try await transaction.query(
             """
             SELECT merge_id, at, survivor_member, merged_member FROM profiles.merge
-            WHERE undone_at IS NULL AND survivor_member IS NOT NULL AND cause->>'kind' IN ('operator', 'rule')
+            WHERE undone_at IS NULL AND survivor_member IS NOT NULL AND cause->>'kind' IN ('operator', 'rule', 'matching')
             ORDER BY ordinal
             """)
     }
