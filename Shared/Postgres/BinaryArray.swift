@@ -62,6 +62,33 @@ extension Int64: PostgresBinaryElement {
     }
 }
 
+extension Bool: PostgresBinaryElement {
+    package static var postgresTypes: (element: UInt32, array: UInt32) { (16, 1000) }
+    package func appendBinary(to bytes: inout [UInt8]) -> Bool {
+        bytes.append(self ? 1 : 0)
+        return true
+    }
+}
+
+/// A `bytea`.
+extension Data: PostgresBinaryElement {
+    package static var postgresTypes: (element: UInt32, array: UInt32) { (17, 1001) }
+    package func appendBinary(to bytes: inout [UInt8]) -> Bool {
+        bytes.append(contentsOf: self)
+        return true
+    }
+}
+
+/// A `jsonb`: the version of its binary form, then the text (`jsonb_recv`).
+extension JSON: PostgresBinaryElement {
+    package static var postgresTypes: (element: UInt32, array: UInt32) { (3802, 3807) }
+    package func appendBinary(to bytes: inout [UInt8]) -> Bool {
+        bytes.append(1)
+        write(into: &bytes)
+        return true
+    }
+}
+
 extension String: PostgresBinaryElement {
     package static var postgresTypes: (element: UInt32, array: UInt32) { (25, 1009) }
     package func appendBinary(to bytes: inout [UInt8]) -> Bool {

@@ -7,7 +7,8 @@ import Sealing
 package struct StoredIdentifier: Hashable, Sendable {
     package var identifier: Identifier
     package var profileID: ProfileID
-    /// The earliest and latest time of an event that named it.
+    /// The earliest and latest time of an event that named it; the latest of a `userId` or an `anonymousId` is known to
+    /// the hour.
     package var firstSeen: Instant
     package var lastSeen: Instant
 }
@@ -36,7 +37,9 @@ extension ProfileStore {
             return StoredIdentifier(
                 identifier: Identifier(kind, normalised: value),
                 profileID: try row.get("profile_id"),
-                firstSeen: try row.get("first_seen"), lastSeen: try row.get("last_seen"))
+                firstSeen: try row.get("first_seen"),
+                // The hour may have begun before.
+                lastSeen: max(try row.get("first_seen"), try row.get("last_seen")))
         }
         .sorted(by: Self.precedes)
     }

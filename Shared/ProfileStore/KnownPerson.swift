@@ -109,6 +109,7 @@ extension ProfileStore {
         guard let value, let kind = Identifier.Kind(rawValue: name) else { return nil }
         return StoredIdentifier(
             identifier: Identifier(kind, normalised: value), profileID: id,
-            firstSeen: try row.get("first_at"), lastSeen: try row.get("last_at"))
+            firstSeen: try row.get("first_at"),
+            lastSeen: max(try row.get("first_at"), try row.get("last_at")))
     }
 }

@@ -70,17 +70,18 @@ package final class ProfileKeys: Sendable {
     }
 
     /// The keys of profiles, to write with, made where there are none: as the database has them in this transaction,
-    /// whatever was known before. For identity alone.
+    /// whatever was known before. `known` are those that the transaction has read itself, `new` the profiles that it
+    /// makes. For identity alone.
     package func writing(
-        _ ids: Set<ProfileID>, in transaction: PostgresTransaction
+        _ ids: Set<ProfileID>, having known: ProfileKeyring = .empty, new: Set<ProfileID> = [],
+        in transaction: PostgresTransaction
     ) async throws -> ProfileKeyring {
-        guard !ids.isEmpty else { return ProfileKeyring(keys: [:]) }
-        let ids = ids.sorted()
-        // Those that were used lately have a key, as a rule; one is made for each of the others, in case.
-        let unknown = state.withLock { state in ids.filter { state.find($0) == nil } }
-        var found = try await find(ids, making: unknown, in: transaction)
-        // A key that another transaction has made meanwhile is not seen by the statement that met it, and one that was
-        // known may have been destroyed.
+        var found = known.keys
+        let ids = ids.filter { found[$0] == nil }.sorted()
+        guard !ids.isEmpty else { return known }
+        found.merge(try await find(ids, making: ids.filter(new.contains), in: transaction)) { $1 }
+        // Those that have none, or got theirs from another transaction meanwhile, which the statement that met it did
+        // not see.
         var without = ids.filter { found[$0] == nil }
         for _ in 0..<2 where !without.isEmpty {
             found.merge(try await find(without, making: without, in: transaction)) { $1 }
@@ -107,7 +108,7 @@ package final class ProfileKeys: Sendable {
                 INSERT INTO profiles.data_key (shard, profile_id, kek_id, wrapped)
                 SELECT c.shard, c.id, c.kek_id, c.wrapped
                 FROM unnest(\(binary: new.map { Shard($0.id) }), \(binary: new.map(\.id)),
-                            \(binary: new.map(\.wrapped.kekID)), \(new.map(\.wrapped.bytes))::bytea[])
+                            \(binary: new.map(\.wrapped.kekID)), \(binary: new.map(\.wrapped.bytes)))
                      AS c (shard, id, kek_id, wrapped)
                 WHERE NOT EXISTS (SELECT FROM found f WHERE f.profile_id = c.id)
                 ORDER BY c.shard, c.id
@@ -188,7 +189,7 @@ package final class ProfileKeys: Sendable {
 /// The keys of some profiles.
 package struct ProfileKeyring: Sendable {
     private static let name = "p"
-    private let keys: [ProfileID: SealingKey]
+    fileprivate let keys: [ProfileID: SealingKey]
 
     /// For what is not about any person.
     package static let empty = ProfileKeyring(keys: [:])

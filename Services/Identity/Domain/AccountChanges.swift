@@ -34,7 +34,7 @@ package struct AccountChanges: Hashable, Sendable {
             Member(groupID: id, profileID: profileID),
             default: .init(first: event.timestamp, last: event.timestamp)
         ]
-        .include(event.timestamp)
+        .include(ResolverChanges.Seen(first: event.timestamp, last: event.timestamp))
         let stamp = EffectiveTraits.Stamp(at: event.timestamp, messageID: event.messageID)
         for (name, value) in event.traits where name.utf8.count <= Resolver.longestTraitName {
             let key = TraitKey(groupID: id, name: name)

@@ -34,6 +34,7 @@ package struct Resolver: Sendable {
     var holdings: [ProfileID: [Identifier.Kind: [Instant]]]
     /// With how many other people an identifier was seen.
     let shares: [Identifier: Int]
+    private let seen: [Identifier: ResolverChanges.Seen]
     private let storedTraits: [ResolverChanges.TraitKey: EffectiveTraits.Entry]
     private var profiles: [ProfileID: ProfileState]
     private let separations: [Separation]
@@ -60,6 +61,8 @@ package struct Resolver: Sendable {
         package var holdings: [ProfileID: [Identifier.Kind: [Instant]]] = [:]
         /// With how many other people an identifier was seen.
         package var shares: [Identifier: Int] = [:]
+        /// When each known identifier was seen; what is missing here is written as if it were not stored.
+        package var seen: [Identifier: ResolverChanges.Seen] = [:]
         /// The traits with rules that the batch may write, as they are stored.
         package var traits: [ResolverChanges.TraitKey: EffectiveTraits.Entry] = [:]
 
@@ -72,6 +75,7 @@ package struct Resolver: Sendable {
         separations = snapshot.separations
         holdings = snapshot.holdings
         shares = snapshot.shares
+        seen = snapshot.seen
         storedTraits = snapshot.traits
         profiles = Dictionary(
             snapshot.profiles.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
@@ -176,7 +180,7 @@ package struct Resolver: Sendable {
         guard let owner = owners[identifier] else {
             return claim(identifier, for: home, because: observation)
         }
-        changes.see(identifier, at: observation.at)
+        changes.see(identifier, at: observation.at, stored: seen[identifier])
         guard let ours = profiles[root(of: home)], let theirs = profiles[root(of: owner)],
             ours.id != theirs.id
         else { return }
@@ -204,10 +208,11 @@ package struct Resolver: Sendable {
     ) {
         owners[identifier] = home
         changes.claims[identifier] = ResolverChanges.Claim(
-            profileID: home, seen: ResolverChanges.Seen(first: observation.at, last: observation.at))
+            profileID: home, seen: ResolverChanges.Seen(identifier.kind, at: observation.at))
         let root = root(of: home)
         if identifier.kind == .userID { profiles[root]?.isKnown = true }
-        holdings[root, default: [:]][identifier.kind, default: []].append(observation.at)
+        holdings[root, default: [:]][identifier.kind, default: []]
+            .append(ResolverChanges.Seen.mark(identifier.kind, at: observation.at))
         changes.touch(root, at: observation.receivedAt)
     }
 

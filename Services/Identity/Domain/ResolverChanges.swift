@@ -9,14 +9,38 @@ package struct ResolverChanges: Sendable {
     }
 
     /// The earliest and the latest time that an identifier was seen.
+    ///
+    /// What senders name with every event, a `userId` or an `anonymousId`, is last seen in an hour, not at an instant:
+    /// else every event would have to write to the identifier that it names. The hour may begin before `first`.
     package struct Seen: Hashable, Sendable {
         package var first: Instant
         package var last: Instant
 
-        mutating func include(_ instant: Instant) {
-            first = min(first, instant)
-            last = max(last, instant)
+        package init(first: Instant, last: Instant) {
+            self.first = first
+            self.last = last
         }
+
+        /// Seen once.
+        package init(_ kind: Identifier.Kind, at instant: Instant) {
+            self.init(first: instant, last: Self.mark(kind, at: instant))
+        }
+
+        /// What is kept of when an identifier was seen last.
+        package static func mark(_ kind: Identifier.Kind, at instant: Instant) -> Instant {
+            guard kind == .userID || kind == .anonymousID else { return instant }
+            let milliseconds = instant.milliseconds
+            let rest = milliseconds % 3_600_000
+            return Instant(milliseconds: milliseconds - (rest < 0 ? rest + 3_600_000 : rest))
+        }
+
+        mutating func include(_ other: Seen) {
+            first = min(first, other.first)
+            last = max(last, other.last)
+        }
+
+        /// Whether the other says nothing new.
+        func covers(_ other: Seen) -> Bool { first <= other.first && last >= other.last }
     }
 
     /// One profile merged into another, both canonical until then.
@@ -81,11 +105,13 @@ package struct ResolverChanges: Sendable {
 
     package init() {}
 
-    mutating func see(_ identifier: Identifier, at instant: Instant) {
+    /// `stored` is what the database has of a known identifier.
+    mutating func see(_ identifier: Identifier, at instant: Instant, stored: Seen?) {
+        let seen = Seen(identifier.kind, at: instant)
         if claims[identifier] != nil {
-            claims[identifier]?.seen.include(instant)
-        } else {
-            sightings[identifier, default: Seen(first: instant, last: instant)].include(instant)
+            claims[identifier]?.seen.include(seen)
+        } else if stored?.covers(seen) != true {
+            sightings[identifier, default: seen].include(seen)
         }
     }
 

@@ -25,28 +25,24 @@ struct Resolution {
         webhooks = WebhookQueue(store: profiles)
     }
 
-    /// A resolver over everything that the events can touch, whose observations were read by the policy.
+    /// A resolver over everything that the events can touch, whose observations were read by the policy, and the keys of
+    /// the people that it knows.
     func resolver(
         for observations: [Observation], of events: [TrackingEvent], policy: IdentityPolicy,
         in transaction: PostgresTransaction
-    ) async throws -> Resolver {
-        let identifiers = Set(observations.flatMap(\.allIdentifiers))
-        let (owners, shares) = try await store.owners(of: identifiers, in: transaction)
-        let named = observations.compactMap(\.profileID)
-        var snapshot = try await snapshot(of: Set(owners.values).union(named), in: transaction)
-        // An erasure that came between took the identifiers with it: whoever comes with them now is somebody new.
-        if snapshot.profiles.contains(where: \.isErased),
-            try await store.owners(of: identifiers, in: transaction).owners != owners
-        {
-            throw RetryLater("a person was erased while their identifiers were read")
-        }
-        snapshot.owners = owners
-        snapshot.shares = shares
+    ) async throws -> (resolver: Resolver, keys: ProfileKeyring) {
+        let named = Set(observations.compactMap(\.profileID))
+        let met = try await store.meet(
+            Set(observations.flatMap(\.allIdentifiers)), naming: named, in: transaction)
+        var snapshot = try await snapshot(of: Array(met.profiles.values), in: transaction)
+        snapshot.owners = met.owners
+        snapshot.shares = met.shares
+        snapshot.seen = met.seen
         let roots = Self.growing(observations, snapshot)
         snapshot.traits = try await traits(
-            of: Set(owners.values).union(named), named: policy.ruledTraits(of: events), in: transaction)
+            of: Set(met.owners.values).union(named), named: policy.ruledTraits(of: events), in: transaction)
         snapshot.holdings = try await store.holdings(of: roots, policy: policy, in: transaction)
-        return Resolver(snapshot, policy: policy)
+        return (Resolver(snapshot, policy: policy), try vault.profiles.reading(met.keys))
     }
 
     /// What is stored of traits that go together with it by a rule.
@@ -68,13 +64,13 @@ struct Resolution {
     func resolver(
         profiles ids: Set<ProfileID>, in transaction: PostgresTransaction
     ) async throws -> Resolver {
-        Resolver(try await snapshot(of: ids, in: transaction))
+        Resolver(
+            try await snapshot(of: try await store.lockProfiles(ids, in: transaction), in: transaction))
     }
 
     private func snapshot(
-        of ids: Set<ProfileID>, in transaction: PostgresTransaction
+        of profiles: [ProfileState], in transaction: PostgresTransaction
     ) async throws -> Resolver.Snapshot {
-        let profiles = try await store.lockProfiles(ids, in: transaction)
         let separated = profiles.filter { $0.isSeparated && $0.canonicalID == $0.id }.map(\.id).sorted()
         let (separations, ends) = try await store.separations(of: separated, in: transaction)
         let loaded = Set(profiles.map(\.id))
@@ -101,13 +97,16 @@ struct Resolution {
         return growing.sorted()
     }
 
-    /// Writes what was decided; `traceparents` stand beside the resolver's facts.
+    /// Writes what was decided; `traceparents` stand beside the resolver's facts, and `keys` are those of people that were
+    /// read in this transaction.
     func write(
-        _ resolver: Resolver, traceparents: [String?], at now: Instant, in transaction: PostgresTransaction
+        _ resolver: Resolver, traceparents: [String?], having keys: ProfileKeyring = .empty, at now: Instant,
+        in transaction: PostgresTransaction
     ) async throws {
         try await webhooks.queue(resolver, at: now, in: transaction)
         let owners = ChangeStore.owners(of: resolver.changes).union(TimelineStore.owners(of: resolver.facts))
-        let keyring = try await vault.profiles.writing(owners, in: transaction)
+        let keyring = try await vault.profiles.writing(
+            owners, having: keys, new: Set(resolver.changes.created), in: transaction)
         let isAboutAccounts = !resolver.changes.accounts.isEmpty
         let day = isAboutAccounts ? try await vault.days.key(at: now) : nil
         try await changes.write(resolver, sealing: keyring, day: day, in: transaction)

@@ -41,7 +41,7 @@ struct EndpointTests {
             let merged = try #require(profile[path: "mergedProfileIds.0"]?.string)
             #expect(
                 profile["identifiers"]?.array?.map { $0["value"]?.string } == [
-                    "phone", "laptop", "a@x.org", "u",
+                    "laptop", "phone", "a@x.org", "u",
                 ])
             #expect(profile[path: "traits.plan.value"] == "pro")
             #expect(profile[path: "traits.plan.messageId"] == "m1")

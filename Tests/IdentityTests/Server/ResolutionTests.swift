@@ -87,7 +87,10 @@ struct ResolutionTests {
             let identifiers = try await store.identifiers(of: person.memberIDs, in: database.pool)
             let user = try #require(identifiers.first { $0.identifier.kind == .userID })
             #expect(user.firstSeen == start + .seconds(-30))
-            #expect(user.lastSeen == start + .seconds(20))
+            // To the hour, which began before it was seen first; an address to the millisecond.
+            #expect(user.lastSeen == user.firstSeen)
+            let email = try #require(identifiers.first { $0.identifier.kind == .email })
+            #expect(email.lastSeen == start + .seconds(10))
             #expect(try await store.email(of: person, in: database.pool) == "a@x.org")
             let traits = try await store.traits(of: person, in: database.pool)
             #expect(traits.values == ["plan": "pro", "city": "Bern", "email": "A@x.org"])

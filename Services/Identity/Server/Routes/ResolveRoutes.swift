@@ -53,11 +53,11 @@ struct ResolveRoutes {
                     let observation = Observation(
                         messageID: identifiers.map(\.json.compact).sorted().joined(), sourceID: .profileAPI,
                         identifiers: identifiers, at: now, receivedAt: now, policy: policy)
-                    var resolver = try await resolution.resolver(
+                    var (resolver, keys) = try await resolution.resolver(
                         for: [observation], of: [], policy: policy, in: transaction)
                     let placement = try resolver.resolve(observation)
                     try await resolution.write(
-                        resolver, traceparents: resolver.facts.map { _ in traceparent }, at: now,
+                        resolver, traceparents: resolver.facts.map { _ in traceparent }, having: keys, at: now,
                         in: transaction)
                     return placement
                 }

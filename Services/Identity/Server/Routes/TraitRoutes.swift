@@ -55,7 +55,7 @@ struct TraitRoutes {
         }
         event.profileID = id
         // With the profile locked nothing comes between reading its version and writing the next.
-        var resolver = try await resolution.resolver(
+        var (resolver, keys) = try await resolution.resolver(
             for: [Observation(event, policy: policy)], of: [event], policy: policy, in: transaction)
         guard let view = try await reading.view(of: id, in: transaction) else { throw Problem.noProfile }
         if let wanted, !wanted.contains("*"), !wanted.contains(view.etag.replacing("\"", with: "")) {
@@ -73,7 +73,8 @@ struct TraitRoutes {
         }
         guard try resolver.resolve(event) != nil else { throw Problem.noProfile }
         try await resolution.write(
-            resolver, traceparents: resolver.facts.map { _ in traceparent }, at: now, in: transaction)
+            resolver, traceparents: resolver.facts.map { _ in traceparent }, having: keys, at: now,
+            in: transaction)
         guard let changed = try await reading.view(of: id, in: transaction) else { throw Problem.noProfile }
         return changed
     }

@@ -62,11 +62,11 @@ struct ChangeStore {
                 INSERT INTO profiles.profile
                     (shard, profile_id, canonical_id, is_known, is_separated, created_at, updated_at)
                 SELECT w.shard, w.id, w.canonical_id, w.is_known, w.is_separated, w.created_at, w.updated_at
-                FROM unnest(\(created.map { Shard($0.id) })::smallint[], \(created.map(\.id))::uuid[],
-                            \(created.map { resolver.root(of: $0.id) })::uuid[],
-                            \(created.map(\.isKnown))::boolean[], \(created.map(\.isSeparated))::boolean[],
-                            \(created.map(\.createdAt))::timestamptz[],
-                            \(created.map { resolver.changes.touched[$0.id] ?? $0.createdAt })::timestamptz[])
+                FROM unnest(\(binary: created.map { Shard($0.id) }), \(binary: created.map(\.id)),
+                            \(binary: created.map { resolver.root(of: $0.id) }),
+                            \(binary: created.map(\.isKnown)), \(binary: created.map(\.isSeparated)),
+                            \(binary: created.map(\.createdAt)),
+                            \(binary: created.map { resolver.changes.touched[$0.id] ?? $0.createdAt }))
                      AS w (shard, id, canonical_id, is_known, is_separated, created_at, updated_at)
                 ON CONFLICT DO NOTHING
                 RETURNING 1
@@ -90,10 +90,10 @@ struct ChangeStore {
                 INSERT INTO profiles.identifier
                     (shard, type, value_hash, value, profile_id, first_seen, last_seen)
                 SELECT * FROM unnest(
-                    \(claims.map(\.place.shard))::smallint[], \(claims.map(\.place.kind.rawValue))::text[],
-                    \(claims.map(\.place.hash))::bytea[], \(values)::text[],
-                    \(claims.map(\.claim.profileID))::uuid[], \(claims.map(\.claim.seen.first))::timestamptz[],
-                    \(claims.map(\.claim.seen.last))::timestamptz[])
+                    \(binary: claims.map(\.place.shard)), \(binary: claims.map(\.place.kind.rawValue)),
+                    \(binary: claims.map(\.place.hash)), \(binary: values),
+                    \(binary: claims.map(\.claim.profileID)), \(binary: claims.map(\.claim.seen.first)),
+                    \(binary: claims.map(\.claim.seen.last)))
                 ON CONFLICT DO NOTHING
                 RETURNING 1
             )
@@ -107,9 +107,9 @@ struct ChangeStore {
         return """
             UPDATE profiles.identifier i
             SET first_seen = LEAST(i.first_seen, w.first_seen), last_seen = GREATEST(i.last_seen, w.last_seen)
-            FROM unnest(\(seen.map(\.place.shard))::smallint[], \(seen.map(\.place.kind.rawValue))::text[],
-                        \(seen.map(\.place.hash))::bytea[], \(seen.map(\.seen.first))::timestamptz[],
-                        \(seen.map(\.seen.last))::timestamptz[])
+            FROM unnest(\(binary: seen.map(\.place.shard)), \(binary: seen.map(\.place.kind.rawValue)),
+                        \(binary: seen.map(\.place.hash)), \(binary: seen.map(\.seen.first)),
+                        \(binary: seen.map(\.seen.last)))
                  AS w (shard, type, value_hash, first_seen, last_seen)
             WHERE i.shard = w.shard AND i.type = w.type AND i.value_hash = w.value_hash
                 AND (w.first_seen < i.first_seen OR w.last_seen > i.last_seen)
@@ -127,9 +127,9 @@ struct ChangeStore {
         return """
             WITH new AS (
                 INSERT INTO profiles.identifier_share (shard, type, value_hash, profile_id)
-                SELECT * FROM unnest(\(rows.map(\.place.shard))::smallint[],
-                                     \(rows.map(\.place.kind.rawValue))::text[],
-                                     \(rows.map(\.place.hash))::bytea[], \(rows.map(\.id))::uuid[])
+                SELECT * FROM unnest(\(binary: rows.map(\.place.shard)),
+                                     \(binary: rows.map(\.place.kind.rawValue)),
+                                     \(binary: rows.map(\.place.hash)), \(binary: rows.map(\.id)))
                 ON CONFLICT DO NOTHING
                 RETURNING shard, type, value_hash
             )
@@ -145,10 +145,10 @@ struct ChangeStore {
             (shard, merge_id, survivor_id, merged_id, survivor_member, merged_member, at, cause)
         SELECT shard, merge_id, survivor_id, merged_id, survivor_member, merged_member, at, cause
         FROM unnest(
-            \(merges.map { Shard($0.survivor) })::smallint[], \(merges.map(\.id))::uuid[],
-            \(merges.map(\.survivor))::uuid[], \(merges.map(\.merged))::uuid[],
-            \(merges.map(\.survivorMember))::uuid[], \(merges.map(\.mergedMember))::uuid[],
-            \(merges.map(\.at))::timestamptz[], \(merges.map(\.cause))::jsonb[])
+            \(binary: merges.map { Shard($0.survivor) }), \(binary: merges.map(\.id)),
+            \(binary: merges.map(\.survivor)), \(binary: merges.map(\.merged)),
+            \(binary: merges.map(\.survivorMember)), \(binary: merges.map(\.mergedMember)),
+            \(binary: merges.map(\.at)), \(binary: merges.map(\.cause)))
             WITH ORDINALITY AS w
                 (shard, merge_id, survivor_id, merged_id, survivor_member, merged_member, at, cause, place)
         ORDER BY place
@@ -161,8 +161,8 @@ struct ChangeStore {
         return """
             UPDATE profiles.merge m
             SET suppressed_count = m.suppressed_count + w.count, suppressed_at = w.at, suppressed_cause = w.cause
-            FROM unnest(\(reports.map(\.key))::uuid[], \(reports.map(\.value.count))::bigint[],
-                        \(reports.map(\.value.at))::timestamptz[], \(reports.map(\.value.cause))::jsonb[])
+            FROM unnest(\(binary: reports.map(\.key)), \(binary: reports.map { Int64($0.value.count) }),
+                        \(binary: reports.map(\.value.at)), \(binary: reports.map(\.value.cause)))
                  AS w (merge_id, count, at, cause)
             WHERE m.merge_id = w.merge_id
             """
@@ -173,7 +173,7 @@ struct ChangeStore {
         let at = changes.merges.map(\.at).max()
         return """
             UPDATE profiles.merge SET allowed_at = \(at)
-            WHERE merge_id = ANY(\(changes.allowed)::uuid[]) AND undone_at IS NOT NULL
+            WHERE merge_id = ANY(\(binary: changes.allowed)) AND undone_at IS NOT NULL
             """
     }
 
@@ -182,7 +182,7 @@ struct ChangeStore {
         """
         UPDATE profiles.profile p
         SET canonical_id = w.survivor
-        FROM unnest(\(merges.map(\.merged))::uuid[], \(merges.map { resolver.root(of: $0.merged) })::uuid[])
+        FROM unnest(\(binary: merges.map(\.merged)), \(binary: merges.map { resolver.root(of: $0.merged) }))
              AS w (merged, survivor)
         WHERE p.canonical_id = w.merged
         """
@@ -197,9 +197,9 @@ struct ChangeStore {
         return """
             UPDATE profiles.profile p
             SET is_known = w.is_known, is_separated = w.is_separated, updated_at = GREATEST(p.updated_at, w.updated_at)
-            FROM unnest(\(touched.map { Shard($0.state.id) })::smallint[], \(touched.map(\.state.id))::uuid[],
-                        \(touched.map(\.state.isKnown))::boolean[],
-                        \(touched.map(\.state.isSeparated))::boolean[], \(touched.map(\.at))::timestamptz[])
+            FROM unnest(\(binary: touched.map { Shard($0.state.id) }), \(binary: touched.map(\.state.id)),
+                        \(binary: touched.map(\.state.isKnown)),
+                        \(binary: touched.map(\.state.isSeparated)), \(binary: touched.map(\.at)))
                  AS w (shard, id, is_known, is_separated, updated_at)
             WHERE p.shard = w.shard AND p.profile_id = w.id
             """
@@ -226,11 +226,11 @@ struct ChangeStore {
             INSERT INTO profiles.trait AS t
                 (shard, profile_id, name, value, occurred_at, message_id, source_id, history)
             SELECT * FROM unnest(
-                \(writes.map { Shard($0.key.profileID) })::smallint[], \(writes.map(\.key.profileID))::uuid[],
-                \(writes.map(\.key.name))::text[], \(values)::jsonb[],
-                \(writes.map(\.value.entry.stamp.at))::timestamptz[],
-                \(writes.map(\.value.entry.stamp.messageID))::text[], \(writes.map(\.value.sourceID))::uuid[],
-                \(histories)::jsonb[])
+                \(binary: writes.map { Shard($0.key.profileID) }), \(binary: writes.map(\.key.profileID)),
+                \(binary: writes.map(\.key.name)), \(binary: values),
+                \(binary: writes.map(\.value.entry.stamp.at)),
+                \(binary: writes.map(\.value.entry.stamp.messageID)), \(binary: writes.map(\.value.sourceID)),
+                \(binary: histories))
             ON CONFLICT (shard, profile_id, name) DO UPDATE
             SET value = excluded.value, occurred_at = excluded.occurred_at,
                 message_id = excluded.message_id, source_id = excluded.source_id, history = excluded.history

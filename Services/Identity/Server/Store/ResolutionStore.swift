@@ -5,39 +5,117 @@ import Postgres
 import ProfileStore
 import Streams
 
-/// The rows that resolving reads and locks. Always in this order: profiles, then (in `StreamWriter`) the heads of the
-/// stream, each sorted, so that two instances never wait for each other. Identifiers need no locks of their own: whoever
-/// changes one holds the canonical profile of its owner.
+/// The rows that resolving reads, and the locks under which it reads them.
+///
+/// Whoever changes who a person is, by a batch of events, a merge, an undo or an erasure, holds the shard of the canonical
+/// profile by an advisory lock until the transaction ends, and reads under it. A lock of each row would write to each row:
+/// half of what a batch writes, for people about whom nothing changes. The appends to the timeline lock the heads of the
+/// same shards, so nobody waits for longer. The order is always this: shards, ascending, then (in `StreamWriter`) heads,
+/// ascending, so two instances never wait for each other. Identifiers need no locks of their own: whoever changes one
+/// holds the canonical profile of its owner.
 struct ResolutionStore {
     let key: IdentifierKey
 
-    /// The owners of those identifiers that are known, and with how many other people each was seen.
-    func owners(
-        of identifiers: Set<Identifier>, in transaction: PostgresTransaction
-    ) async throws -> (owners: [Identifier: ProfileID], shares: [Identifier: Int]) {
-        guard !identifiers.isEmpty else { return ([:], [:]) }
-        let placed = Dictionary(
-            identifiers.map { (key.place(of: $0), $0) }, uniquingKeysWith: { first, _ in first })
-        let places = placed.keys.sorted()
+    /// What is stored of identifiers and of the people that they lead to.
+    struct Met {
+        var owners: [Identifier: ProfileID] = [:]
+        /// With how many other people an identifier was seen.
+        var shares: [Identifier: Int] = [:]
+        var seen: [Identifier: ResolverChanges.Seen] = [:]
+        /// The owners, the profiles that were named besides, and the canonical profiles of all these.
+        var profiles: [ProfileID: ProfileState] = [:]
+        /// The keys of the owners, in rows for `ProfileKeys`.
+        var keys: [PostgresRow] = []
+    }
+
+    /// From so many identifiers on all shards are locked at once: they are on most of them anyway.
+    private static let many = 64
+
+    /// The owners of the identifiers that are known, and the people that these and the ids lead to, locked.
+    func meet(
+        _ identifiers: Set<Identifier>, naming ids: Set<ProfileID>, in transaction: PostgresTransaction
+    ) async throws -> Met {
+        let places = identifiers.map { (place: key.place(of: $0), identifier: $0) }
+            .sorted { $0.place < $1.place }
+        let ahead = places.count < Self.many ? [] : Shard.all
+        return try await reading(under: ahead, in: transaction) {
+            var met = try await owners(places, in: transaction)
+            try await addProfiles(ids, to: &met.profiles, in: transaction)
+            return (met, met.profiles)
+        }
+    }
+
+    /// Reads, locks what the people read are on, and reads again, until everything was read under its lock.
+    private func reading<Result>(
+        under ahead: [Shard] = [], in transaction: PostgresTransaction,
+        _ read: () async throws -> (Result, [ProfileID: ProfileState])
+    ) async throws -> Result {
+        var held: Set<Shard> = []
+        try await lock(ahead, in: transaction)
+        held.formUnion(ahead)
+        while true {
+            let (result, profiles) = try await read()
+            let wanted = Set(profiles.values.map { Shard($0.canonicalID) }).subtracting(held)
+            guard !wanted.isEmpty else { return result }
+            try await lock(wanted.sorted(), in: transaction)
+            held.formUnion(wanted)
+        }
+    }
+
+    private static let lockClass = Int32(truncatingIfNeeded: StableHash.hash64("identity people"))
+
+    private func lock(_ shards: [Shard], in transaction: PostgresTransaction) async throws {
+        guard !shards.isEmpty else { return }
+        _ = try await transaction.query(
+            """
+            SELECT count(pg_advisory_xact_lock(\(Self.lockClass)::int, w.shard::int))
+            FROM (SELECT shard FROM unnest(\(binary: shards)) AS s (shard) ORDER BY shard) w
+            """)
+    }
+
+    private func owners(
+        _ places: [(place: IdentifierPlace, identifier: Identifier)], in transaction: PostgresTransaction
+    ) async throws -> Met {
+        var met = Met()
+        guard !places.isEmpty else { return met }
         let rows = try await transaction.query(
             """
-            SELECT i.shard, i.type, i.value_hash, i.profile_id, i.shared_count
-            FROM unnest(\(places.map(\.shard))::smallint[], \(places.map(\.kind.rawValue))::text[],
-                        \(places.map(\.hash))::bytea[]) AS w (shard, type, value_hash)
+            SELECT w.n, i.shared_count, i.first_seen, i.last_seen, p.profile_id, \(Self.columns),
+                k.kek_id, k.wrapped, k.created_at < now() AS is_settled
+            FROM unnest(\(binary: places.map(\.place.shard)), \(binary: places.map(\.place.kind.rawValue)),
+                        \(binary: places.map(\.place.hash))) WITH ORDINALITY AS w (shard, type, value_hash, n)
             JOIN profiles.identifier i USING (shard, type, value_hash)
+            JOIN profiles.profile p ON p.profile_id = i.profile_id
+            LEFT JOIN profiles.data_key k ON k.shard = p.shard AND k.profile_id = p.profile_id
             """)
-        var owners: [Identifier: ProfileID] = [:]
-        var shares: [Identifier: Int] = [:]
+        met.keys = try rows.filter { try $0.get("kek_id", as: String?.self) != nil }
         for row in rows {
-            guard let kind = Identifier.Kind(rawValue: try row.get("type")) else { continue }
-            let place = IdentifierPlace(
-                shard: try row.get("shard"), kind: kind, hash: try row.get("value_hash"))
-            guard let identifier = placed[place] else { continue }
-            owners[identifier] = try row.get("profile_id")
+            let identifier = places[try row.get("n", as: Int.self) - 1].identifier
+            let state = try Self.state(row)
+            met.profiles[state.id] = state
+            met.owners[identifier] = state.id
+            met.seen[identifier] = ResolverChanges.Seen(
+                first: try row.get("first_seen"), last: try row.get("last_seen"))
             let count = try row.get("shared_count", as: Int.self)
-            if count > 0 { shares[identifier] = count }
+            if count > 0 { met.shares[identifier] = count }
         }
-        return (owners, shares)
+        return met
+    }
+
+    /// Adds profiles, and the canonical profiles of all.
+    private func addProfiles(
+        _ ids: Set<ProfileID>, to profiles: inout [ProfileID: ProfileState],
+        in transaction: PostgresTransaction
+    ) async throws {
+        var missing = ids.subtracting(profiles.keys)
+        for _ in 0..<2 {
+            if !missing.isEmpty {
+                for state in try await self.profiles(missing.sorted(), in: transaction) {
+                    profiles[state.id] = state
+                }
+            }
+            missing = Set(profiles.values.map(\.canonicalID)).subtracting(profiles.keys)
+        }
     }
 
     /// When each identifier of the people was seen last, by type. Devices are left out where nothing limits them.
@@ -63,24 +141,16 @@ struct ResolutionStore {
         return holdings
     }
 
-    /// The profiles with these ids and their canonical profiles, these locked until the transaction ends, so
-    /// that no merge, undo or erasure comes between.
+    /// The profiles with these ids and their canonical profiles, locked until the transaction ends, so that no merge,
+    /// undo or erasure comes between.
     func lockProfiles(
         _ ids: Set<ProfileID>, in transaction: PostgresTransaction
     ) async throws -> [ProfileState] {
         guard !ids.isEmpty else { return [] }
-        var states: [ProfileID: ProfileState] = [:]
-        for state in try await profiles(ids.sorted(), in: transaction) { states[state.id] = state }
-        var locked: Set<ProfileID> = []
-        while true {
-            let wanted = Set(states.values.map(\.canonicalID)).subtracting(locked)
-            guard !wanted.isEmpty else { return Array(states.values) }
-            for state in try await lock(wanted.sorted(), in: transaction) { states[state.id] = state }
-            locked.formUnion(wanted)
-            // While we waited for a lock, a profile may have been merged further, or split off again.
-            let merged = states.values.filter { $0.canonicalID != $0.id }.map(\.id).sorted()
-            guard !merged.isEmpty else { return Array(states.values) }
-            for state in try await profiles(merged, in: transaction) { states[state.id] = state }
+        return try await reading(in: transaction) {
+            var profiles: [ProfileID: ProfileState] = [:]
+            try await addProfiles(ids, to: &profiles, in: transaction)
+            return (Array(profiles.values), profiles)
         }
     }
 
@@ -111,28 +181,16 @@ struct ResolutionStore {
         return (separations, try await profiles(ends.sorted(), in: transaction))
     }
 
+    private static let columns: SQL = "p.canonical_id, p.created_at, p.is_known, p.erased_at, p.is_separated"
+
     private func profiles(
         _ ids: [ProfileID], in transaction: PostgresTransaction
     ) async throws -> [ProfileState] {
         let rows = try await transaction.query(
             """
-            SELECT p.profile_id, p.canonical_id, p.created_at, p.is_known, p.erased_at, p.is_separated
-            FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, profile_id)
+            SELECT p.profile_id, \(Self.columns)
+            FROM unnest(\(binary: ids.map { Shard($0) }), \(binary: ids)) AS w (shard, profile_id)
             JOIN profiles.profile p USING (shard, profile_id)
-            """)
-        return try rows.map(Self.state)
-    }
-
-    private func lock(
-        _ ids: [ProfileID], in transaction: PostgresTransaction
-    ) async throws -> [ProfileState] {
-        let rows = try await transaction.query(
-            """
-            SELECT p.profile_id, p.canonical_id, p.created_at, p.is_known, p.erased_at, p.is_separated
-            FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, profile_id)
-            JOIN profiles.profile p USING (shard, profile_id)
-            ORDER BY p.shard, p.profile_id
-            FOR UPDATE OF p
             """)
         return try rows.map(Self.state)
     }

@@ -33,7 +33,7 @@ struct Upserts {
         guard !observations.isEmpty else {
             return events.compactMap { if case .failure(let refusal) = $0 { .refused(refusal) } else { nil } }
         }
-        var resolver = try await resolution.resolver(
+        var (resolver, keys) = try await resolution.resolver(
             for: observations, of: accepted, policy: policy, in: transaction)
         // Under the locks that the resolver's rows have.
         var known = try await Known(observations, policy: policy, reading: reading, in: transaction)
@@ -44,7 +44,8 @@ struct Upserts {
             }
         }
         try await resolution.write(
-            resolver, traceparents: resolver.facts.map { _ in traceparent }, at: now, in: transaction)
+            resolver, traceparents: resolver.facts.map { _ in traceparent }, having: keys, at: now,
+            in: transaction)
         return verdicts
     }
 

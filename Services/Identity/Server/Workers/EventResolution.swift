@@ -23,7 +23,7 @@ struct EventResolution {
         let events = try records.map { try TrackingEvent(json: $0.body) }
         let policy = try await resolution.policies.current(in: transaction)
         let observations = events.map { Observation($0, policy: policy) }
-        var resolver = try await resolution.resolver(
+        var (resolver, keys) = try await resolution.resolver(
             for: observations, of: events, policy: policy, in: transaction)
         var traceparents: [String?] = []
         for (place, event) in events.enumerated() {
@@ -31,6 +31,6 @@ struct EventResolution {
             try resolver.resolve(event, as: observations[place])
             for _ in before..<resolver.facts.count { traceparents.append(records[place].traceparent) }
         }
-        try await resolution.write(resolver, traceparents: traceparents, at: batch.now, in: transaction)
+        try await resolution.write(resolver, traceparents: traceparents, having: keys, at: batch.now, in: transaction)
     }
 }

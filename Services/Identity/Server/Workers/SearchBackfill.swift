@@ -66,9 +66,11 @@ struct SearchBackfill: Service {
         let rows = try await transaction.query(
             """
             SELECT profile_id FROM profiles.profile WHERE shard = \(shard) \(bound)
-            ORDER BY profile_id LIMIT \(Self.chunk) FOR UPDATE
+            ORDER BY profile_id LIMIT \(Self.chunk)
             """)
-        return try rows.map { try $0.get("profile_id") }
+        let ids = try rows.map { try $0.get("profile_id", as: ProfileID.self) }
+        _ = try await ResolutionStore(key: store.key).lockProfiles(Set(ids), in: transaction)
+        return ids
     }
 
     private func index(of ids: [ProfileID], in transaction: PostgresTransaction) async throws -> SQL? {
