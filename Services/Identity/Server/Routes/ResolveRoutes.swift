@@ -57,7 +57,8 @@ struct ResolveRoutes {
                         for: [observation], of: [], policy: policy, in: transaction)
                     let placement = try resolver.resolve(observation)
                     try await resolution.write(
-                        resolver, traceparents: resolver.facts.map { _ in traceparent }, having: keys, at: now,
+                        resolver, traceparents: resolver.facts.map { _ in traceparent }, having: keys,
+                        at: now,
                         in: transaction)
                     return placement
                 }

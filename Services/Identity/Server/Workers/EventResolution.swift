@@ -31,6 +31,7 @@ struct EventResolution {
             try resolver.resolve(event, as: observations[place])
             for _ in before..<resolver.facts.count { traceparents.append(records[place].traceparent) }
         }
-        try await resolution.write(resolver, traceparents: traceparents, having: keys, at: batch.now, in: transaction)
+        try await resolution.write(
+            resolver, traceparents: traceparents, having: keys, at: batch.now, in: transaction)
     }
 }
