@@ -10,7 +10,8 @@ struct MigrateCommand: AsyncParsableCommand {
         abstract: "Create the database and bring every schema up to date.",
         discussion: """
             `martlet up` does this by itself; run it alone before an upgrade of services that systemd or a
-            container platform starts. It may run while the old version still serves.
+            container platform starts. It may run while the old version still serves. Identity's schema comes before
+            those of the services that read the customer profile store.
 
             EXAMPLE:
               martlet migrate --database-url postgres://owner:secret@db.internal/martlet

@@ -1,5 +1,8 @@
-/// A journey wants a message sent: the body of the stream `intents`.
+/// A journey wants a message sent: what the stream `intents` is about.
 package struct SendIntent: Hashable, Sendable {
+    /// A message that is still to be sent this long after it was wanted is sent no more.
+    package static let lifetime = Duration.days(3)
+
     package var intentID: IntentID
     package var journey: String
     package var journeyVersion: Int

@@ -118,6 +118,32 @@ struct DeliveryFixture: Sendable {
             "UPDATE profiles.profile SET canonical_id = \(survivor) WHERE canonical_id = \(loser)")
     }
 
+    /// Takes the merge of a single profile back, as identity does.
+    func unmerge(_ split: ProfileID, from survivor: ProfileID) async throws -> MergeID {
+        let id = MergeID(UUIDv7.make(at: clock.now))
+        try await owner.transaction { transaction in
+            try await transaction.execute(
+                "UPDATE profiles.profile SET canonical_id = \(split) WHERE profile_id = \(split)")
+            for profile in [split, survivor] {
+                try await transaction.execute(
+                    """
+                    INSERT INTO profiles.unmerged_profile (shard, profile_id, merge_id, at)
+                    VALUES (\(Shard(profile)), \(profile), \(id), \(clock.now))
+                    """)
+            }
+        }
+        return id
+    }
+
+    /// Follows the undoing of a merge, as consent does.
+    func foldConsents(without id: MergeID) async throws {
+        try await owner.execute(
+            """
+            INSERT INTO profiles.consent_unmerge (shard, profile_id, merge_id)
+            SELECT shard, profile_id, merge_id FROM profiles.unmerged_profile WHERE merge_id = \(id)
+            """)
+    }
+
     func put(template id: String = "hello", html: String = "<p>Hi {{ profile.traits.name }}</p>") async throws
     {
         _ = try await service.request(
@@ -139,12 +165,16 @@ struct DeliveryFixture: Sendable {
     }
 
     func append(_ intent: SendIntent) async throws {
+        try await say(.wanted(intent), under: intent.profileID)
+    }
+
+    /// Says something of intents that were told under a profile, as journeys do, in one transaction.
+    func say(_ facts: IntentFact..., under profile: ProfileID) async throws {
         _ = try await owner.transaction { transaction in
             try await StreamWriter(.intents).append(
-                [
-                    NewRecord(
-                        shard: Shard(intent.profileID), key: intent.profileID.description, body: intent.json)
-                ],
+                facts.map {
+                    NewRecord(shard: Shard(profile), key: profile.description, body: $0.json)
+                },
                 at: clock.now, in: transaction)
         }
     }

@@ -12,10 +12,15 @@ import Testing
         case contactSeen(Int)
         case erased
         case attemptFailed
+        /// A merge was undone.
+        case undone(MergeID)
+        /// What that means for consents and messages is known.
+        case followed(MergeID)
     }
 
     private static let profiles = (0..<3).compactMap { ProfileID("01931f2a-0000-7000-8000-00000000000\($0)") }
     private static let start = Instant(milliseconds: 1_795_000_000_000)
+    private static let merges = (0..<2).compactMap { MergeID("01931f2a-0000-7000-8000-0000000000a\($0)") }
     /// The third address can't be used.
     private static let isValid = [true, true, false]
 
@@ -53,6 +58,9 @@ import Testing
                     purpose: [nil, "marketing", "other"].randomElement(using: &generator) ?? nil)
             case 14: event = .unsuppressed(contact: Int.random(in: 0..<3, using: &generator))
             case 15 where Int.random(in: 0..<4, using: &generator) == 0: event = .erased
+            case 16 where Bool.random(using: &generator):
+                event = .undone(Self.merges[Int.random(in: 0..<2, using: &generator)])
+            case 16, 17: event = .followed(Self.merges[Int.random(in: 0..<2, using: &generator)])
             default:
                 attempts += 1
                 event = attempts <= 8 ? .attemptFailed : .contactSeen(0)
@@ -69,6 +77,7 @@ import Testing
         var suppressions: [Int: [Suppression]] = [:]
         var attempts: [EarlierAttempt] = []
         var isErased = false
+        var unmerges: [UnmergeFact] = []
         for (at, event) in history.events where at <= now {
             switch event {
             case .consent(let index, let granted):
@@ -85,6 +94,13 @@ import Testing
             case .contactSeen(let contact): seen[contact] = at
             case .erased: isErased = true
             case .attemptFailed: attempts.append(EarlierAttempt(at: at, detail: "451"))
+            case .undone(let id):
+                unmerges.append(
+                    UnmergeFact(mergeID: id, profileID: Self.profiles[0], at: at, isFollowed: false))
+            case .followed(let id):
+                for index in unmerges.indices where unmerges[index].mergeID == id {
+                    unmerges[index].isFollowed = true
+                }
             }
         }
         let contacts = seen.map { contact, at in
@@ -94,7 +110,7 @@ import Testing
         }
         return SendFacts(
             messageID: history.id, wantedAt: Self.start, channel: history.channel, purpose: "marketing",
-            legalBasis: history.basis, isErased: isErased, contacts: contacts,
+            legalBasis: history.basis, isErased: isErased, unmerges: unmerges, contacts: contacts,
             consents: Array(consents.values),
             templateVersion: history.hasTemplate ? 1 : nil,
             renderingError: history.renders ? nil : "html:1:1: x",
@@ -151,7 +167,20 @@ import Testing
             wrong.insert("suppressed")
         }
         if !history.renders { wrong.insert("templateFailed") }
-        if now.milliseconds - Self.start.milliseconds > 3 * 86_400_000 { wrong.insert("expired") }
+        let lifetime: Int64 = 3 * 86_400_000
+        if now.milliseconds - Self.start.milliseconds > lifetime {
+            wrong.insert("expired")
+        } else {
+            for (index, happened) in past.enumerated() {
+                guard case .undone(let id) = happened.event,
+                    now.milliseconds - happened.at.milliseconds <= lifetime
+                else { continue }
+                let isFollowed = past[index...].contains { later in
+                    if case .followed(id) = later.event { true } else { false }
+                }
+                if !isFollowed { wrong.insert("hold") }
+            }
+        }
         if failures >= 7 { wrong.insert("attemptsExhausted") }
         if wrong.isEmpty, let lastFailure {
             let earliest = lastFailure.milliseconds + (60_000 << (2 * (failures - 1))) * 4 / 5
@@ -165,7 +194,7 @@ import Testing
     @Test("the decision agrees with the oracle on random histories, and repeats from its evidence")
     func random() throws {
         var generator = seededGenerator("send decisions")
-        var sent = 0
+        var (sent, held) = (0, 0)
         for _ in 0..<4_000 {
             let history = try history(&generator)
             let now = Self.start + .minutes(Int.random(in: 0...5_000, using: &generator))
@@ -177,15 +206,21 @@ import Testing
                 #expect(wrong.isSubset(of: ["retry or send"]), "\(wrong)")
                 #expect(Self.isValid[Int(contact) ?? 2])
                 sent += 1
+            case .hold(let id):
+                #expect(wrong.contains("hold") && !wrong.contains("erased"), "\(wrong)")
+                #expect(facts.unmerges.contains { $0.mergeID == id && !$0.isFollowed })
+                held += 1
             case .retry(let at):
                 #expect(wrong.isSubset(of: ["retry", "retry or send"]) && !wrong.isEmpty, "\(wrong)")
                 #expect(at > now)
-            case .doNotSend(let reason): #expect(wrong.contains(reason.rawValue), "\(reason), but \(wrong)")
+            case .doNotSend(let reason):
+                #expect(wrong.contains(reason.rawValue), "\(reason), but \(wrong)")
+                #expect(!wrong.contains("hold") || reason == .erased, "\(reason), but \(wrong)")
             }
             let again = try SendFacts(json: try JSONParser.parse(facts.json.compact))
             #expect(SendDecision.decide(again) == decision)
         }
-        #expect(sent > 100)
+        #expect(sent > 100 && held > 100)
     }
 
     @Test("of a grant and a withdrawal at the same instant the withdrawal counts")

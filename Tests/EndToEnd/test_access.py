@@ -16,8 +16,8 @@ from installation import SERVICES, wait_for
 PROFILE_TABLES = {
     "identity": {
         "profile", "identifier", "identifier_share", "merge", "trait", "timeline", "data_key", "search_prefix", "account",
-        "account_trait", "account_member"},
-    "consent": {"purpose", "consent_state"},
+        "account_trait", "account_member", "unmerged_profile"},
+    "consent": {"purpose", "consent_state", "consent_unmerge"},
     "segmentation": {"membership", "score", "stage"},
 }
 SETTINGS = {"MARTLET_LOG_LEVEL": "debug"}

@@ -73,6 +73,14 @@ struct VocabularyTests {
             instanceID: InstanceID(other.uuid), step: "reminder", profileID: profile, template: "t",
             purpose: "marketing", variables: ["cart": [1]], at: at)
         #expect(try SendIntent(json: intent.json) == intent)
+        let merge = MergeID(other.uuid)
+        for fact: IntentFact in [
+            .wanted(intent), .unmerged(merge, at: at),
+            .corrected(IntentCorrection(.restated, intent.intentID, of: profile, at: at, mergeID: merge)),
+            .corrected(IntentCorrection(.renewed, intent.intentID, of: profile, at: at, mergeID: nil)),
+        ] {
+            #expect(try IntentFact(json: fact.json) == fact)
+        }
         let consent = ConsentChange(
             profileID: profile, purpose: "marketing", state: .withdrawn, at: at, source: "unsubscribe",
             ledgerEntry: "7")

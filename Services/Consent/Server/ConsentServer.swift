@@ -14,7 +14,11 @@ import Streams
 /// Purposes, the ledger of grants and withdrawals, and privacy requests.
 package let consentService = ServiceDefinition(
     name: .consent,
-    migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
+    migrations: [
+        Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql),
+        Migration(
+            resource: "V0002_unmerged_consents", bytes: PackageResources.V0002_unmerged_consents_sql),
+    ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests]
 ) { context in
     let profiles = ProfileStore(

@@ -14,7 +14,10 @@ package import ServiceKit
 /// Templates, messages and their outcomes.
 package let deliveryService = ServiceDefinition(
     name: .delivery,
-    migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
+    migrations: [
+        Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql),
+        Migration(resource: "V0002_undone_merges", bytes: PackageResources.V0002_undone_merges_sql),
+    ],
     openAPI: Contracts.delivery, channels: [QueueStore.channel]
 ) { context in
     let settings = try DeliverySettings(context.settings, logger: context.logger)
@@ -24,14 +27,16 @@ package let deliveryService = ServiceDefinition(
     let links = Links(publicURL: settings.publicURL, tokens: context.tokens)
     let events = OutcomeEvents(outbox: context.outbox)
     let (queue, templates, suppressions) = (QueueStore(sealing: sealing), TemplateStore(), SuppressionStore())
+    let corrections = CorrectionStore(queue: queue, events: events)
     let batch = SendBatch(
-        pool: context.pool, clock: context.clock, queue: queue, decisions: DecisionStore(profiles: profiles),
+        pool: context.pool, clock: context.clock, corrections: corrections,
+        decisions: DecisionStore(profiles: profiles),
         templates: templates, suppressions: suppressions,
         recommendations: RecommendationReader(http: context.http),
-        rendering: MailRendering(links: links), events: events, from: settings.from, lease: settings.lease)
+        rendering: MailRendering(links: links), from: settings.from, lease: settings.lease)
     let outcomes = OutcomeWriter(
-        pool: context.pool, queue: queue, suppressions: suppressions, events: events, logger: context.logger)
-    let intents = IntentWorker.consumer(in: context, store: queue)
+        pool: context.pool, corrections: corrections, suppressions: suppressions, logger: context.logger)
+    let intents = IntentWorker.consumer(in: context, store: corrections)
     let sender = Sender(batch: batch, transport: settings.transport(), outcomes: outcomes, context: context)
     let retries = RetryWorker(context: context, store: queue)
     return ServiceParts(

@@ -29,6 +29,13 @@ struct OutcomeEvents: Sendable {
         ]
     }
 
+    /// The event that a message wasn't sent.
+    static func notSent(_ message: QueuedMessage, because reason: NonSendReason, at now: Instant) -> JSON {
+        event(
+            "Email Not Sent", of: message, key: "not-sent", subject: nil, at: now,
+            ["reason": .string(reason.rawValue)])
+    }
+
     /// Sends the events with the transaction's commit.
     func enqueue(_ events: [JSON], at now: Instant, in transaction: PostgresTransaction) async throws {
         var rest = events[...]

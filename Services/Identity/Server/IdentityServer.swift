@@ -27,6 +27,8 @@ package let identityService = ServiceDefinition(
         Migration(resource: "V0007_accounts", bytes: PackageResources.V0007_accounts_sql),
         Migration(resource: "V0008_matching", bytes: PackageResources.V0008_matching_sql),
         Migration(resource: "V0009_sealed_timeline", bytes: PackageResources.V0009_sealed_timeline_sql),
+        Migration(
+            resource: "V0010_unmerged_profiles", bytes: PackageResources.V0010_unmerged_profiles_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents],
     channels: [WebhookQueue.channel, MatchingJobStore.channel]

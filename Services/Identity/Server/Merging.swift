@@ -59,6 +59,7 @@ struct Merging {
         try await MergeStore.undo(merge, step, in: transaction)
         try await MergeStore.restate(split.restated, in: transaction)
         try await MergeStore.split(split, at: step.at, in: transaction)
+        try await MergeStore.note(undoing: id, of: members, at: step.at, in: transaction)
         var cause: [String: JSON] = ["kind": "operator"]
         cause["by"] = step.by.map { .string($0) }
         cause["note"] = step.note.map { .string($0) }

@@ -14,7 +14,11 @@ import Streams
 /// Journeys: definitions, who is where in them, and what should be sent.
 package let journeysService = ServiceDefinition(
     name: .journeys,
-    migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
+    migrations: [
+        Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql),
+        Migration(
+            resource: "V0002_intents_set_right", bytes: PackageResources.V0002_intents_set_right_sql),
+    ],
     openAPI: Contracts.journeys, published: [.intents]
 ) { context in
     let catalogs = CatalogStore(logger: context.logger)

@@ -88,6 +88,13 @@ struct ConsentFixture: Sendable {
         try await owner.transaction { transaction in
             try await transaction.execute(
                 "UPDATE profiles.profile SET canonical_id = \(split) WHERE profile_id = \(split)")
+            for profile in [split, survivor] {
+                try await transaction.execute(
+                    """
+                    INSERT INTO profiles.unmerged_profile (shard, profile_id, merge_id, at)
+                    VALUES (\(Shard(profile)), \(profile), \(id), \(clock.now))
+                    """)
+            }
             try await append(
                 [
                     .unmerge(
@@ -133,6 +140,15 @@ struct ConsentFixture: Sendable {
     /// Lets the service read on until there is nothing more.
     func drain() async throws {
         for case let consumer as StreamConsumer in service.running.services { try await consumer.drain() }
+    }
+
+    /// The profiles of undone merges of which it is said that their decisions stand as they do without.
+    func followed() async throws -> Set<ProfileID> {
+        Set(
+            try await owner.query(
+                "SELECT profile_id FROM profiles.consent_unmerge JOIN profiles.unmerged_profile USING (shard, profile_id, merge_id)"
+            )
+            .map { try $0.get("profile_id") })
     }
 
     /// What stands for a profile, from its own row in the profile store.

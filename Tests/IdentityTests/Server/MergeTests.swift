@@ -70,6 +70,10 @@ struct MergeTests {
                 ).json
                 return page["items"]?.array?.compactMap { $0[path: "event.messageId"]?.string } ?? []
             }
+            let parted = try await database.owner.query("SELECT profile_id FROM profiles.unmerged_profile")
+            #expect(
+                Set(try parted.map { try $0.get("profile_id", as: ProfileID.self).description })
+                    == Set([user, phone].compactMap { $0["profileId"]?.string }))
             #expect(try await messages(user) == ["m2", "m1"])
             #expect(try await messages(phone) == ["m3", "m0"])
             let facts = try await database.timeline().map { try ProfileFact(json: $0.body) }

@@ -96,13 +96,15 @@ struct JourneysFixture {
     }
 
     /// Takes a merge back.
-    func unmerge(_ split: ProfileID, from survivor: ProfileID) async throws {
+    @discardableResult
+    func unmerge(_ split: ProfileID, from survivor: ProfileID) async throws -> MergeID {
         let id = MergeID(UUIDv7.derived(at: clock.now, from: "unmerge", split.description))
         try await happen(
             .unmerge(
                 profileID: survivor, split: split, members: [split], mergeID: id, at: clock.now, cause: [:]),
             .unmergedFrom(
                 profileID: split, former: survivor, members: [split], mergeID: id, at: clock.now))
+        return id
     }
 
     func change(
@@ -150,9 +152,20 @@ struct JourneysFixture {
     }
 
     func intents() async throws -> [SendIntent] {
+        try await told().compactMap { if case .wanted(let intent) = $0.fact { intent } else { nil } }
+    }
+
+    /// Everything that was said of messages, with the key under which it was.
+    func told() async throws -> [(key: String, fact: IntentFact)] {
         try await harness.published(.intents)
             .sorted { ($0.recordedAt, $0.shard, $0.offset) < ($1.recordedAt, $1.shard, $1.offset) }
-            .map { try SendIntent(json: $0.body) }
+            .map { ($0.key, try IntentFact(json: $0.body)) }
+    }
+
+    func corrections() async throws -> [IntentCorrection] {
+        try await told().compactMap {
+            if case .corrected(let correction) = $0.fact { correction } else { nil }
+        }
     }
 
     func templates() async throws -> [String] { try await intents().map(\.template) }

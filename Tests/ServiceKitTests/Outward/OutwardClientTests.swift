@@ -101,13 +101,15 @@ struct OutwardClientTests {
 
     @Test("a receiver that never answers is given up")
     func timeout() async throws {
+        let gate = Gate()
         try await HTTPReceiver.with { _ in
-            try? await Task.sleep(for: .seconds(600))
+            await gate.wait()
             return HTTPReceiver.Reply(200)
         } _: { receiver in
             let url = try OutwardURL(receiver.url())
             let answer = await client(timeout: .milliseconds(300)).post([], to: url, headers: [])
             #expect(answer == .failure(.timeout))
+            await gate.open()
         }
     }
 

@@ -81,6 +81,18 @@ enum ConsentStateStore {
             """)
     }
 
+    /// Notes that the decisions of everybody whom the merges had joined stand as they do without them.
+    static func note(followed merges: Set<MergeID>, in transaction: PostgresTransaction) async throws {
+        guard !merges.isEmpty else { return }
+        try await transaction.execute(
+            """
+            INSERT INTO profiles.consent_unmerge (shard, profile_id, merge_id)
+            SELECT shard, profile_id, merge_id FROM profiles.unmerged_profile
+            WHERE merge_id = ANY(\(merges.sorted())::uuid[]) ORDER BY shard, profile_id, merge_id
+            ON CONFLICT DO NOTHING
+            """)
+    }
+
     /// Removes the decisions of the profiles; returns how many.
     @discardableResult
     static func remove(_ profiles: [ProfileID], in transaction: PostgresTransaction) async throws -> Int {

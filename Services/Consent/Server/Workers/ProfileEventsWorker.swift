@@ -22,6 +22,7 @@ struct ProfileEventsWorker: Sendable {
     func take(_ batch: StreamBatch, in transaction: PostgresTransaction) async throws {
         var decisions: [NewDecision] = []
         var merged: Set<ProfileID> = []
+        var undone: Set<MergeID> = []
         var erased: Set<ProfileID> = []
         for record in batch.records {
             switch try ProfileFact(json: record.body) {
@@ -37,13 +38,16 @@ struct ProfileEventsWorker: Sendable {
                         metadata: ["messageId": "\(event.messageID)"])
                 }
             case .merge(let survivor, let loser, _, _, _): merged.formUnion([survivor, loser])
-            case .unmerge(let profile, let split, _, _, _, _): merged.formUnion([profile, split])
+            case .unmerge(let profile, let split, _, let mergeID, _, _):
+                merged.formUnion([profile, split])
+                undone.insert(mergeID)
             case .mergedInto, .unmergedFrom, .withheld: break
             case .erased(let profile, _): erased.insert(profile)
             }
         }
         _ = try await recorder.record(decisions, at: batch.now, in: transaction)
         try await recorder.refold(merged, at: batch.now, in: transaction)
+        try await ConsentStateStore.note(followed: undone, in: transaction)
         if !erased.isEmpty {
             _ = try await ConsentPrivacy.forget(Array(erased), at: batch.now, in: transaction)
         }

@@ -23,6 +23,8 @@ package enum NonSendReason: String, Hashable, Sendable, CaseIterable {
     case expired
     /// The last attempt of the schedule failed.
     case attemptsExhausted
+    /// Without a merge that was undone nobody would have wanted it, or not yet.
+    case mergeUndone
 }
 
 /// What becomes of a message now.
@@ -31,13 +33,16 @@ package enum SendDecision: Hashable, Sendable {
     case send(contact: String, consent: ConsentFact?)
     case doNotSend(NonSendReason)
     case retry(at: Instant)
+    /// The merge was undone, and it isn't known yet what that means for the message.
+    case hold(for: MergeID)
 
     /// A message older than this is no longer sent.
-    package static let longestDelay = Duration.days(3)
+    package static let longestDelay = SendIntent.lifetime
 
     /// Decides, by the facts alone.
     package static func decide(_ facts: SendFacts) -> SendDecision {
         if facts.isErased { return .doNotSend(.erased) }
+        if let mergeID = awaited(facts) { return .hold(for: mergeID) }
         if facts.channel != "email" { return .doNotSend(.unknownChannel) }
         guard let basis = facts.legalBasis else { return .doNotSend(.unknownPurpose) }
         guard facts.templateVersion != nil else { return .doNotSend(.unknownTemplate) }
@@ -65,6 +70,14 @@ package enum SendDecision: Hashable, Sendable {
             if facts.now < next { return .retry(at: next) }
         }
         return .send(contact: contact.key, consent: basis == .contract ? nil : consent)
+    }
+
+    /// Whoever the message is for, and with whose consent, is known when everybody has followed. That takes moments; a
+    /// service that has not followed for as long as a message lives is waited for no more.
+    private static func awaited(_ facts: SendFacts) -> MergeID? {
+        guard facts.now - facts.wantedAt <= longestDelay else { return nil }
+        return facts.unmerges.filter { !$0.isFollowed && facts.now - $0.at <= longestDelay }
+            .map(\.mergeID).min()
     }
 
     /// The newest word of the whole merge component counts; of two at the same instant, the withdrawal.

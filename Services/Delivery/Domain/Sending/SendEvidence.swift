@@ -7,7 +7,8 @@ extension SendFacts {
             "messageId": .string(messageID.description), "wantedAt": .string(wantedAt.rfc3339),
             "channel": .string(channel), "purpose": .string(purpose),
             "legalBasis": legalBasis.map { .string($0.rawValue) } ?? .null, "isErased": .bool(isErased),
-            "contacts": .array(contacts.map(\.json)), "consents": .array(consents.map(\.json)),
+            "unmerges": .array(unmerges.map(\.json)), "contacts": .array(contacts.map(\.json)),
+            "consents": .array(consents.map(\.json)),
             "templateVersion": templateVersion.map { .integer(Int64($0)) } ?? .null,
             "renderingError": renderingError.map(JSON.string) ?? .null,
             "attempts": .array(
@@ -28,6 +29,8 @@ extension SendFacts {
             isErased: json["isErased"]?.bool ?? false,
             contacts: [], consents: [], templateVersion: json["templateVersion"]?.integer.map { Int($0) },
             renderingError: json["renderingError"]?.string, attempts: [], now: try fields.instant("now"))
+        // Facts from before they were kept have none.
+        for unmerge in json["unmerges"]?.array ?? [] { unmerges.append(try UnmergeFact(json: unmerge)) }
         for contact in contacts { self.contacts.append(try Contact(json: contact)) }
         for consent in consents { self.consents.append(try ConsentFact(json: consent)) }
         for attempt in attempts {
@@ -35,6 +38,22 @@ extension SendFacts {
             self.attempts.append(
                 EarlierAttempt(at: try fields.instant("at"), detail: try fields.string("detail")))
         }
+    }
+}
+
+extension UnmergeFact {
+    package var json: JSON {
+        [
+            "mergeId": .string(mergeID.description), "profileId": .string(profileID.description),
+            "at": .string(at.rfc3339), "isFollowed": .bool(isFollowed),
+        ]
+    }
+
+    init(json: JSON) throws(DecodingProblem) {
+        let fields = try JSONFields(json)
+        self.init(
+            mergeID: try fields.id("mergeId"), profileID: try fields.id("profileId"),
+            at: try fields.instant("at"), isFollowed: try fields.bool("isFollowed"))
     }
 }
 

@@ -72,6 +72,21 @@ package struct EarlierAttempt: Hashable, Sendable {
     }
 }
 
+/// A merge that was undone: what others derive must have followed before the message may be decided.
+package struct UnmergeFact: Hashable, Sendable {
+    package var mergeID: MergeID
+    /// The profile that it had joined to others.
+    package var profileID: ProfileID
+    package var at: Instant
+    /// Whether consents, and where the message is this profile's also journeys, stand as they do without the merge.
+    package var isFollowed: Bool
+
+    package init(mergeID: MergeID, profileID: ProfileID, at: Instant, isFollowed: Bool) {
+        (self.mergeID, self.profileID, self.at) = (mergeID, profileID, at)
+        self.isFollowed = isFollowed
+    }
+}
+
 /// Everything a send is decided by.
 package struct SendFacts: Hashable, Sendable {
     package var messageID: MessageID
@@ -82,6 +97,8 @@ package struct SendFacts: Hashable, Sendable {
     /// Nil when nobody defined the purpose.
     package var legalBasis: LegalBasis?
     package var isErased: Bool
+    /// Those of late, of all profiles that are one with the message's.
+    package var unmerges: [UnmergeFact]
     package var contacts: [Contact]
     /// One for each profile of the merge component that has a state.
     package var consents: [ConsentFact]
@@ -94,12 +111,12 @@ package struct SendFacts: Hashable, Sendable {
 
     package init(
         messageID: MessageID, wantedAt: Instant, channel: String, purpose: String, legalBasis: LegalBasis?,
-        isErased: Bool, contacts: [Contact], consents: [ConsentFact], templateVersion: Int?,
-        renderingError: String?, attempts: [EarlierAttempt], now: Instant
+        isErased: Bool, unmerges: [UnmergeFact] = [], contacts: [Contact], consents: [ConsentFact],
+        templateVersion: Int?, renderingError: String?, attempts: [EarlierAttempt], now: Instant
     ) {
         (self.messageID, self.wantedAt, self.channel) = (messageID, wantedAt, channel)
         (self.purpose, self.legalBasis, self.isErased) = (purpose, legalBasis, isErased)
-        (self.contacts, self.consents) = (contacts, consents)
+        (self.unmerges, self.contacts, self.consents) = (unmerges, contacts, consents)
         (self.templateVersion, self.renderingError) = (templateVersion, renderingError)
         (self.attempts, self.now) = (attempts, now)
     }

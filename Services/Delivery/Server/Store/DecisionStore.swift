@@ -79,16 +79,69 @@ struct DecisionStore: Sendable {
         return result
     }
 
+    /// A merge that was undone.
+    struct Unmerge: Sendable {
+        var mergeID: MergeID
+        var at: Instant
+        /// Whether consents stand as they do without it.
+        var isFolded: Bool
+    }
+
+    /// The merges undone since an instant that had joined one of the profiles to others.
+    ///
+    /// Reading the profile store statement by statement sees an undoing here first and there later. Asked for after
+    /// everything else, all are known that may have been seen; asked for before consents, those that are said to be
+    /// folded are.
+    func unmerges(
+        of profiles: [ProfileID], since instant: Instant, in transaction: PostgresTransaction
+    ) async throws -> [ProfileID: [Unmerge]] {
+        let rows = try await transaction.query(
+            """
+            SELECT u.profile_id, u.merge_id, u.at, c.merge_id IS NOT NULL AS is_folded
+            FROM unnest(\(profiles.map { Shard($0) })::smallint[], \(profiles)::uuid[]) AS w (shard, profile_id)
+            JOIN profiles.unmerged_profile u USING (shard, profile_id)
+            LEFT JOIN profiles.consent_unmerge c USING (shard, profile_id, merge_id)
+            WHERE u.at >= \(instant)
+            ORDER BY u.merge_id
+            """)
+        return Dictionary(
+            grouping: try rows.map { row in
+                (
+                    profileID: try row.get("profile_id", as: ProfileID.self),
+                    unmerge: Unmerge(
+                        mergeID: try row.get("merge_id"), at: try row.get("at"),
+                        isFolded: try row.get("is_folded"))
+                )
+            }, by: \.profileID
+        ).mapValues { $0.map(\.unmerge) }
+    }
+
+    /// Of undone merges, those of which journeys have said what it means for the messages of shards.
+    func told(
+        _ merges: Set<MergeID>, in shards: Set<Shard>, in transaction: PostgresTransaction
+    ) async throws -> [Shard: Set<MergeID>] {
+        guard !merges.isEmpty else { return [:] }
+        let rows = try await transaction.query(
+            """
+            SELECT shard, merge_id FROM delivery.unmerge
+            WHERE shard = ANY(\(shards.sorted())::smallint[]) AND merge_id = ANY(\(merges.sorted())::uuid[])
+            """)
+        var told: [Shard: Set<MergeID>] = [:]
+        for row in rows { told[try row.get("shard"), default: []].insert(try row.get("merge_id")) }
+        return told
+    }
+
     func earlierAttempts(
         of messages: [QueuedMessage], in transaction: PostgresTransaction
     ) async throws -> [MessageID: [EarlierAttempt]] {
-        let tried = messages.filter { $0.attempts > 0 }
+        let tried = messages.filter { $0.attempts > $0.priorAttempts }
         guard !tried.isEmpty else { return [:] }
         let rows = try await transaction.query(
             """
             SELECT a.message_id, a.attempt, a.finished_at, a.detail
-            FROM unnest(\(tried.map(\.shard))::smallint[], \(tried.map(\.id))::uuid[]) AS w (shard, message_id)
-            JOIN delivery.attempt a ON a.shard = w.shard AND a.message_id = w.message_id
+            FROM unnest(\(tried.map(\.shard))::smallint[], \(tried.map(\.id))::uuid[],
+                        \(tried.map(\.priorAttempts))::int[]) AS w (shard, message_id, prior)
+            JOIN delivery.attempt a ON a.shard = w.shard AND a.message_id = w.message_id AND a.attempt > w.prior
             ORDER BY a.attempt
             """)
         var result: [MessageID: [EarlierAttempt]] = [:]

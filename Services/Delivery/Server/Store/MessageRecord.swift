@@ -30,10 +30,16 @@ struct QueuedMessage: Sendable {
     var wantedAt: Instant
     /// Attempts so far.
     var attempts: Int
+    /// How many of them were made for somebody else, before a merge was undone.
+    var priorAttempts: Int
+    /// What journeys said of it last, after they had asked for it.
+    var correction: IntentCorrection?
+    /// Whether that was said during an attempt and has yet to count.
+    var isCorrectionDue: Bool
 
     static let columns: SQL = """
         m.shard, m.message_id, m.profile_id, m.journey, m.journey_version, m.step, m.channel, m.template,
-        m.purpose, m.variables, m.wanted_at, m.attempts
+        m.purpose, m.variables, m.wanted_at, m.attempts, m.prior_attempts, m.correction, m.correction_due
         """
 
     init(_ row: PostgresRow, _ sealing: MessageSealing) async throws {
@@ -49,6 +55,9 @@ struct QueuedMessage: Sendable {
         variables = try await sealing.openJSON(try row.get("variables"), .variables, of: id).object ?? [:]
         wantedAt = try row.get("wanted_at")
         attempts = try row.get("attempts")
+        priorAttempts = try row.get("prior_attempts")
+        correction = try row.get("correction", as: JSON?.self).map { try IntentCorrection(json: $0) }
+        isCorrectionDue = try row.get("correction_due")
     }
 
     /// The fields of Segment's e-mail events that every outcome carries.

@@ -35,7 +35,7 @@ struct MessageStore: Sendable {
         guard
             let row = try await session.query(
                 """
-                SELECT \(Self.columns), m.variables, m.evidence, m.links FROM delivery.message m
+                SELECT \(Self.columns), m.variables, m.evidence, m.links, m.correction FROM delivery.message m
                 WHERE m.message_id = \(id)
                 """
             ).first
@@ -46,6 +46,7 @@ struct MessageStore: Sendable {
         detail["variables"] = try await sealing.openJSON(try row.get("variables"), .variables, of: id)
         detail["evidence"] = try await sealing.openJSON(
             try row.get("evidence", as: String?.self), .evidence, of: id)
+        detail["correction"] = try row.get("correction", as: JSON?.self) ?? .null
         detail["attemptList"] = .array(try await attempts(of: id, in: shard, in: session))
         detail["engagement"] = .array(
             try await session.query(

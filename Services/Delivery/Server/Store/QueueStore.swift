@@ -16,6 +16,7 @@ struct QueueStore: Sendable {
         _ intents: [(intent: SendIntent, traceparent: String?)], at now: Instant,
         in transaction: PostgresTransaction
     ) async throws {
+        guard !intents.isEmpty else { return }
         let ids = intents.map { Self.messageID(of: $0.intent) }
         let all = intents.map(\.intent)
         let key = try await sealing.key(at: now)
@@ -71,6 +72,17 @@ struct QueueStore: Sendable {
             WHERE (shard, message_id) IN (
                 SELECT shard, message_id FROM delivery.message
                 WHERE state = 'sending' AND leased_until < now() LIMIT 500 FOR UPDATE SKIP LOCKED)
+            """)
+    }
+
+    /// Has messages looked at again that were held.
+    func requeueHeld(_ pool: PostgresPool) async throws {
+        try await pool.execute(
+            """
+            UPDATE delivery.message SET state = 'queued', reason = NULL, leased_until = NULL
+            WHERE (shard, message_id) IN (
+                SELECT shard, message_id FROM delivery.message
+                WHERE state = 'waiting' AND leased_until < now() LIMIT 500 FOR UPDATE SKIP LOCKED)
             """)
     }
 
@@ -163,6 +175,21 @@ struct QueueStore: Sendable {
             """)
     }
 
+    /// Puts messages by for a while, in which others may follow the undoing of a merge.
+    func markHeld(
+        _ all: [QueuedMessage], for pause: Duration, in transaction: PostgresTransaction
+    ) async throws {
+        guard !all.isEmpty else { return }
+        try await transaction.execute(
+            """
+            UPDATE delivery.message m
+            SET state = 'waiting', reason = 'unmerging',
+                leased_until = now() + make_interval(secs => \(Double(pause.milliseconds) / 1000))
+            FROM unnest(\(all.map(\.shard))::smallint[], \(all.map(\.id))::uuid[]) AS w (shard, message_id)
+            WHERE m.shard = w.shard AND m.message_id = w.message_id
+            """)
+    }
+
     /// Lets messages wait for their next attempt.
     func markWaiting(
         _ all: [(shard: Shard, id: MessageID, until: Instant)], in transaction: PostgresTransaction
@@ -206,8 +233,8 @@ struct QueueStore: Sendable {
         }
     }
 
-    /// Records the ends of attempts; returns those that were still open. A delivery counts whenever it is told;
-    /// anything else only while the attempt is the message's latest.
+    /// Records the ends of attempts; returns those that were still open. A delivery counts whenever it is told, for
+    /// whom it went to; anything else only while the attempt is the message's latest.
     func record(_ all: [Outcome], in transaction: PostgresTransaction) async throws -> Set<MessageID> {
         // What a mail server says may repeat the address.
         let key = try await sealing.key(at: all.map(\.at).max() ?? .distantPast)
@@ -217,18 +244,20 @@ struct QueueStore: Sendable {
             WITH o AS (
                 SELECT * FROM unnest(\(all.map(\.message.shard))::smallint[], \(all.map(\.message.id))::uuid[],
                                      \(all.map(\.attempt))::int[], \(all.map(\.name))::text[],
-                                     \(details)::text[], \(all.map(\.at))::timestamptz[])
-                         AS o (shard, message_id, attempt, outcome, detail, at)
+                                     \(details)::text[], \(all.map(\.at))::timestamptz[],
+                                     \(all.map(\.message.profileID))::uuid[], \(all.map(\.addressHash))::bytea[])
+                         AS o (shard, message_id, attempt, outcome, detail, at, profile_id, address_hash)
             ), settled AS (
                 UPDATE delivery.message m
                 SET state = CASE o.outcome WHEN 'retry' THEN 'waiting' ELSE o.outcome END,
                     reason = CASE o.outcome WHEN 'delivered' THEN NULL
                                             WHEN 'failed' THEN 'attemptsExhausted' ELSE o.outcome END,
-                    leased_until = NULL, updated_at = o.at
+                    leased_until = NULL, updated_at = o.at, profile_id = o.profile_id,
+                    address_hash = o.address_hash
                 FROM o
                 WHERE m.shard = o.shard AND m.message_id = o.message_id
                   AND (m.state = 'sending' AND m.attempts = o.attempt
-                       OR o.outcome = 'delivered' AND m.state IN ('queued', 'sending', 'waiting'))
+                       OR o.outcome = 'delivered' AND m.state IN ('queued', 'sending', 'waiting', 'suppressed'))
                 RETURNING m.shard, m.message_id, o.attempt, o.outcome, o.detail, o.at
             ), kept AS (
                 INSERT INTO delivery.attempt (shard, message_id, attempt, finished_at, outcome, detail)

@@ -10,6 +10,7 @@ actor OutcomeWriter {
     private let pool: PostgresPool
     private let queue: QueueStore
     private let suppressions: SuppressionStore
+    private let corrections: CorrectionStore
     private let events: OutcomeEvents
     private let logger: Logger
     private var pending: [QueueStore.Outcome] = []
@@ -17,11 +18,10 @@ actor OutcomeWriter {
     private var isCommitting = false
 
     init(
-        pool: PostgresPool, queue: QueueStore, suppressions: SuppressionStore, events: OutcomeEvents,
-        logger: Logger
+        pool: PostgresPool, corrections: CorrectionStore, suppressions: SuppressionStore, logger: Logger
     ) {
-        (self.pool, self.queue, self.suppressions) = (pool, queue, suppressions)
-        (self.events, self.logger) = (events, logger)
+        (self.pool, self.queue, self.suppressions) = (pool, corrections.queue, suppressions)
+        (self.corrections, self.events, self.logger) = (corrections, corrections.events, logger)
     }
 
     /// Returns when the outcome is committed, however long PostgreSQL is away; on cancellation it gives up, and
@@ -77,6 +77,9 @@ actor OutcomeWriter {
         if !later.isEmpty {
             try await queue.markWaiting(later, in: transaction)
             try await DeadlineSweeper.notify(schema: "delivery", in: transaction)
+            try await corrections.settle(
+                attempted: later.map { ($0.shard, $0.id) }, at: open.map(\.at).max() ?? .distantPast,
+                in: transaction)
         }
         try await suppressions.add(dead, in: transaction)
         try await events.enqueue(

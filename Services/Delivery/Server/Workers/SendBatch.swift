@@ -10,15 +10,19 @@ import Streams
 struct SendBatch: Sendable {
     let pool: PostgresPool
     let clock: ServiceClock
-    let queue: QueueStore
+    let corrections: CorrectionStore
     let decisions: DecisionStore
     let templates: TemplateStore
     let suppressions: SuppressionStore
     let recommendations: RecommendationReader
     let rendering: MailRendering
-    let events: OutcomeEvents
     let from: Mailbox
     let lease: Duration
+
+    var queue: QueueStore { corrections.queue }
+
+    /// A message that is held is looked at again after so long, by the machine's clock.
+    static let recheck = Duration.seconds(1)
 
     /// A mail that is recorded as being sent, and must now be.
     struct Prepared: Sendable {
@@ -30,6 +34,8 @@ struct SendBatch: Sendable {
         /// How many messages were taken from the queue, sent or not.
         var taken: Int
         var prepared: [Prepared]
+        /// How many wait for others to follow the undoing of a merge.
+        var held = 0
     }
 
     /// What is known of one message before consent is looked at.
@@ -46,20 +52,45 @@ struct SendBatch: Sendable {
     func decide(_ limit: Int) async throws -> Result {
         let now = try await clock.now()
         return try await pool.transaction { transaction in
-            let messages = try await queue.take(limit, in: transaction)
-            guard !messages.isEmpty else { return Result(taken: 0, prepared: []) }
+            let taken = try await queue.take(limit, in: transaction)
+            let messages = try await corrections.settle(taken, at: now, in: transaction)
+            guard !messages.isEmpty else { return Result(taken: taken.count, prepared: []) }
             var drafts = try await drafts(of: messages, now: now, in: transaction)
-            let consents = try await decisions.lockConsents(
-                Array(Set(drafts.flatMap(\.memberIDs))), purposes: Set(messages.map(\.purpose)),
-                in: transaction)
-            for index in drafts.indices {
-                let draft = drafts[index]
-                drafts[index].facts.consents = draft.memberIDs.compactMap {
-                    consents[$0]?[draft.message.purpose]
+            try await addConsents(to: &drafts, now: now, in: transaction)
+            var result = try await settle(drafts, now: now, in: transaction)
+            result.taken = taken.count
+            return result
+        }
+    }
+
+    /// Reads and locks consents, and finds out of which undone merges they and the messages may yet know nothing.
+    private func addConsents(
+        to drafts: inout [Draft], now: Instant, in transaction: PostgresTransaction
+    ) async throws {
+        let members = Array(Set(drafts.flatMap(\.memberIDs)))
+        let since = now - SendDecision.longestDelay
+        let before = try await decisions.unmerges(of: members, since: since, in: transaction)
+        let consents = try await decisions.lockConsents(
+            members, purposes: Set(drafts.map(\.message.purpose)), in: transaction)
+        let after = try await decisions.unmerges(of: members, since: since, in: transaction)
+        let told = try await decisions.told(
+            Set(after.values.joined().map(\.mergeID)), in: Set(drafts.map(\.message.shard)), in: transaction)
+        for index in drafts.indices {
+            let draft = drafts[index]
+            drafts[index].facts.consents = draft.memberIDs.compactMap {
+                consents[$0]?[draft.message.purpose]
+            }
+            drafts[index].facts.unmerges = draft.memberIDs.flatMap { member in
+                (after[member] ?? []).map { unmerge in
+                    let isFolded = before[member]?.contains { $0.mergeID == unmerge.mergeID && $0.isFolded }
+                    let isTold =
+                        member != draft.message.profileID
+                        || told[draft.message.shard]?.contains(unmerge.mergeID) ?? false
+                    return UnmergeFact(
+                        mergeID: unmerge.mergeID, profileID: member, at: unmerge.at,
+                        isFollowed: isFolded ?? false && isTold)
                 }
             }
-            return Result(
-                taken: messages.count, prepared: try await settle(drafts, now: now, in: transaction))
         }
     }
 
@@ -87,7 +118,8 @@ struct SendBatch: Sendable {
                     isErased: person?.erasedAt != nil, contacts: [], consents: [],
                     templateVersion: parsed[message.template]?.version, renderingError: nil,
                     attempts: attempts[message.id] ?? [], now: now),
-                evidence: [:], rendered: nil, addresses: [:],
+                evidence: message.correction.map { ["correction": $0.json] } ?? [:], rendered: nil,
+                addresses: [:],
                 memberIDs: person?.memberIDs ?? [message.profileID])
             for identifier in found {
                 guard let key = addressKey(identifier) else { continue }
@@ -146,8 +178,9 @@ struct SendBatch: Sendable {
 
     private func settle(
         _ drafts: [Draft], now: Instant, in transaction: PostgresTransaction
-    ) async throws -> [Prepared] {
+    ) async throws -> Result {
         var prepared: [Prepared] = []
+        var held: [QueuedMessage] = []
         var refused: [(message: QueuedMessage, reason: NonSendReason, evidence: JSON)] = []
         var later: [(shard: Shard, id: MessageID, until: Instant)] = []
         for draft in drafts {
@@ -167,21 +200,20 @@ struct SendBatch: Sendable {
                         draft.message, rendered, to: to.address, hash: to.hash, .object(evidence), now: now))
             case .doNotSend(let reason): refused.append((draft.message, reason, .object(evidence)))
             case .retry(let instant): later.append((draft.message.shard, draft.message.id, instant))
+            case .hold: held.append(draft.message)
             }
         }
         try await queue.markSending(prepared.map(\.sending), lease: lease, at: now, in: transaction)
         try await queue.markSuppressed(refused, at: now, in: transaction)
+        try await queue.markHeld(held, for: Self.recheck * 0.9, in: transaction)
         if !later.isEmpty {
             try await queue.markWaiting(later, in: transaction)
             try await DeadlineSweeper.notify(schema: "delivery", in: transaction)
         }
-        try await events.enqueue(
-            refused.map { message, reason, _ in
-                OutcomeEvents.event(
-                    "Email Not Sent", of: message, key: "not-sent", subject: nil, at: now,
-                    ["reason": .string(reason.rawValue)])
-            }, at: now, in: transaction)
-        return prepared
+        try await corrections.events.enqueue(
+            refused.map { message, reason, _ in OutcomeEvents.notSent(message, because: reason, at: now) },
+            at: now, in: transaction)
+        return Result(taken: drafts.count, prepared: prepared, held: held.count)
     }
 
     private func prepare(
@@ -208,6 +240,7 @@ extension SendDecision {
             ["send": ["contact": .string(contact), "consent": consent?.json ?? .null]]
         case .doNotSend(let reason): ["doNotSend": .string(reason.rawValue)]
         case .retry(let instant): ["retryAt": .string(instant.rfc3339)]
+        case .hold(let mergeID): ["hold": .string(mergeID.description)]
         }
     }
 }

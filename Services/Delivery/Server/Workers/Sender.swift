@@ -35,12 +35,15 @@ final class Sender: Service {
                 do {
                     if ContinuousClock.now >= recovery {
                         try await batch.queue.requeueAbandoned(context.pool)
+                        try await batch.queue.requeueHeld(context.pool)
                         recovery = .now + .seconds(5)
                     }
                     let result = try await batch.decide(await room.wait())
+                    if result.held > 0 { recovery = min(recovery, .now + SendBatch.recheck) }
                     if result.taken == 0 {
                         let hub = context.hub
-                        await cancelWhenGracefulShutdown { await hub.wait(ticket, upTo: .seconds(5)) }
+                        let left = recovery - ContinuousClock.now
+                        await cancelWhenGracefulShutdown { await hub.wait(ticket, upTo: left) }
                         continue
                     }
                     await room.enter(result.prepared.count)
@@ -67,7 +70,7 @@ final class Sender: Service {
         let message = prepared.sending.message
         let now = (try? await context.clock.now()) ?? prepared.mail.mime.date
         let verdict = AttemptVerdict.of(
-            outcome, attempt: prepared.mail.attempt, message: message.id, now: now)
+            outcome, attempt: prepared.mail.attempt - message.priorAttempts, message: message.id, now: now)
         let record = QueueStore.Outcome(
             message: message, attempt: prepared.mail.attempt, verdict: verdict, detail: outcome.detail,
             subject: prepared.sending.subject, addressHash: prepared.sending.addressHash, at: now)

@@ -170,6 +170,20 @@ enum MergeStore {
         }
     }
 
+    /// Notes whom the merge had joined, for those who must not decide about them before others have followed.
+    static func note(
+        undoing id: MergeID, of members: [ProfileID], at instant: Instant,
+        in transaction: PostgresTransaction
+    ) async throws {
+        try await transaction.execute(
+            """
+            INSERT INTO profiles.unmerged_profile (shard, profile_id, merge_id, at)
+            SELECT shard, profile_id, \(id)::uuid, \(instant)::timestamptz
+            FROM unnest(\(members.map { Shard($0) })::smallint[], \(members)::uuid[]) AS w (shard, profile_id)
+            ORDER BY shard, profile_id
+            """)
+    }
+
     static func allow(
         _ id: MergeID, _ step: StoredMerge.Step, in transaction: PostgresTransaction
     ) async throws {

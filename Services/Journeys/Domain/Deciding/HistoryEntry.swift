@@ -34,11 +34,14 @@ package struct HistoryEntry: Hashable, Sendable {
 package struct Decision: Hashable, Sendable {
     package var history: [HistoryEntry] = []
     package var intents: [SendIntent] = []
+    /// Those that were asked for before their time, when it has come.
+    package var renewals: [IntentCorrection] = []
 
     package init() {}
 
     package mutating func append(_ other: Decision) {
         history += other.history
         intents += other.intents
+        renewals += other.renewals
     }
 }

@@ -238,22 +238,40 @@ package struct InstanceDecider {
             detail["until"] = .string(until.rfc3339)
             note(.waiting, at: now, cause, detail, step: name, &state, &decision)
             return nil
-        case .send where state.sentBefore.contains("\(name) \(state.visits[name, default: 1])"):
-            note(.restated, at: now, cause, ["skipped": "sentBefore"], step: name, &state, &decision)
-            return placed.next
         case .send(let order):
-            let intent = intent(order, at: now, name, state)
-            decision.intents.append(intent)
-            let detail: [String: JSON] = [
-                "intentId": .string(intent.intentID.description), "template": .string(order.template),
-                "channel": .string(order.channel), "purpose": .string(order.purpose),
-            ]
-            note(.sent, at: now, cause, detail, step: name, &state, &decision)
+            send(order, at: now, cause, step: name, &state, &decision)
             return placed.next
         case .exit(let reason):
             end(reason, at: now, cause, &state, &decision)
             return nil
         }
+    }
+
+    /// Asks for the message, or once more for the one that was asked for too early.
+    private func send(
+        _ order: SendOrder, at now: Instant, _ cause: Cause, step: String, _ state: inout InstanceState,
+        _ decision: inout Decision
+    ) {
+        var detail: [String: JSON] = [
+            "template": .string(order.template), "channel": .string(order.channel),
+            "purpose": .string(order.purpose),
+        ]
+        let visit = state.visits[step, default: 1]
+        if let before = state.sentBefore.removeValue(forKey: InstanceState.send(step, visit: visit)) {
+            guard let before else {
+                note(.restated, at: now, cause, ["skipped": "sentBefore"], step: step, &state, &decision)
+                return
+            }
+            decision.renewals.append(
+                IntentCorrection(.renewed, before, of: state.profileID, at: now, mergeID: nil))
+            detail["intentId"] = .string(before.description)
+            detail["unless"] = "sentBefore"
+        } else {
+            let intent = intent(order, at: now, step, state)
+            decision.intents.append(intent)
+            detail["intentId"] = .string(intent.intentID.description)
+        }
+        note(.sent, at: now, cause, detail, step: step, &state, &decision)
     }
 
     private func intent(_ order: SendOrder, at now: Instant, _ step: String, _ state: InstanceState)

@@ -27,13 +27,17 @@ package struct InstanceState: Hashable, Sendable {
     package var seen: [String: EventMark] = [:]
     /// Messages that ended a wait; a duplicate of one must not end the next.
     package var consumed: [String] = []
-    /// Sends, as `step visit`, that were made while the profile was taken for another as well, before where the
-    /// instance stands now that it is not: they are not made again.
-    package var sentBefore: Set<String> = []
+    /// Sends, as `step visit`, that were asked for while the profile was taken for another as well, with their intents.
+    /// Where the instance has yet to come to one, now that it is not, the same intent is asked for again: it counts
+    /// unless the message went out. Without an intent, as it was noted at first, nothing is asked for.
+    package var sentBefore: [String: IntentID?] = [:]
     /// Entries of the history so far.
     package var entries = 0
 
     package var isRunning: Bool { endedAt == nil }
+
+    /// How `sentBefore` names a send.
+    package static func send(_ step: String, visit: Int) -> String { "\(step) \(visit)" }
 
     package init(
         id: InstanceID, journey: String, version: Int, profileID: ProfileID, enteredAt: Instant,
@@ -84,7 +88,10 @@ extension InstanceState {
             "seen": .object(seen.mapValues(\.json)), "consumed": .array(consumed.map { .string($0) }),
             "entries": .integer(Int64(entries)),
         ]
-        if !sentBefore.isEmpty { json["sentBefore"] = .array(sentBefore.sorted().map { .string($0) }) }
+        if !sentBefore.isEmpty {
+            json["sentBefore"] = .object(
+                sentBefore.mapValues { intent in intent.map { JSON.string($0.description) } ?? .null })
+        }
         return .object(json)
     }
 
@@ -108,6 +115,11 @@ extension InstanceState {
         }
         consumed = try fields.array("consumed").compactMap(\.string)
         entries = Int(try fields.integer("entries"))
-        sentBefore = Set((fields["sentBefore"]?.array ?? []).compactMap(\.string))
+        for key in (fields["sentBefore"]?.array ?? []).compactMap(\.string) {
+            sentBefore.updateValue(nil, forKey: key)
+        }
+        for (key, intent) in fields["sentBefore"]?.object ?? [:] {
+            sentBefore.updateValue(intent.string.flatMap { IntentID($0) }, forKey: key)
+        }
     }
 }

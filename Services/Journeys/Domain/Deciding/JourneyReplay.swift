@@ -4,7 +4,8 @@ package import Models
 /// they would stand had the two never been taken for one.
 ///
 /// What was sent is not unsent, and what would have been sent before now is not made up for: a reminder that comes
-/// days late helps nobody. From here on everything goes as if the merge had never been.
+/// days late helps nobody. What is still to be sent is set right (``IntentReview``). From here on everything goes as if
+/// the merge had never been.
 package struct JourneyReplay: Sendable {
     /// A trigger that let somebody in, or that only what the person had done before kept from it.
     package struct Considered: Hashable, Sendable {
@@ -33,6 +34,12 @@ package struct JourneyReplay: Sendable {
         }
     }
 
+    /// Where the journeys stand, and every message that was asked for on the way.
+    package struct Outcome: Sendable {
+        package var journeys: ProfileJourneys
+        package var intents: [SendIntent]
+    }
+
     private let catalog: JourneyCatalog
     private let considered: [String: [Considered]]
 
@@ -54,19 +61,23 @@ package struct JourneyReplay: Sendable {
     package func journeys(
         of profileID: ProfileID, traits: [String: JSON], memory: ProfileMemory, arrivals: [Arrival],
         through instant: Instant
-    ) -> ProfileJourneys {
+    ) -> Outcome {
         var journeys = ProfileJourneys(
             profileID: profileID, traits: traits, memory: memory.withoutEvents())
         var reached = Instant.distantPast
+        var intents: [SendIntent] = []
         for arrival in arrivals {
             let fact = arrival.fact.settled(by: arrival.at)
-            journeys.reapply(
-                fact, after: min(reached, instant), considered: considered[fact.triggerKey] ?? [],
-                catalog: catalog)
+            // A fact that came late found the timers fired that were due until it came.
             reached = max(reached, arrival.at)
+            intents +=
+                journeys.reapply(
+                    fact, after: min(reached, instant), considered: considered[fact.triggerKey] ?? [],
+                    catalog: catalog
+                ).intents
         }
-        _ = journeys.fireTimers(through: instant, catalog: catalog)
-        return journeys
+        intents += journeys.fireTimers(through: instant, catalog: catalog).intents
+        return Outcome(journeys: journeys, intents: intents)
     }
 }
 

@@ -52,16 +52,17 @@ package struct ProfileJourneys: Sendable {
     mutating func reapply(
         _ fact: JourneyFact, after instant: Instant, considered: [JourneyReplay.Considered],
         catalog: JourneyCatalog
-    ) {
-        _ = fireTimers(through: max(fact.at, instant), catalog: catalog)
+    ) -> Decision {
+        var decision = fireTimers(through: max(fact.at, instant), catalog: catalog)
         remember(fact, catalog)
         for state in running {
             guard let definition = catalog.definition(of: state.journey, version: state.version) else {
                 continue
             }
             var next = state
-            _ = InstanceDecider(definition).apply(
-                fact, to: &next, profile: view, paused: catalog.isPaused(state.journey))
+            decision.append(
+                InstanceDecider(definition).apply(
+                    fact, to: &next, profile: view, paused: catalog.isPaused(state.journey)))
             if next != state { keep(next) }
         }
         for trigger in considered {
@@ -73,10 +74,12 @@ package struct ProfileJourneys: Sendable {
                 isRunning: running.contains { $0.journey == definition.id },
                 past: past[definition.id] ?? JourneyPast(), memory: memory)
             guard verdict == .enter else { continue }
-            let (state, _) = InstanceDecider(definition).enter(
+            let (state, entered) = InstanceDecider(definition).enter(
                 fact, profileID: profileID, id: trigger.instanceID, memory: memory, profile: view)
             keep(state)
+            decision.append(entered)
         }
+        return decision
     }
 
     /// Fires every timer due until `instant`, the earliest first, each for the instant at which it was due.

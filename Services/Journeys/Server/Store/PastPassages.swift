@@ -9,8 +9,6 @@ extension ProfileTables {
     struct Passage {
         var state: InstanceState
         var exitCause: JSON?
-        /// The sends that were made, as `step visit`.
-        var sent: Set<String>
     }
 
     /// Every profile that this one stands for, itself too.
@@ -24,9 +22,7 @@ extension ProfileTables {
     func passages(of profile: ProfileID) async throws -> [Passage] {
         let rows = try await transaction.query(
             """
-            SELECT i.instance_id, i.due_at, i.state, h.history_id, h.cause,
-                   ARRAY(SELECT n.step || ' ' || n.visit FROM journeys.intent n
-                         WHERE n.shard = i.shard AND n.instance_id = i.instance_id) AS sent
+            SELECT i.instance_id, i.due_at, i.state, h.history_id, h.cause
             FROM journeys.instance i
             LEFT JOIN LATERAL (
                 SELECT h.history_id, h.cause FROM journeys.instance_history h
@@ -42,8 +38,7 @@ extension ProfileTables {
             passages.append(
                 Passage(
                     state: try await sealing.state(row),
-                    exitCause: hasEnded ? try await sealing.history("cause", row) : nil,
-                    sent: Set(try row.get("sent", as: [String].self))))
+                    exitCause: hasEnded ? try await sealing.history("cause", row) : nil))
         }
         return passages
     }

@@ -24,6 +24,7 @@ package struct ProfileDesk {
     private var erased: [ProfileID] = []
     private var history: [HistoryEntry] = []
     private var wanted: [Wanted] = []
+    private var renewed: [(correction: IntentCorrection, traceparent: String?)] = []
 
     package init(
         _ ids: Set<ProfileID>, profiles: ProfileStore, catalog: JourneyCatalog,
@@ -122,6 +123,9 @@ package struct ProfileDesk {
         for index in wanted.indices where wanted[index].intent.profileID == loser {
             wanted[index].intent.profileID = survivor
         }
+        for index in renewed.indices where renewed[index].correction.profileID == loser {
+            renewed[index].correction.profileID = survivor
+        }
     }
 
     package mutating func erase(_ id: ProfileID) {
@@ -129,12 +133,14 @@ package struct ProfileDesk {
         erased.append(id)
         history.removeAll { $0.profileID == id }
         wanted.removeAll { $0.intent.profileID == id }
+        renewed.removeAll { $0.correction.profileID == id }
         open[id] = nil
     }
 
     private mutating func take(_ decision: Decision, _ traceparent: String?) {
         history += decision.history
         wanted += decision.intents.map { Wanted(intent: $0, traceparent: traceparent) }
+        renewed += decision.renewals.map { ($0, traceparent) }
     }
 
     private func standsFor(_ id: ProfileID) -> ProfileID {
@@ -162,11 +168,23 @@ package struct ProfileDesk {
         try await tables.write(history: history, at: now)
         let intents = wanted.sorted { $0.intent.at < $1.intent.at }
         try await tables.write(intents: intents.map(\.intent))
+        let traces = Dictionary(
+            renewed.map { ($0.correction.intentID, $0.traceparent) }, uniquingKeysWith: { $1 })
+        let renewals = try await tables.write(corrections: renewed.map(\.correction))
         try await StreamWriter(.intents, sealing: profiles.vault.days).append(
             intents.map { wanted in
-                NewRecord(
-                    shard: Shard(wanted.intent.profileID), key: wanted.intent.profileID.description,
-                    body: wanted.intent.json, traceparent: wanted.traceparent)
-            }, at: now, in: transaction)
+                NewRecord(.wanted(wanted.intent), of: wanted.intent.profileID, wanted.traceparent)
+            }
+                + renewals.map { correction, profile in
+                    NewRecord(.corrected(correction), of: profile, traces[correction.intentID] ?? nil)
+                }, at: now, in: transaction)
+    }
+}
+
+extension NewRecord {
+    /// What is said of an intent, in the shard of the profile under which it was told first.
+    init(_ fact: IntentFact, of profile: ProfileID, _ traceparent: String? = nil) {
+        self.init(
+            shard: Shard(profile), key: profile.description, body: fact.json, traceparent: traceparent)
     }
 }

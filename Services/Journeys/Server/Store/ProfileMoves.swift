@@ -1,8 +1,6 @@
-import JourneysDomain
 import Models
 import Postgres
 import Sealing
-import Streams
 
 extension ProfileTables {
     private static let moved: [(table: String, columns: String)] = [
@@ -14,13 +12,14 @@ extension ProfileTables {
             "instance_history",
             "history_id, instance_id, journey_id, version, ordinal, kind, step, at, cause, detail"
         ),
-        ("intent", "intent_id, instance_id, step, visit, at"),
+        ("intent", "intent_id, instance_id, step, visit, at, stream_profile, told_profile, withdrawn_by"),
     ]
 
     /// Hands everything of a merged profile to its survivor. Rows are copied and deleted, since a row of
     /// another profile may be in another shard. Running instances are left out: they are written anew.
     func move(_ loser: ProfileID, to survivor: ProfileID) async throws {
         var statements: [SQL] = [
+            Self.pinIntents(of: loser),
             "DELETE FROM journeys.deadline WHERE shard = \(Shard(loser)) AND profile_id = \(loser)",
             """
             DELETE FROM journeys.instance
@@ -64,7 +63,7 @@ extension ProfileTables {
     /// themselves are written anew.
     func hand(_ instances: [InstanceID], from holder: ProfileID, to profile: ProfileID) async throws {
         guard !instances.isEmpty else { return }
-        var statements: [SQL] = []
+        var statements: [SQL] = [Self.pinIntents(of: holder)]
         for (table, columns) in Self.moved where table != "instance" {
             statements.append(
                 """
@@ -87,6 +86,14 @@ extension ProfileTables {
         try await transaction.pipeline(statements)
     }
 
+    /// What is said of an intent goes on where it was told first, whoever it belongs to by then.
+    private static func pinIntents(of profile: ProfileID) -> SQL {
+        """
+        UPDATE journeys.intent SET stream_profile = profile_id
+        WHERE shard = \(Shard(profile)) AND profile_id = \(profile) AND stream_profile IS NULL
+        """
+    }
+
     /// Makes a profile stand for itself again, and for those that go with it.
     func release(_ members: [ProfileID], to profile: ProfileID) async throws {
         try await transaction.execute(
@@ -95,30 +102,5 @@ extension ProfileTables {
             FROM unnest(\(members.map { Shard($0) })::smallint[], \(members)::uuid[]) AS w (shard, profile_id)
             WHERE p.shard = w.shard AND p.profile_id = w.profile_id
             """)
-    }
-
-    /// Deletes everything of the profiles and of those merged into them. Returns how many rows of each table.
-    func erase(_ ids: [ProfileID], at now: Instant) async throws -> [String: Int] {
-        let merged = try await transaction.query(
-            "SELECT profile_id FROM journeys.profile WHERE survivor_id = ANY(\(ids)::uuid[])")
-        let all = Array(Set(ids + (try merged.map { try $0.get("profile_id", as: ProfileID.self) }))).sorted()
-        var counts: [String: Int] = [:]
-        for table in ["deadline", "instance", "instance_history", "intent", "profile"] {
-            counts[table] = try await transaction.execute(
-                """
-                DELETE FROM journeys.\(unsafe: table) t
-                USING unnest(\(all.map { Shard($0) })::smallint[], \(all)::uuid[]) AS w (shard, profile_id)
-                WHERE t.shard = w.shard AND t.profile_id = w.profile_id
-                """)
-        }
-        // Offsets must stay gapless, so the records stay; what they told about the person goes.
-        counts["stream_intents"] = try await StreamHistory(.intents, sealing: vault.days).rewrite(
-            all.map { (Shard($0), $0.description) }, at: now, in: transaction
-        ) { body in
-            guard var members = body.object else { return body }
-            members["variables"] = [:]
-            return .object(members)
-        }
-        return counts
     }
 }

@@ -179,17 +179,4 @@ struct ProfileTables {
             """)
     }
 
-    /// Takes the keys of intents. One that is taken already fails the transaction: it would be sent twice.
-    func write(intents: [SendIntent]) async throws {
-        guard !intents.isEmpty else { return }
-        let visits = intents.map { Int($0.variables["journey"]?["visit"]?.integer ?? 1) }
-        try await transaction.execute(
-            """
-            INSERT INTO journeys.intent (shard, intent_id, profile_id, instance_id, step, visit, at)
-            SELECT * FROM unnest(\(intents.map { Shard($0.profileID) })::smallint[],
-                                 \(intents.map(\.intentID))::uuid[], \(intents.map(\.profileID))::uuid[],
-                                 \(intents.map(\.instanceID))::uuid[], \(intents.map(\.step))::text[],
-                                 \(visits)::integer[], \(intents.map(\.at))::timestamptz[])
-            """)
-    }
 }

@@ -34,11 +34,12 @@ package struct ProfileEventsWorker: Sendable {
             try await decide(plain, catalog, at: batch.now, in: transaction)
             rest = rest.dropFirst(plain.count)
             guard let (record, fact) = rest.popFirst() else { break }
-            if case .unmerge(let id, let split, let members, let mergeID, _, _) = fact {
+            if case .unmerge(let id, let split, let members, let mergeID, let at, _) = fact {
                 try await Unmerging(catalog: catalog, profiles: profiles, transaction: transaction).unmerge(
                     Unmerging.Order(
-                        profileID: id, split: split, members: members, mergeID: mergeID,
-                        position: Self.position(of: record), now: batch.now))
+                        profileID: id, split: split, members: members, mergeID: mergeID, at: at,
+                        position: Self.position(of: record), now: batch.now,
+                        traceparent: record.traceparent))
             }
         }
     }

@@ -3,6 +3,7 @@ import JourneysDomain
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 import Streams
 
 /// Gives the journeys of one person back to the two that they turn out to be, when a merge was undone.
@@ -25,8 +26,10 @@ struct Unmerging {
         var split: ProfileID
         var members: [ProfileID]
         var mergeID: MergeID
+        var at: Instant
         var position: StreamPosition
         var now: Instant
+        var traceparent: String?
     }
 
     /// One of the two people.
@@ -41,6 +44,11 @@ struct Unmerging {
     func unmerge(_ order: Order) async throws {
         let (holder, memory) = try await lock(order)
         let everybody = try await tables.standing(for: holder)
+        let told = try await tables.toldIntents(of: holder)
+        if try await isOneAgain(order) {
+            try await tell([], of: told, members: everybody, order)
+            return
+        }
         let split = Set(order.members)
         let passages = try await tables.passages(of: holder)
         var sides = [
@@ -64,15 +72,24 @@ struct Unmerging {
                     instanceID: $0.state.id)
             } + refused, catalog: catalog)
         let traits = try await self.traits(of: sides.map(\.id))
-        var outcome = Outcome(order: order, holder: holder)
+        var outcome = UnmergeOutcome(order: order, holder: holder, told: told.map(\.intent))
         for (index, side) in sides.enumerated() {
-            let journeys = replay.journeys(
+            let replayed = replay.journeys(
                 of: side.id, traits: traits[side.id] ?? [:], memory: side.segments,
                 arrivals: side.arrivals.sorted { $0.at < $1.at }, through: order.now)
             outcome.take(
-                journeys, instead: passages.filter { owner[$0.state.id] == index }, catalog: catalog)
+                replayed, instead: passages.filter { owner[$0.state.id] == index }, catalog: catalog)
         }
         try await write(outcome, order)
+        try await tell(outcome.corrections, of: told, members: everybody.union(order.members), order)
+    }
+
+    /// Whether the two are one person once more by now. Then this service may have read of the new merge already, when
+    /// they still were one person here, and would never hear of it again.
+    private func isOneAgain(_ order: Order) async throws -> Bool {
+        let people = try await profiles.people([order.profileID, order.split], in: transaction)
+        guard let one = people[order.profileID], let other = people[order.split] else { return false }
+        return one.profileID == other.profileID
     }
 
     /// Locks who holds the journeys now, and those who go.
@@ -136,7 +153,7 @@ struct Unmerging {
         return traits
     }
 
-    private func write(_ outcome: Outcome, _ order: Order) async throws {
+    private func write(_ outcome: UnmergeOutcome, _ order: Order) async throws {
         try await tables.release(order.members, to: order.split)
         try await tables.hand(
             outcome.changed.filter { $0.profileID == order.split }.map(\.id), from: outcome.holder,
@@ -148,63 +165,24 @@ struct Unmerging {
         }
         try await tables.write(history: outcome.history, at: order.now)
     }
-}
 
-/// What going through the facts again comes to.
-private struct Outcome {
-    let order: Unmerging.Order
-    let holder: ProfileID
-    var changed: [InstanceState] = []
-    var history: [HistoryEntry] = []
-    var memories: [ProfileID: ProfileMemory] = [:]
-
-    init(order: Unmerging.Order, holder: ProfileID) {
-        self.order = order
-        self.holder = holder
-    }
-
-    mutating func take(
-        _ journeys: ProfileJourneys, instead former: [ProfileTables.Passage], catalog: JourneyCatalog
-    ) {
-        memories[journeys.profileID] = journeys.memory
-        let cause = Cause.unmerge(order.mergeID, order.position)
-        let known = Dictionary(former.map { ($0.state.id, $0) }, uniquingKeysWith: { $1 })
-        for var state in journeys.changed.values {
-            guard let definition = catalog.definition(of: state.journey, version: state.version) else {
-                continue
+    /// Tells delivery what is true of the messages now, and wherever it may hold one, that all of it has been told.
+    private func tell(
+        _ corrections: [IntentCorrection], of told: [ProfileTables.Told], members: Set<ProfileID>,
+        _ order: Order
+    ) async throws {
+        let corrected = try await tables.write(corrections: corrections)
+        // Only an intent that may still be sent can be asked about.
+        let lively = told.filter { order.now - $0.intent.at <= SendIntent.lifetime }
+        let places = Dictionary(
+            members.union(lively.map(\.streamProfile)).union(corrected.map(\.1)).map { (Shard($0), $0) },
+            uniquingKeysWith: min)
+        let records =
+            corrected.map { NewRecord(.corrected($0), of: $1, order.traceparent) }
+            + places.values.sorted().map {
+                NewRecord(.unmerged(order.mergeID, at: order.at), of: $0, order.traceparent)
             }
-            let before = known[state.id]?.state
-            state.entries = max(state.entries, before?.entries ?? 0)
-            state.sentBefore = known[state.id]?.sent ?? []
-            if let before, Self.isSame(before, state) { continue }
-            history +=
-                InstanceDecider(definition)
-                .restate(&state, from: holder, at: order.now, cause: cause).history
-            changed.append(state)
-        }
-        for passage in former where journeys.changed[passage.state.id] == nil {
-            var state = passage.state
-            state.profileID = journeys.profileID
-            if let definition = catalog.definition(of: state.journey, version: state.version) {
-                let decider = InstanceDecider(definition)
-                if state.isRunning {
-                    history +=
-                        decider.end(
-                            &state, reason: InstanceDecider.unmerged, at: order.now, cause: cause
-                        ).history
-                } else {
-                    state.endReason = InstanceDecider.unmerged
-                    history += decider.restate(&state, from: holder, at: order.now, cause: cause).history
-                }
-            }
-            changed.append(state)
-        }
-    }
-
-    private static func isSame(_ before: InstanceState, _ after: InstanceState) -> Bool {
-        var before = before
-        before.entries = after.entries
-        before.sentBefore = after.sentBefore
-        return before == after
+        try await StreamWriter(.intents, sealing: profiles.vault.days)
+            .append(records, at: order.now, in: transaction)
     }
 }

@@ -158,7 +158,7 @@ struct WebhookEndpointTests {
     @Test("a new secret signs beside the old one for a while")
     func rotation() async throws {
         try await HTTPReceiver.with { receiver in
-            try await with(workers: true) { service, database in
+            try await with { service, database in
                 let made = try await create(service, ["url": .string(receiver.url())])
                 let id = try #require(made.json["endpointId"]?.string)
                 let old = try #require(made.json["secret"]?.string)
@@ -170,37 +170,32 @@ struct WebhookEndpointTests {
                 let again = try await service.request(
                     "POST", "\(path)/\(id)/rotate-secret", headers: ["Idempotency-Key": "r"])
                 #expect(again.json == rotated.json)
-                try await test(service, id)
+                try await test(service, database, id)
                 let both = try #require(receiver.received.last)
                 #expect(both.signatures == both.signed(by: [new, old]))
                 let ended = try await service.request(
                     "POST", "\(path)/\(id)/rotate-secret", json: ["overlap": "0s"])
                 let last = try #require(ended.json["secret"]?.string)
-                try await test(service, id)
+                try await test(service, database, id)
                 let one = try #require(receiver.received.last)
                 #expect(one.signatures == one.signed(by: [last]))
             }
         }
     }
 
-    /// Sends a test event and waits until it is delivered.
-    private func test(_ service: ServiceHarness, _ id: String) async throws {
-        let queued = try await service.request("POST", "\(path)/\(id)/test")
-        let delivery = try #require(queued.json["deliveryId"]?.string)
-        while try await service.request("GET", "\(path)/\(id)/deliveries/\(delivery)").json["state"]
-            == "pending"
-        {
-            try await Task.sleep(for: .milliseconds(20))
-        }
+    /// Sends a test event, and has it delivered.
+    private func test(_ service: ServiceHarness, _ database: IdentityDatabase, _ id: String) async throws {
+        #expect(try await service.request("POST", "\(path)/\(id)/test").status == 202)
+        #expect(try await WebhookWorld(identity: database).dispatcher().deliverDue() == 1)
     }
 
     @Test("what was delivered is listed page by page with its attempts, and delivered once more on demand")
     func deliveries() async throws {
         try await HTTPReceiver.with { receiver in
-            try await with(workers: true) { service, database in
+            try await with { service, database in
                 let made = try await create(service, ["url": .string(receiver.url())])
                 let id = try #require(made.json["endpointId"]?.string)
-                for _ in 0..<5 { try await test(service, id) }
+                for _ in 0..<5 { try await test(service, database, id) }
                 var seen: [String] = []
                 var cursor = ""
                 repeat {
@@ -217,7 +212,8 @@ struct WebhookEndpointTests {
                 let chosen = try #require(seen.last)
                 let redelivery = "\(path)/\(id)/deliveries/\(chosen)/redeliver"
                 #expect(try await service.request("POST", redelivery).status == 202)
-                while receiver.received.count < 6 { try await Task.sleep(for: .milliseconds(20)) }
+                #expect(try await WebhookWorld(identity: database).dispatcher().deliverDue() == 1)
+                #expect(receiver.received.count == 6)
                 #expect(receiver.received.last?.webhookID == chosen)
                 let unknown = "\(path)/\(id)/deliveries/\(id)/redeliver"
                 #expect(try await service.request("POST", unknown).status == 404)
@@ -253,22 +249,6 @@ struct WebhookEndpointTests {
                 }
             }
         }
-    }
-}
-
-/// Holds whoever comes until it is opened.
-private actor Gate {
-    private var isOpen = false
-    private var waiting: [CheckedContinuation<Void, Never>] = []
-
-    func wait() async {
-        if !isOpen { await withCheckedContinuation { waiting.append($0) } }
-    }
-
-    func open() {
-        isOpen = true
-        for one in waiting { one.resume() }
-        waiting = []
     }
 }
 

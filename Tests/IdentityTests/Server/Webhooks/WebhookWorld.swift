@@ -6,6 +6,7 @@ import Postgres
 import ProfileStore
 import ServiceKit
 import Streams
+import Synchronization
 import TestSupport
 
 @testable import IdentityServer
@@ -70,4 +71,16 @@ struct WebhookWorld {
 extension HTTPReceiver.Received {
     var json: JSON { (try? JSONParser.parse(body[...])) ?? .null }
     var webhookID: String { headers["webhook-id"] ?? "" }
+}
+
+/// Statuses one after the other; the last stays, and 0 is one that nobody knows.
+final class Answers: Sendable {
+    private let left: Mutex<[Int]>
+
+    init(_ statuses: [Int]) { left = Mutex(statuses) }
+
+    func next() -> Int {
+        let status = left.withLock { $0.count > 1 ? $0.removeFirst() : $0.first ?? 200 }
+        return status == 0 ? 599 : status
+    }
 }

@@ -1,0 +1,86 @@
+import JourneysDomain
+import Models
+
+/// What going through the facts again comes to.
+struct UnmergeOutcome {
+    let order: Unmerging.Order
+    let holder: ProfileID
+    private let told: [InstanceID: [ToldIntent]]
+    var changed: [InstanceState] = []
+    var history: [HistoryEntry] = []
+    var memories: [ProfileID: ProfileMemory] = [:]
+    var corrections: [IntentCorrection] = []
+
+    init(order: Unmerging.Order, holder: ProfileID, told: [ToldIntent]) {
+        self.order = order
+        self.holder = holder
+        self.told = Dictionary(grouping: told, by: \.instanceID)
+    }
+
+    mutating func take(
+        _ replayed: JourneyReplay.Outcome, instead former: [ProfileTables.Passage], catalog: JourneyCatalog
+    ) {
+        let journeys = replayed.journeys
+        review(replayed, former, catalog)
+        memories[journeys.profileID] = journeys.memory
+        let cause = Cause.unmerge(order.mergeID, order.position)
+        let known = Dictionary(former.map { ($0.state.id, $0) }, uniquingKeysWith: { $1 })
+        for var state in journeys.changed.values {
+            guard let definition = catalog.definition(of: state.journey, version: state.version) else {
+                continue
+            }
+            let before = known[state.id]?.state
+            state.entries = max(state.entries, before?.entries ?? 0)
+            for intent in told[state.id] ?? [] {
+                state.sentBefore[InstanceState.send(intent.step, visit: intent.visit)] = intent.id
+            }
+            if let before, Self.isSame(before, state) { continue }
+            history +=
+                InstanceDecider(definition)
+                .restate(&state, from: holder, at: order.now, cause: cause).history
+            changed.append(state)
+        }
+        for passage in former where journeys.changed[passage.state.id] == nil {
+            var state = passage.state
+            state.profileID = journeys.profileID
+            if let definition = catalog.definition(of: state.journey, version: state.version) {
+                let decider = InstanceDecider(definition)
+                if state.isRunning {
+                    history +=
+                        decider.end(
+                            &state, reason: InstanceDecider.unmerged, at: order.now, cause: cause
+                        ).history
+                } else {
+                    state.endReason = InstanceDecider.unmerged
+                    history += decider.restate(&state, from: holder, at: order.now, cause: cause).history
+                }
+            }
+            changed.append(state)
+        }
+    }
+
+    /// What is true of the messages that the passages asked for.
+    private mutating func review(
+        _ replayed: JourneyReplay.Outcome, _ former: [ProfileTables.Passage], _ catalog: JourneyCatalog
+    ) {
+        // Timers of a journey that stands still were not fired, and nothing at all by a definition that is gone.
+        let untold = Set(
+            former.map(\.state).filter { state in
+                catalog.definition(of: state.journey, version: state.version) == nil
+                    || catalog.isPaused(state.journey)
+                        && replayed.journeys.changed[state.id] != nil
+            }.map(\.id))
+        let review = IntentReview(of: replayed.journeys.profileID, wanted: replayed.intents) {
+            !untold.contains($0)
+        }
+        corrections += review.corrections(
+            of: former.flatMap { told[$0.state.id] ?? [] }, undoing: order.mergeID, at: order.now)
+    }
+
+    private static func isSame(_ before: InstanceState, _ after: InstanceState) -> Bool {
+        var before = before
+        before.entries = after.entries
+        before.sentBefore = after.sentBefore
+        return before == after
+    }
+}
