@@ -19,6 +19,21 @@ struct OracleTests {
         }
     }
 
+    @Test("for calendar days, across changes of the clocks and 29 February")
+    func calendars() async throws {
+        try await Self.eachCase(150) { random in
+            var random = random
+            var run = try Run(random: random, scale: random.pick(RandomScale.calendars))
+            for _ in 0..<(4 + run.random.below(16)) {
+                run.takeNext()
+                if run.random.chance(30) { try run.restart() }
+                if run.random.chance(25) { run.letTimePass() }
+                try run.compare()
+            }
+            try run.compareFuture(samples: 30)
+        }
+    }
+
     @Test("when rules are written and changed in between")
     func definitions() async throws {
         try await Self.eachCase(200) { random in
@@ -82,6 +97,7 @@ private struct Run {
     var definitions: [(id: String, version: Int, rule: JSON)]
     var revision: Int64
     let rules: [String: TraitRule]
+    private let scale: RandomScale
     private var decider: SegmentDecider
     private var state: ProfileState
     private var history: RandomHistory
@@ -94,13 +110,16 @@ private struct Run {
     init(
         random: SeededGenerator, seedOffset: UInt64 = 0,
         definitions: [(id: String, version: Int, rule: JSON)]? = nil,
-        revision: Int64 = 1, rules given: [String: TraitRule]? = nil
+        revision: Int64 = 1, rules given: [String: TraitRule]? = nil,
+        scale: RandomScale = .milliseconds
     ) throws {
         var random = random
+        self.scale = scale
         let seed = random.next() &+ seedOffset
         rules = given ?? random.pick(RandomHistory.rules)
-        history = RandomHistory(generator: SeededGenerator(seed: seed), name: "m\(seedOffset)", rules: rules)
-        var written = RandomRules(generator: SeededGenerator(seed: seed ^ 0xABCD))
+        history = RandomHistory(
+            generator: SeededGenerator(seed: seed), name: "m\(seedOffset)", rules: rules, scale: scale)
+        var written = RandomRules(generator: SeededGenerator(seed: seed ^ 0xABCD), scale: scale)
         self.definitions = definitions ?? (0..<3).map { ("s\($0)", 1, written.rule()) }
         self.random = random
         self.revision = revision
@@ -126,7 +145,7 @@ private struct Run {
     }
 
     mutating func letTimePass() {
-        let target = state.decidedAt + .milliseconds(random.below(400))
+        let target = state.decidedAt + .milliseconds(Int64(random.below(400)) * scale.unit)
         note(decider.advance(&state, to: target, of: profile))
     }
 
@@ -140,7 +159,7 @@ private struct Run {
     }
 
     mutating func changeDefinitions() throws {
-        var rules = RandomRules(generator: SeededGenerator(seed: random.next()))
+        var rules = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
         revision += 1
         switch random.below(3) {
         case 0 where definitions.count > 1: definitions.removeLast()
@@ -213,6 +232,9 @@ private struct Run {
         var instants = Set<Int64>()
         let windows = definitions.flatMap { Self.durations(in: $0.rule) }
         for fact in facts {
+            for instant in definitions.flatMap({ Self.midnights(after: fact, in: $0.rule) }) {
+                instants.formUnion([instant - 1, instant, instant + 1])
+            }
             for window in windows {
                 let boundary = SegmentDecider.instant(of: fact).milliseconds + window
                 instants.formUnion([boundary - 1, boundary, boundary + 1])
@@ -227,15 +249,31 @@ private struct Run {
         }
     }
 
+    /// All lengths of time that a rule names.
     private static func durations(in rule: JSON) -> [Int64] {
         switch rule {
-        case .object(let members):
-            members.flatMap { key, value in
-                let own = key == "within" || key == "for" ? value.string.flatMap { Duration(text: $0) } : nil
-                return durations(in: value) + (own.map { [$0.milliseconds] } ?? [])
-            }
+        case .object(let members): members.values.flatMap { durations(in: $0) }
         case .array(let elements): elements.flatMap { durations(in: $0) }
-        default: []
+        default: rule.string.flatMap { Duration(text: $0) }.map { [$0.milliseconds] } ?? []
+        }
+    }
+
+    /// When the days begin, in the zones of a rule, by which an event may leave its calendar windows.
+    private static func midnights(after fact: TrackingEvent, in rule: JSON) -> [Int64] {
+        switch rule {
+        case .object(let members):
+            guard let zone = members["zone"]?.string, let days = members["days"]?.integer else {
+                return members.values.flatMap { midnights(after: fact, in: $0) }
+            }
+            let calendar = PlainOracle.calendar(zone)
+            let day = calendar.startOfDay(for: PlainOracle.date(SegmentDecider.instant(of: fact)))
+            return [Int(days), Int(days) + 1].compactMap {
+                calendar.date(byAdding: .day, value: $0, to: day).map {
+                    Int64(($0.timeIntervalSince1970 * 1_000).rounded())
+                }
+            }
+        case .array(let elements): return elements.flatMap { midnights(after: fact, in: $0) }
+        default: return []
         }
     }
 }

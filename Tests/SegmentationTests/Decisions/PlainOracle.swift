@@ -1,3 +1,4 @@
+import Foundation
 import Models
 
 /// Membership worked out the plain way: from the rule's JSON and every fact, at one instant, with no state.
@@ -96,16 +97,49 @@ struct PlainOracle {
         }
     }
 
-    /// The events a payload is about that are in its window: T − W < t ≤ T.
+    /// The events a payload is about that are in its window.
     private func events(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> [TrackingEvent] {
-        let window = payload["within"]?.string.flatMap { Duration(text: $0) }
-        return facts.filter { fact in
-            guard time(fact) <= instant else { return false }
-            if let window, time(fact).milliseconds <= instant.milliseconds - window.milliseconds {
-                return false
-            }
-            return matches(payload, fact)
+        facts.filter {
+            time($0) <= instant && isInside(payload, time($0), at: instant) && matches(payload, $0)
         }
+    }
+
+    /// Whether a time up to `instant` is in the window that a payload says: T − W < t ≤ T for a rolling one; by days,
+    /// if fewer than so many days begin after it.
+    func isInside(_ payload: JSON, _ time: Instant, at instant: Instant) -> Bool {
+        if let window = payload["within"]?.string.flatMap({ Duration(text: $0) }) {
+            return time.milliseconds > instant.milliseconds - window.milliseconds
+        }
+        if let days = payload[path: "within.days"]?.integer, let zone = payload[path: "within.zone"]?.string {
+            return Self.days(from: time, to: instant, in: zone) < Int(days)
+        }
+        if let since = payload["since"]?.string { return time >= Instant(rfc3339: since) ?? .distantFuture }
+        if let date = payload[path: "since.date"]?.string, let zone = payload[path: "since.zone"]?.string {
+            let parts = date.split(separator: "-").compactMap { Int($0) }
+            let start = DateComponents(
+                calendar: Self.calendar(zone), year: parts[0], month: parts[1], day: parts[2]
+            ).date
+            return Self.date(time) >= start ?? .distantFuture
+        }
+        return true
+    }
+
+    /// How often midnight passed, by Foundation's calendar.
+    static func days(from: Instant, to: Instant, in zone: String) -> Int {
+        let calendar = calendar(zone)
+        return calendar.dateComponents(
+            [.day], from: calendar.startOfDay(for: date(from)), to: calendar.startOfDay(for: date(to))
+        ).day ?? 0
+    }
+
+    static func calendar(_ zone: String) -> Calendar {
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = TimeZone(identifier: zone) ?? .gmt
+        return calendar
+    }
+
+    static func date(_ instant: Instant) -> Date {
+        Date(timeIntervalSince1970: Double(instant.milliseconds) / 1_000)
     }
 
     private func matches(_ selector: JSON, _ event: TrackingEvent) -> Bool {

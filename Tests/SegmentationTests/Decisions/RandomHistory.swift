@@ -9,6 +9,7 @@ extension SeededGenerator {
 /// Random rules over a small vocabulary, so that conditions meet the events often.
 struct RandomRules {
     var generator: SeededGenerator
+    var scale = RandomScale.milliseconds
 
     mutating func rule(depth: Int = 3) -> JSON {
         if depth > 1, generator.chance(45) {
@@ -44,12 +45,28 @@ struct RandomRules {
 
     private mutating func windowed(_ members: [String: JSON]) -> [String: JSON] {
         var members = members
-        if generator.chance(80) { members["within"] = .string(window()) }
+        switch generator.below(100) {
+        case ..<(scale.isCalendar ? 30 : 70):
+            members["within"] = duration([1, 2, 5, 40, 100, 250, 1_000, 3_000])
+        case ..<(scale.isCalendar ? 70 : 75):
+            members["within"] = ["days": generator.pick([1, 2, 3, 7, 31]), "zone": zone()]
+        case ..<85: members["since"] = since()
+        default: break
+        }
         return members
     }
 
-    private mutating func window() -> String {
-        generator.pick(["1ms", "2ms", "5ms", "40ms", "100ms", "250ms", "1s", "3s"])
+    /// One of these lengths of time, in units of the scale.
+    private mutating func duration(_ counts: [Int64]) -> JSON {
+        .string(Duration.milliseconds(generator.pick(counts) * scale.unit).text)
+    }
+
+    private mutating func zone() -> JSON { .string(generator.pick(scale.zones)) }
+
+    private mutating func since() -> JSON {
+        let instant = Instant(milliseconds: scale.start + Int64(generator.below(1_500)) * scale.unit)
+        guard generator.chance(40) else { return .string(instant.rfc3339) }
+        return ["date": .string(String(instant.rfc3339.prefix(10))), "zone": zone()]
     }
 
     private mutating func count() -> [String: JSON] {
@@ -78,8 +95,8 @@ struct RandomRules {
     private mutating func unanswered() -> [String: JSON] {
         var members = selector()
         members["by"] = .object(selector())
-        members["for"] = .string(generator.pick(["1ms", "3ms", "20ms", "100ms"]))
-        if generator.chance(60) { members["within"] = .string(generator.pick(["150ms", "300ms", "1s"])) }
+        members["for"] = duration([1, 3, 20, 100])
+        if generator.chance(60) { members["within"] = duration([150, 300, 1_000]) }
         return members
     }
 
@@ -95,18 +112,48 @@ struct RandomRules {
     }
 }
 
+/// In which steps the clock of random histories and rules goes.
+struct RandomScale {
+    /// Milliseconds of a step.
+    var unit: Int64
+    /// When histories begin.
+    var start: Int64
+    var zones: [String]
+
+    /// Milliseconds after 1970, as fast as a test with a database needs it.
+    static let milliseconds = RandomScale(unit: 1, start: 1_000, zones: ["UTC", "Europe/Berlin"])
+    /// Hours around changes of the clocks and 29 February, in the zones that differ most.
+    static let calendars: [RandomScale] = ["2024-02-27", "2026-03-26", "2025-10-20", "2018-10-30"].map {
+        date in
+        RandomScale(
+            unit: 3_600_000, start: Instant(rfc3339: "\(date)T00:00:00Z")?.milliseconds ?? 0,
+            zones: [
+                "Europe/Berlin", "America/New_York", "UTC", "Asia/Kathmandu", "America/Sao_Paulo",
+                "Pacific/Auckland",
+            ])
+    }
+
+    var isCalendar: Bool { unit > 1 }
+}
+
 /// Random events of one person, in the order of their arrival: mostly in the order of time, some late, some twice.
 struct RandomHistory {
     var generator: SeededGenerator
-    private var clock: Int64 = 1_000
+    private var clock: Int64
     private var count = 0
+    private let scale: RandomScale
 
     private let name: String
     /// What the identity policy says of the traits.
     private let rules: [String: TraitRule]
 
     /// `name` tells the message ids of two histories apart; of histories that may come together the rules are the same.
-    init(generator: SeededGenerator, name: String, rules: [String: TraitRule]) {
+    init(
+        generator: SeededGenerator, name: String, rules: [String: TraitRule],
+        scale: RandomScale = .milliseconds
+    ) {
+        self.scale = scale
+        clock = scale.start
         self.generator = generator
         self.name = name
         self.rules = rules
@@ -119,12 +166,12 @@ struct RandomHistory {
     /// The next event to arrive, given those that have.
     mutating func next(after known: [TrackingEvent]) -> TrackingEvent {
         if !known.isEmpty, generator.chance(10) { return generator.pick(known) }
-        clock += Int64(generator.pick([0, 1, 1, 2, 5, 20, 60, 250, 900]))
+        clock += Int64(generator.pick([0, 1, 1, 2, 5, 20, 60, 250, 900])) * scale.unit
         count += 1
-        let late = generator.chance(20) ? Int64(generator.below(1_500)) : 0
+        let late = generator.chance(20) ? Int64(generator.below(1_500)) * scale.unit : 0
         let time = Instant(milliseconds: clock - late)
         // A sender's clock that is ahead: then the arrival is what counts.
-        let claimed = generator.chance(5) ? time + .milliseconds(700) : time
+        let claimed = generator.chance(5) ? time + .milliseconds(700 * scale.unit) : time
         let received = claimed == time ? time + .seconds(60) : time
         let id = "\(name).\(count)-\(generator.below(1_000))"
         if generator.chance(20) {

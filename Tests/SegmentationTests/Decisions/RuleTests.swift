@@ -23,6 +23,18 @@ struct RuleTests {
             (#"{"count": {"event": "A", "type": "click"}}"#, "count.type"),
             (#"{"count": {"event": "A", "within": "10y"}}"#, "count.within"),
             (#"{"count": {"event": "A", "within": "3661d"}}"#, "count.within"),
+            (#"{"count": {"event": "A", "within": "0s"}}"#, "count.within"),
+            (#"{"count": {"event": "A", "within": {"days": 0, "zone": "UTC"}}}"#, "count.within.days"),
+            (#"{"count": {"event": "A", "within": {"days": 3661, "zone": "UTC"}}}"#, "count.within.days"),
+            (#"{"count": {"event": "A", "within": {"days": 1}}}"#, "count.within.zone"),
+            (#"{"count": {"event": "A", "within": {"days": 1, "zone": "CET"}}}"#, "count.within.zone"),
+            (#"{"count": {"event": "A", "within": {"day": 1, "zone": "UTC"}}}"#, "count.within.day"),
+            (#"{"count": {"event": "A", "within": "1d", "since": "2026-01-01T00:00:00Z"}}"#, "count.since"),
+            (#"{"count": {"event": "A", "since": "2026-01-01"}}"#, "count.since"),
+            (
+                #"{"count": {"event": "A", "since": {"date": "2026-02-29", "zone": "UTC"}}}"#,
+                "count.since.date"
+            ),
             (#"{"count": {"event": "A", "between": [3, 2]}}"#, "count.between.1"),
             (#"{"count": {"event": "A", "atLeast": 1001}}"#, "count.atLeast"),
             (#"{"count": {"event": "A", "atMost": 3, "sameValueOf": "sku"}}"#, "count"),

@@ -1,6 +1,6 @@
 package import Models
 
-/// How often something happened within a rolling window, or ever if there is none:
+/// How often something happened in a window, or ever if there is none:
 /// `{"count": {"event": "Product Viewed", "within": "48h", "atLeast": 4, "sameValueOf": "sku"}}`.
 ///
 /// One of `atLeast`, `atMost`, `exactly`, `between: [low, high]`; `atLeast: 1` if none is said. With `sameValueOf`
@@ -10,16 +10,16 @@ package struct Count: LeafOperator {
     private static let comparisons = ["atLeast", "atMost", "exactly", "between"]
 
     package let events: EventSelector
-    package let within: Duration?
+    package let window: Window
     /// The fewest and the most events with which it holds; no most for "at least".
     package let least: Int
     package let most: Int?
     package let sameValueOf: PropertyPath?
 
     init(_ field: RuleField) throws(RuleProblem) {
-        try field.allow(EventSelector.keys + ["within", "sameValueOf"] + Self.comparisons)
+        try field.allow(EventSelector.keys + Window.keys + ["sameValueOf"] + Self.comparisons)
         events = try EventSelector(field)
-        within = try field.optional("within")?.window()
+        window = try Window(in: field)
         sameValueOf = try field.optional("sameValueOf").map { field throws(RuleProblem) in
             try PropertyPath(field)
         }
@@ -51,8 +51,8 @@ package struct Count: LeafOperator {
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
     ) -> Bool {
         guard events.matches(event) else { return false }
-        memory.forget(before: decided, window: within)
-        if let within, Window.end(of: instant, window: within) <= decided { return false }
+        memory.forget(before: decided, window: window)
+        guard window.contains(instant, at: decided) else { return false }
         var changed = false
         if let sameValueOf {
             let values = sameValueOf.values(in: event.properties).prefix(100).map { Self.group($0) }
@@ -88,31 +88,27 @@ package struct Count: LeafOperator {
     }
 
     package func holds(_ memory: Memory, at instant: Instant) -> Bool {
-        let inside = inside(memory, at: instant)
+        let inside = memory.inside(window, at: instant)
         guard sameValueOf != nil else { return inside.count >= least && inside.count <= most ?? .max }
         return groups(inside).contains { $0.value.count >= least }
     }
 
     package func nextChange(_ memory: Memory, after instant: Instant) -> Instant? {
-        guard let within else { return nil }
-        let inside = inside(memory, at: instant)
+        guard window.moves else { return nil }
+        let inside = memory.inside(window, at: instant)
         guard sameValueOf == nil else {
             // It ends when the last of the values that suffice loses the event it needs.
-            return groups(inside).compactMap { end(keeping: least, of: $0.value, within) }.max()
+            return groups(inside).compactMap { end(keeping: least, of: $0.value) }.max()
         }
         let counts = inside.count
-        if let most, counts > most { return end(keeping: most + 1, of: Array(inside), within) }
-        return end(keeping: least, of: Array(inside), within)
+        if let most, counts > most { return end(keeping: most + 1, of: Array(inside)) }
+        return end(keeping: least, of: Array(inside))
     }
 
     /// When fewer than `count` of the events are left; nil if there are fewer already.
-    private func end(keeping count: Int, of occurrences: [Occurrence], _ window: Duration) -> Instant? {
+    private func end(keeping count: Int, of occurrences: [Occurrence]) -> Instant? {
         guard count >= 1, occurrences.count >= count else { return nil }
-        return Window.end(of: occurrences[occurrences.count - count].at, window: window)
-    }
-
-    private func inside(_ memory: Memory, at instant: Instant) -> ArraySlice<Occurrence> {
-        memory.occurrences[Window.firstIndex(inside: within, at: instant, of: memory.occurrences)...]
+        return window.end(of: occurrences[occurrences.count - count].at)
     }
 
     private func groups(_ occurrences: ArraySlice<Occurrence>) -> [String: [Occurrence]] {
@@ -120,7 +116,7 @@ package struct Count: LeafOperator {
     }
 
     package func explain(_ memory: Memory, at instant: Instant) -> Explanation {
-        let inside = inside(memory, at: instant)
+        let inside = memory.inside(window, at: instant)
         var shown = Array(inside)
         if sameValueOf != nil {
             // The value that comes closest is the one worth showing.
@@ -136,17 +132,21 @@ package struct Count: LeafOperator {
     package var text: String {
         let times =
             switch (least, most) {
-            case (let low, nil): "at least \(low) times"
-            case (0, let high?): "at most \(high) times"
-            case (let low, let high?): low == high ? "exactly \(low) times" : "\(low) to \(high) times"
+            case (1, nil) where sameValueOf == nil: ""
+            case (let low, nil): " at least \(Self.times(low))"
+            case (0, let high?): " at most \(Self.times(high))"
+            case (let low, let high?):
+                low == high ? " exactly \(Self.times(low))" : " between \(low) and \(Self.times(high))"
             }
         let same = sameValueOf.map { " with the same \($0.text)" } ?? ""
-        return "did \(events.text) \(times)\(same)" + (within.map { " in \($0.text)" } ?? "")
+        return "did \(events.name)\(times)\(same)\(window.text)\(events.filterText)"
     }
+
+    private static func times(_ count: Int) -> String { count == 1 ? "1 time" : "\(count) times" }
 
     package var json: JSON {
         var members = events.members
-        members["within"] = within.map { .string($0.text) }
+        members.merge(window.members) { $1 }
         members["sameValueOf"] = sameValueOf.map { .string($0.text) }
         switch (least, most) {
         case (let low, nil): members["atLeast"] = .integer(Int64(low))

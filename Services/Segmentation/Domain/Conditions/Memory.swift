@@ -55,33 +55,14 @@ package struct Memory: Hashable, Sendable {
     }
 
     /// Forgets the events that are outside the window at `instant` and therefore ever after.
-    mutating func forget(before instant: Instant, window: Duration?) {
-        guard let window else { return }
-        let kept = Window.firstIndex(inside: window, at: instant, of: occurrences)
+    mutating func forget(before instant: Instant, window: Window) {
+        guard window.moves else { return }
+        let kept = window.firstIndex(of: occurrences, at: instant)
         if kept > 0 { occurrences.removeFirst(kept) }
     }
-}
 
-/// The one definition of a rolling window: an event at time t is in the window W at instant T
-/// if and only if T − W < t ≤ T. So it leaves exactly at t + W.
-enum Window {
-    /// When an event at `instant` is no longer in the window.
-    static func end(of instant: Instant, window: Duration) -> Instant { instant + window }
-
-    /// The index of the first event in the window at `instant`; no window holds everything.
-    static func firstIndex(inside window: Duration?, at instant: Instant, of occurrences: [Occurrence]) -> Int
-    {
-        guard let window else { return 0 }
-        var low = 0
-        var high = occurrences.count
-        while low < high {
-            let middle = (low + high) / 2
-            if end(of: occurrences[middle].at, window: window) <= instant {
-                low = middle + 1
-            } else {
-                high = middle
-            }
-        }
-        return low
+    /// The events in the window at an instant.
+    func inside(_ window: Window, at instant: Instant) -> ArraySlice<Occurrence> {
+        occurrences[window.firstIndex(of: occurrences, at: instant)...]
     }
 }

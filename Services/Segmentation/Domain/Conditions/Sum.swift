@@ -1,6 +1,6 @@
 package import Models
 
-/// The total of a property over a rolling window, or ever if there is none:
+/// The total of a property over a window, or ever if there is none:
 /// `{"sum": {"event": "Order Completed", "property": "total", "within": "365d", "atLeast": 1000}}`.
 ///
 /// Numbers and decimal strings count, anything else is left out; of a list (`products[].price`) all are added. Sums
@@ -14,15 +14,15 @@ package struct Sum: LeafOperator {
 
     package let events: EventSelector
     package let property: PropertyPath
-    package let within: Duration?
+    package let window: Window
     package let bound: Bound
     package let threshold: Amount
 
     init(_ field: RuleField) throws(RuleProblem) {
-        try field.allow(EventSelector.keys + ["property", "within"] + Bound.allCases.map(\.rawValue))
+        try field.allow(EventSelector.keys + Window.keys + ["property"] + Bound.allCases.map(\.rawValue))
         events = try EventSelector(field)
         property = try PropertyPath(field.required("property", "the property to add up"))
-        within = try field.optional("within")?.window()
+        window = try Window(in: field)
         let (key, operand) = try field.one(of: Bound.allCases.map(\.rawValue))
         guard let bound = Bound(rawValue: key), let threshold = Amount(operand.json) else {
             throw operand.problem("a number or a decimal string")
@@ -37,8 +37,8 @@ package struct Sum: LeafOperator {
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
     ) -> Bool {
         guard events.matches(event) else { return false }
-        memory.forget(before: decided, window: within)
-        if let within, Window.end(of: instant, window: within) <= decided { return false }
+        memory.forget(before: decided, window: window)
+        guard window.contains(instant, at: decided) else { return false }
         let amounts = property.values(in: event.properties).compactMap { Amount($0) }
         guard !amounts.isEmpty else { return false }
         let total = amounts.reduce(into: Int128(0)) { $0 += Int128($1.millionths) }
@@ -49,20 +49,22 @@ package struct Sum: LeafOperator {
     }
 
     package func holds(_ memory: Memory, at instant: Instant) -> Bool {
-        passes(total(inside(memory, at: instant)))
+        passes(total(memory.inside(window, at: instant)))
     }
 
     package func nextChange(_ memory: Memory, after instant: Instant) -> Instant? {
-        guard let within else { return nil }
-        let inside = inside(memory, at: instant)
+        guard window.moves else { return nil }
+        let inside = memory.inside(window, at: instant)
         var total = total(inside)
         let now = passes(total)
         for (index, occurrence) in zip(inside.indices, inside) {
             total -= Int128(occurrence.amount?.millionths ?? 0)
             // Events at the same instant leave together.
             let next = inside.index(after: index)
-            if next < inside.endIndex, inside[next].at == occurrence.at { continue }
-            if passes(total) != now { return Window.end(of: occurrence.at, window: within) }
+            if next < inside.endIndex, window.end(of: inside[next].at) == window.end(of: occurrence.at) {
+                continue
+            }
+            if passes(total) != now { return window.end(of: occurrence.at) }
         }
         return nil
     }
@@ -81,12 +83,8 @@ package struct Sum: LeafOperator {
         occurrences.reduce(into: 0) { $0 += Int128($1.amount?.millionths ?? 0) }
     }
 
-    private func inside(_ memory: Memory, at instant: Instant) -> ArraySlice<Occurrence> {
-        memory.occurrences[Window.firstIndex(inside: within, at: instant, of: memory.occurrences)...]
-    }
-
     package func explain(_ memory: Memory, at instant: Instant) -> Explanation {
-        let inside = inside(memory, at: instant)
+        let inside = memory.inside(window, at: instant)
         let total = Amount(millionths: Int64(clamping: total(inside)))
         return Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
@@ -97,14 +95,14 @@ package struct Sum: LeafOperator {
         let words = bound.rawValue.reduce(into: "") {
             $0 += $1.isUppercase ? " \($1.lowercased())" : String($1)
         }
-        return "\(property.text) of \(events.text) adds up to \(words) \(threshold.text)"
-            + (within.map { " in \($0.text)" } ?? "")
+        return "sum of \(property.text) over \(events.name) \(words) \(threshold.text)\(window.text)"
+            + events.filterText
     }
 
     package var json: JSON {
         var members = events.members
         members["property"] = .string(property.text)
-        members["within"] = within.map { .string($0.text) }
+        members.merge(window.members) { $1 }
         members[bound.rawValue] = threshold.json
         return .object(members)
     }

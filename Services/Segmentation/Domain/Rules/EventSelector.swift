@@ -42,7 +42,8 @@ package struct EventSelector: Hashable, Sendable {
         var members: [String: JSON] = [:]
         if kind != .track { members["type"] = .string(kind.rawValue) }
         if let names {
-            members["event"] = names.count == 1 ? .string(names[0]) : .array(names.map { .string($0) })
+            members["event"] =
+                names.count == 1 && names[0] != "*" ? .string(names[0]) : .array(names.map { .string($0) })
         } else if kind == .track {
             members["event"] = "*"
         }
@@ -50,11 +51,20 @@ package struct EventSelector: Hashable, Sendable {
         return members
     }
 
-    /// Words for an explanation: `"Product Viewed" where category equals "Shoes"`.
-    package var text: String {
-        let name = names.map { $0.map { "\"\($0)\"" }.joined(separator: " or ") } ?? "any \(kind.rawValue)"
-        let conditions = filters.map(\.text).joined(separator: " and ")
-        return conditions.isEmpty ? name : "\(name) where \(conditions)"
+    /// The events in words, with their filters: `"Product Viewed" where category = "Shoes"`.
+    package var text: String { name + filterText }
+
+    /// The names in words: `"Product Viewed" or "Product Added"`, `any event`, `page "Home"`.
+    package var name: String {
+        let noun = kind == .track ? "event" : kind.rawValue
+        guard let names else { return "any \(noun)" }
+        let list = names.map { JSON.string($0).compact }.joined(separator: " or ")
+        return kind == .track ? list : "\(noun) \(list)"
+    }
+
+    /// The filters in words, with a space before them: ` where category = "Shoes" and price > 10`.
+    package var filterText: String {
+        filters.isEmpty ? "" : " where \(filters.map(\.text).joined(separator: " and "))"
     }
 
     private static func kind(_ field: RuleField?) throws(RuleProblem) -> TrackingEvent.Kind {
