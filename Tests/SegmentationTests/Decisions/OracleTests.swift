@@ -229,24 +229,28 @@ private struct Run {
     mutating func compareFuture(samples: Int) throws {
         let latest = definitions.compactMap { state.segments[$0.id]?.decidesFrom }.max() ?? .distantPast
         let from = max(state.decidedAt, latest)
-        var instants = Set<Int64>()
-        let windows = definitions.flatMap { Self.durations(in: $0.rule) }
-        for fact in facts {
-            for instant in definitions.flatMap({ Self.midnights(after: fact, in: $0.rule) }) {
-                instants.formUnion([instant - 1, instant, instant + 1])
-            }
-            for window in windows {
-                let boundary = SegmentDecider.instant(of: fact).milliseconds + window
-                instants.formUnion([boundary - 1, boundary, boundary + 1])
-            }
+        let rules = definitions.map(\.rule)
+        let windows = rules.flatMap { Self.durations(in: $0) }
+        var wanted = Set<Int64>()
+        for _ in 0..<(facts.isEmpty ? 0 : samples * 3) where wanted.count < samples {
+            let instant = candidate(random.pick(facts), windows, rules) + Int64(random.below(3) - 1)
+            if instant >= from.milliseconds { wanted.insert(instant) }
         }
-        var wanted = instants.filter { $0 >= from.milliseconds }.sorted()
-        if samples < wanted.count { wanted = Array(wanted.shuffled(using: &random).prefix(samples)).sorted() }
-        for instant in wanted.map({ Instant(milliseconds: $0) }) {
+        for instant in wanted.sorted().map({ Instant(milliseconds: $0) }) {
             note(decider.advance(&state, to: instant, of: profile))
             if let broken { throw Disagreement(description: broken) }
             try compare(state, members, at: instant)
         }
+    }
+
+    /// An instant at which a fact may begin or cease to count.
+    private mutating func candidate(_ fact: TrackingEvent, _ windows: [Int64], _ rules: [JSON]) -> Int64 {
+        let midnights = random.chance(50) ? Self.midnights(after: fact, in: random.pick(rules)) : []
+        if !midnights.isEmpty { return random.pick(midnights) }
+        let known = random.chance(30) ? Self.times(in: fact.json) : []
+        let time = known.isEmpty ? SegmentDecider.instant(of: fact).milliseconds : random.pick(known)
+        guard !windows.isEmpty else { return time }
+        return random.chance(75) ? time + random.pick(windows) : time - random.pick(windows)
     }
 
     /// All lengths of time that a rule names.
@@ -255,6 +259,17 @@ private struct Run {
         case .object(let members): members.values.flatMap { durations(in: $0) }
         case .array(let elements): elements.flatMap { durations(in: $0) }
         default: rule.string.flatMap { Duration(text: $0) }.map { [$0.milliseconds] } ?? []
+        }
+    }
+
+    /// All times that a fact names.
+    private static func times(in fact: JSON) -> [Int64] {
+        switch fact {
+        case .object(let members): members.values.flatMap { times(in: $0) }
+        case .array(let elements): elements.flatMap { times(in: $0) }
+        default:
+            fact.string.flatMap { Instant(rfc3339: $0) ?? Instant(rfc3339: "\($0)T00:00:00Z") }
+                .map { [$0.milliseconds] } ?? []
         }
     }
 

@@ -52,7 +52,7 @@ struct PlainOracle {
     }
 
     private func unanswered(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
-        let answers = facts.filter { matches(payload["by"] ?? .null, $0) && time($0) <= instant }
+        let answers = facts.filter { matches(payload["by"] ?? .null, $0, at: instant) && time($0) <= instant }
         let delay = payload["for"]?.string.flatMap { Duration(text: $0) } ?? .zero
         return events(payload, facts, at: instant).contains { begun in
             time(begun) + delay <= instant && !answers.contains { time($0) >= time(begun) }
@@ -62,16 +62,7 @@ struct PlainOracle {
     private func trait(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
         let name = payload["name"]?.string ?? ""
         let value = value(of: name, facts.filter { $0.kind == .identify && time($0) <= instant })
-        if let wanted = payload["equals"] { return value == wanted }
-        if let wanted = payload["exists"]?.bool { return (value != nil) == wanted }
-        if let wanted = payload["in"]?.array { return value.map { wanted.contains($0) } ?? false }
-        if let wanted = payload["contains"] {
-            if let array = value?.array { return array.contains(wanted) }
-            guard let text = value?.string, let part = wanted.string else { return false }
-            return text.contains(part)
-        }
-        if let bound = payload["greaterThan"]?.number { return value?.number.map { $0 > bound } ?? false }
-        return false
+        return compare(payload, value.map { [$0] } ?? [], at: instant)
     }
 
     /// The value of a trait that holds after all these calls; they are all of one source.
@@ -100,7 +91,8 @@ struct PlainOracle {
     /// The events a payload is about that are in its window.
     private func events(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> [TrackingEvent] {
         facts.filter {
-            time($0) <= instant && isInside(payload, time($0), at: instant) && matches(payload, $0)
+            time($0) <= instant && isInside(payload, time($0), at: instant)
+                && matches(payload, $0, at: instant)
         }
     }
 
@@ -142,22 +134,76 @@ struct PlainOracle {
         Date(timeIntervalSince1970: Double(instant.milliseconds) / 1_000)
     }
 
-    private func matches(_ selector: JSON, _ event: TrackingEvent) -> Bool {
+    private func matches(_ selector: JSON, _ event: TrackingEvent, at instant: Instant) -> Bool {
         guard event.kind == .track else { return false }
         if let name = selector["event"]?.string, name != "*", name != event.name { return false }
         if let names = selector["event"]?.array, !names.contains(.string(event.name ?? "")) { return false }
-        return (selector["where"]?.array ?? []).allSatisfy { filter in
-            let values = values(of: filter["property"]?.string ?? "", in: event.properties)
-            if let wanted = filter["equals"] { return values.contains(wanted) }
-            if let bound = filter["atLeast"]?.number {
-                return values.contains { $0.number.map { $0 >= bound } ?? false }
+        return (selector["where"]?.array ?? []).allSatisfy { passes($0, event.properties, at: instant) }
+    }
+
+    private func passes(_ filter: JSON, _ properties: [String: JSON], at instant: Instant) -> Bool {
+        if filter["any"] != nil {
+            return (properties["products"]?.array ?? []).contains { element in
+                (filter["where"]?.array ?? []).allSatisfy { passes($0, element.object ?? [:], at: instant) }
             }
-            return filter["exists"]?.bool == !values.isEmpty
         }
+        return compare(filter, values(of: filter["property"]?.string ?? "", in: properties), at: instant)
+    }
+
+    /// Whether values pass the comparison in an object.
+    private func compare(_ filter: JSON, _ values: [JSON], at instant: Instant) -> Bool {
+        let ignoresCase = filter["ignoreCase"]?.bool == true
+        func fold(_ value: JSON) -> JSON {
+            ignoresCase ? value.string.map { .string($0.lowercased()) } ?? value : value
+        }
+        func number(_ value: JSON) -> Double? { value.number ?? value.string.flatMap { Double($0) } }
+        let texts = values.compactMap { fold($0).string }
+        if let wanted = filter["equals"] { return values.contains { fold($0) == fold(wanted) } }
+        if let wanted = filter["notEquals"] { return !values.contains { fold($0) == fold(wanted) } }
+        if let wanted = filter["in"]?.array { return values.contains { wanted.map(fold).contains(fold($0)) } }
+        if let wanted = filter["notIn"]?.array {
+            return !values.contains { wanted.map(fold).contains(fold($0)) }
+        }
+        if let part = filter["startsWith"].map(fold)?.string { return texts.contains { $0.hasPrefix(part) } }
+        if let part = filter["endsWith"].map(fold)?.string { return texts.contains { $0.hasSuffix(part) } }
+        if let wanted = filter["contains"].map(fold) {
+            return values.map(fold).contains { value in
+                if let array = value.array { return array.contains(wanted) }
+                return value.string.map { $0.contains(wanted.string ?? "\u{0}") } ?? false
+            }
+        }
+        if let flag = filter["exists"]?.bool { return flag == !values.isEmpty }
+        if let bound = filter["atLeast"].flatMap(number) {
+            return values.compactMap(number).contains { $0 >= bound }
+        }
+        if let bound = filter["greaterThan"].flatMap(number) {
+            return values.compactMap(number).contains { $0 > bound }
+        }
+        if let bound = filter["lessThan"].flatMap(number) {
+            return values.compactMap(number).contains { $0 < bound }
+        }
+        let now = instant.milliseconds
+        func ages(_ key: String, _ test: (Int64, Int64) -> Bool) -> Bool? {
+            guard let length = filter[key]?.string.flatMap({ Duration(text: $0) })?.milliseconds else {
+                return nil
+            }
+            return values.contains { value in
+                guard let text = value.string,
+                    let time = Instant(rfc3339: text) ?? Instant(rfc3339: "\(text)T00:00:00Z")
+                else { return false }
+                return test(now - time.milliseconds, length)
+            }
+        }
+        return ages("withinLast") { age, length in age >= 0 && age < length }
+            ?? ages("withinNext") { age, length in age < 0 && age >= -length }
+            ?? ages("moreThanAgo") { age, length in age >= length }
+            ?? ages("moreThanAhead") { age, length in age < -length } ?? false
     }
 
     private func values(of path: String, in properties: [String: JSON]) -> [JSON] {
-        if path == "products[].sku" { return (properties["products"]?.array ?? []).compactMap { $0["sku"] } }
+        if path.hasPrefix("products[].") {
+            return (properties["products"]?.array ?? []).compactMap { $0[String(path.dropFirst(11))] }
+        }
         return JSON.object(properties)[path: path].map { [$0] } ?? []
     }
 

@@ -10,6 +10,13 @@ extension SeededGenerator {
 struct RandomRules {
     var generator: SeededGenerator
     var scale = RandomScale.milliseconds
+    /// Whether filters may not compare with the present.
+    private var isStatic = false
+
+    init(generator: SeededGenerator, scale: RandomScale = .milliseconds) {
+        self.generator = generator
+        self.scale = scale
+    }
 
     mutating func rule(depth: Int = 3) -> JSON {
         if depth > 1, generator.chance(45) {
@@ -29,18 +36,53 @@ struct RandomRules {
         }
     }
 
-    private mutating func selector() -> [String: JSON] {
+    private mutating func selector(isStatic: Bool = false) -> [String: JSON] {
+        self.isStatic = isStatic
         var members: [String: JSON] = [
             "event": generator.pick(["A", "B", "C", "*", ["A", "B"], ["B", "C"]] as [JSON])
         ]
-        switch generator.below(6) {
-        case 0: members["where"] = [["property": "colour", "equals": generator.pick(["red", "blue"])]]
-        case 1: members["where"] = [["property": "price", "atLeast": .integer(Int64(generator.below(5)))]]
-        case 2: members["where"] = [["property": "products[].sku", "equals": "s1"]]
-        case 3: members["where"] = [["property": "a.b", "exists": .bool(generator.chance(50))]]
-        default: break
+        if generator.chance(60) {
+            members["where"] = .array(
+                (0..<(1 + generator.below(generator.chance(30) ? 3 : 1))).map { _ in
+                    generator.chance(75) || isStatic ? plainFilter() : timedFilter()
+                })
         }
         return members
+    }
+
+    private mutating func plainFilter() -> JSON {
+        switch generator.below(9) {
+        case 0: return ["property": "colour", "equals": generator.pick(["red", "blue"])]
+        case 1: return ["property": "price", "atLeast": .integer(Int64(generator.below(5)))]
+        case 2: return ["property": "products[].sku", "equals": "s1"]
+        case 3: return ["property": "a.b", "exists": .bool(generator.chance(50))]
+        case 4:
+            var filter: [String: JSON] = ["property": "title"]
+            filter[generator.pick(["startsWith", "endsWith", "contains", "equals", "notEquals"])] =
+                generator.pick(["red", "Red", "shoe", "Red Shoe"])
+            if generator.chance(50) { filter["ignoreCase"] = .bool(generator.chance(80)) }
+            return .object(filter)
+        case 5: return ["property": "colour", "notIn": ["red", "green"]]
+        case 6: return ["property": "title", "in": ["red shoe", "RED HAT"], "ignoreCase": true]
+        case 7: return ["property": "price", "lessThan": "2.5"]
+        default:
+            return [
+                "any": "products[]",
+                "where": [
+                    ["property": "sku", "equals": generator.pick(["s0", "s1"])],
+                    isStatic || generator.chance(60)
+                        ? ["property": "price", "greaterThan": .integer(Int64(generator.below(4)))]
+                        : relative("ends"),
+                ],
+            ]
+        }
+    }
+
+    private mutating func timedFilter() -> JSON { relative(generator.pick(["due", "products[].ends"])) }
+
+    private mutating func relative(_ property: String) -> JSON {
+        let key = generator.pick(["withinLast", "withinNext", "moreThanAgo", "moreThanAhead"])
+        return ["property": .string(property), key: duration([1, 40, 250, 1_000])]
     }
 
     private mutating func windowed(_ members: [String: JSON]) -> [String: JSON] {
@@ -93,14 +135,19 @@ struct RandomRules {
     }
 
     private mutating func unanswered() -> [String: JSON] {
-        var members = selector()
-        members["by"] = .object(selector())
+        var members = selector(isStatic: true)
+        members["by"] = .object(selector(isStatic: true))
         members["for"] = duration([1, 3, 20, 100])
         if generator.chance(60) { members["within"] = duration([150, 300, 1_000]) }
         return members
     }
 
     private mutating func trait() -> [String: JSON] {
+        if generator.chance(25) {
+            var members = relative("due").object ?? [:]
+            members["name"] = members.removeValue(forKey: "property")
+            return members
+        }
         let name = generator.pick(["plan", "visits"])
         switch generator.below(5) {
         case 0: return ["name": .string(name), "equals": generator.pick(["pro", "free", 2] as [JSON])]
@@ -175,9 +222,10 @@ struct RandomHistory {
         let received = claimed == time ? time + .seconds(60) : time
         let id = "\(name).\(count)-\(generator.below(1_000))"
         if generator.chance(20) {
-            let traits: [String: JSON] = [
-                generator.pick(["plan", "visits"]): generator.pick(["pro", "free", 1, 2, 3, .null])
-            ]
+            let traits: [String: JSON] =
+                generator.chance(20)
+                ? ["due": generator.chance(85) ? self.time() : .null]
+                : [generator.pick(["plan", "visits"]): generator.pick(["pro", "free", 1, 2, 3, .null])]
             var event = TrackingEvent(
                 messageID: id, kind: .identify, timestamp: claimed, receivedAt: received,
                 sourceID: Self.source,
@@ -200,10 +248,27 @@ struct RandomHistory {
         default: break
         }
         if generator.chance(30) {
-            properties["products"] = .array((0..<generator.below(3)).map { ["sku": .string("s\($0)")] })
+            properties["products"] = .array(
+                (0..<generator.below(4)).map { index in
+                    var product: [String: JSON] = ["sku": .string("s\(index % 2)")]
+                    if generator.chance(60) { product["price"] = .integer(Int64(generator.below(6))) }
+                    if generator.chance(50) { product["ends"] = time() }
+                    return .object(product)
+                })
         }
+        if generator.chance(30) {
+            properties["title"] = generator.pick(["Red Shoe", "red shoe", "a red hat", "RED HAT", "shoe"])
+        }
+        if generator.chance(30) { properties["due"] = time() }
         if generator.chance(20) { properties["a"] = ["b": 1] }
         return properties
+    }
+
+    /// A time around the clock, seldom a date.
+    private mutating func time() -> JSON {
+        let instant = Instant(milliseconds: clock + Int64(generator.below(2_000) - 600) * scale.unit)
+        return .string(
+            scale.isCalendar && generator.chance(20) ? String(instant.rfc3339.prefix(10)) : instant.rfc3339)
     }
 
     static let source = SourceID(UUIDv7.derived(at: Instant(milliseconds: 0), from: "source"))

@@ -47,6 +47,16 @@ struct RuleTests {
                 #"{"count": {"event": "A", "where": [{"property": "a", "atLeast": "x"}]}}"#,
                 "count.where.0.atLeast"
             ),
+            (
+                #"{"count": {"event": "A", "where": [{"property": "a", "atLeast": 1, "ignoreCase": true}]}}"#,
+                "count.where.0.ignoreCase"
+            ),
+            (#"{"count": {"event": "A", "where": [{"any": "a", "where": []}]}}"#, "count.where.0.any"),
+            (#"{"count": {"event": "A", "where": [{"any": "a[]", "where": []}]}}"#, "count.where.0.where"),
+            (
+                #"{"count": {"event": "A", "where": [{"property": "a", "withinNext": "soon"}]}}"#,
+                "count.where.0.withinNext"
+            ),
             (#"{"unanswered": {"event": "A", "for": "1h"}}"#, "unanswered.by"),
             (
                 #"{"unanswered": {"event": "A", "by": {"event": "B"}, "for": "1h", "within": "1h"}}"#,
@@ -98,6 +108,7 @@ struct RuleTests {
     func filters() throws {
         let properties: [String: JSON] = [
             "price": "12.50", "address": ["city": "Berlin"], "tags": ["red", "blue"],
+            "street": "Strasse e\u{301}",
             "products": [["sku": "a", "price": 3], ["sku": "b", "price": 5]], "when": "2026-01-01T00:00:00Z",
         ]
         let cases: [(JSON, Bool)] = [
@@ -112,6 +123,25 @@ struct RuleTests {
             (["property": "tags[]", "in": ["green"]], false),
             (["property": "address.city", "contains": "erl"], true),
             (["property": "nothing", "exists": false], true),
+            (["property": "address.city", "startsWith": "Ber"], true),
+            (["property": "address.city", "startsWith": "ber"], false),
+            (["property": "address.city", "startsWith": "bER", "ignoreCase": true], true),
+            (["property": "address.city", "endsWith": "LIN", "ignoreCase": true], true),
+            (["property": "address.city", "equals": "BERLIN", "ignoreCase": false], false),
+            (["property": "tags", "contains": "BLUE", "ignoreCase": true], true),
+            (["property": "street", "equals": "STRASSE É", "ignoreCase": true], true),
+            (
+                [
+                    "any": "products[]",
+                    "where": [["property": "sku", "equals": "a"], ["property": "price", "equals": 3]],
+                ], true
+            ),
+            (
+                [
+                    "any": "products[]",
+                    "where": [["property": "sku", "equals": "a"], ["property": "price", "equals": 5]],
+                ], false
+            ),
             (["property": "when", "atLeast": "2025-12-31T23:00:00+01:00"], true),
             (["property": "when", "lessThan": "2025-12-31T23:00:00Z"], false),
         ]

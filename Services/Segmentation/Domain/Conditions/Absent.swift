@@ -22,9 +22,14 @@ package struct Absent: LeafOperator {
     package func remember(
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
     ) -> Bool {
-        guard events.matches(event) else { return false }
-        guard window.contains(instant, at: decided) else { return false }
-        let occurrence = Occurrence(at: instant, messageID: event.messageID)
+        guard let spans = events.spans(of: event), window.contains(instant, at: decided) else { return false }
+        let occurrence = Occurrence(at: instant, messageID: event.messageID, spans: spans)
+        if events.isTimed {
+            memory.forget(before: decided, window: window)
+            let isNew = memory.insert(occurrence)
+            memory.keep()
+            return isNew
+        }
         // Only the latest event matters.
         if let latest = memory.occurrences.last, latest >= occurrence { return false }
         memory.occurrences = [occurrence]
@@ -32,20 +37,18 @@ package struct Absent: LeafOperator {
     }
 
     package func holds(_ memory: Memory, at instant: Instant) -> Bool {
-        guard let latest = memory.occurrences.last else { return true }
-        return window.end(of: latest.at) <= instant
+        memory.inside(window, at: instant, isTimed: events.isTimed).isEmpty
     }
 
     package func nextChange(_ memory: Memory, after instant: Instant) -> Instant? {
-        guard let latest = memory.occurrences.last else { return nil }
-        let end = window.end(of: latest.at)
-        return end > instant ? end : nil
+        memory.nextBoundary(of: window, after: instant, isTimed: events.isTimed)
     }
 
     package func explain(_ memory: Memory, at instant: Instant) -> Explanation {
         Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
-            events: memory.occurrences)
+            events: events.isTimed
+                ? Array(memory.inside(window, at: instant, isTimed: true)) : memory.occurrences)
     }
 
     package var text: String { "did not do \(events.name)\(window.text)\(events.filterText)" }

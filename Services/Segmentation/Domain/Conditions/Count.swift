@@ -50,23 +50,22 @@ package struct Count: LeafOperator {
     package func remember(
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
     ) -> Bool {
-        guard events.matches(event) else { return false }
+        guard let spans = events.spans(of: event) else { return false }
         memory.forget(before: decided, window: window)
         guard window.contains(instant, at: decided) else { return false }
         var changed = false
         if let sameValueOf {
             let values = sameValueOf.values(in: event.properties).prefix(100).map { Self.group($0) }
             for value in Set(values) {
-                let occurrence = Occurrence(at: instant, messageID: event.messageID, group: value)
+                let occurrence = Occurrence(
+                    at: instant, messageID: event.messageID, group: value, spans: spans)
                 if memory.insert(occurrence) { changed = true }
                 trim(&memory, group: value)
             }
-        } else if memory.insert(Occurrence(at: instant, messageID: event.messageID)) {
+        } else if memory.insert(Occurrence(at: instant, messageID: event.messageID, spans: spans)) {
             changed = true
-            // The latest `needed` events decide; what is older can never matter again.
-            if memory.occurrences.count > needed {
-                memory.occurrences.removeFirst(memory.occurrences.count - needed)
-            }
+            // The latest `needed` events decide; what is older can never matter again, unless time brings it back.
+            memory.keep(events.isTimed ? RuleLimits.occurrences : needed)
         }
         return changed
     }
@@ -82,20 +81,23 @@ package struct Count: LeafOperator {
     private var needed: Int { most.map { $0 + 1 } ?? max(1, least) }
 
     private func trim(_ memory: inout Memory, group: String) {
-        let own = memory.occurrences.indices.filter { memory.occurrences[$0].group == group }
-        if own.count > needed { memory.occurrences.remove(at: own[0]) }
-        if memory.occurrences.count > RuleLimits.occurrences { memory.occurrences.removeFirst() }
+        if !events.isTimed {
+            let own = memory.occurrences.indices.filter { memory.occurrences[$0].group == group }
+            if own.count > needed { memory.occurrences.remove(at: own[0]) }
+        }
+        memory.keep()
     }
 
     package func holds(_ memory: Memory, at instant: Instant) -> Bool {
-        let inside = memory.inside(window, at: instant)
+        let inside = memory.inside(window, at: instant, isTimed: events.isTimed)
         guard sameValueOf != nil else { return inside.count >= least && inside.count <= most ?? .max }
         return groups(inside).contains { $0.value.count >= least }
     }
 
     package func nextChange(_ memory: Memory, after instant: Instant) -> Instant? {
+        if events.isTimed { return memory.nextBoundary(of: window, after: instant, isTimed: true) }
         guard window.moves else { return nil }
-        let inside = memory.inside(window, at: instant)
+        let inside = memory.inside(window, at: instant, isTimed: events.isTimed)
         guard sameValueOf == nil else {
             // It ends when the last of the values that suffice loses the event it needs.
             return groups(inside).compactMap { end(keeping: least, of: $0.value) }.max()
@@ -116,7 +118,7 @@ package struct Count: LeafOperator {
     }
 
     package func explain(_ memory: Memory, at instant: Instant) -> Explanation {
-        let inside = memory.inside(window, at: instant)
+        let inside = memory.inside(window, at: instant, isTimed: events.isTimed)
         var shown = Array(inside)
         if sameValueOf != nil {
             // The value that comes closest is the one worth showing.
@@ -138,7 +140,7 @@ package struct Count: LeafOperator {
             case (let low, let high?):
                 low == high ? " exactly \(Self.times(low))" : " between \(low) and \(Self.times(high))"
             }
-        let same = sameValueOf.map { " with the same \($0.text)" } ?? ""
+        let same = sameValueOf.map { " with the same \($0.words)" } ?? ""
         return "did \(events.name)\(times)\(same)\(window.text)\(events.filterText)"
     }
 

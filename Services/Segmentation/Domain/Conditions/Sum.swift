@@ -36,25 +36,27 @@ package struct Sum: LeafOperator {
     package func remember(
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
     ) -> Bool {
-        guard events.matches(event) else { return false }
+        guard let spans = events.spans(of: event) else { return false }
         memory.forget(before: decided, window: window)
         guard window.contains(instant, at: decided) else { return false }
         let amounts = property.values(in: event.properties).compactMap { Amount($0) }
         guard !amounts.isEmpty else { return false }
         let total = amounts.reduce(into: Int128(0)) { $0 += Int128($1.millionths) }
         let amount = Amount(millionths: Int64(clamping: total))
-        let inserted = memory.insert(Occurrence(at: instant, messageID: event.messageID, amount: amount))
-        if memory.occurrences.count > RuleLimits.occurrences { memory.occurrences.removeFirst() }
-        return inserted
+        let isNew = memory.insert(
+            Occurrence(at: instant, messageID: event.messageID, amount: amount, spans: spans))
+        memory.keep()
+        return isNew
     }
 
     package func holds(_ memory: Memory, at instant: Instant) -> Bool {
-        passes(total(memory.inside(window, at: instant)))
+        passes(total(memory.inside(window, at: instant, isTimed: events.isTimed)))
     }
 
     package func nextChange(_ memory: Memory, after instant: Instant) -> Instant? {
+        if events.isTimed { return memory.nextBoundary(of: window, after: instant, isTimed: true) }
         guard window.moves else { return nil }
-        let inside = memory.inside(window, at: instant)
+        let inside = memory.inside(window, at: instant, isTimed: events.isTimed)
         var total = total(inside)
         let now = passes(total)
         for (index, occurrence) in zip(inside.indices, inside) {
@@ -84,7 +86,7 @@ package struct Sum: LeafOperator {
     }
 
     package func explain(_ memory: Memory, at instant: Instant) -> Explanation {
-        let inside = memory.inside(window, at: instant)
+        let inside = memory.inside(window, at: instant, isTimed: events.isTimed)
         let total = Amount(millionths: Int64(clamping: total(inside)))
         return Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
@@ -95,7 +97,7 @@ package struct Sum: LeafOperator {
         let words = bound.rawValue.reduce(into: "") {
             $0 += $1.isUppercase ? " \($1.lowercased())" : String($1)
         }
-        return "sum of \(property.text) over \(events.name) \(words) \(threshold.text)\(window.text)"
+        return "sum of \(property.words) over \(events.name) \(words) \(threshold.text)\(window.text)"
             + events.filterText
     }
 

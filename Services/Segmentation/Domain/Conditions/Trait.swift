@@ -11,7 +11,7 @@ package struct Trait: LeafOperator {
     package let comparison: Comparison
 
     init(_ field: RuleField) throws(RuleProblem) {
-        try field.allow(["name"] + Comparison.keys)
+        try field.allow(["name"] + Comparison.members)
         name = try PropertyPath(field.required("name", "the name of a trait"))
         comparison = try Comparison(in: field)
     }
@@ -70,10 +70,13 @@ package struct Trait: LeafOperator {
     }
 
     package func holds(_ memory: Memory, at instant: Instant) -> Bool {
-        comparison.holds(for: values(memory))
+        comparison.isTimed
+            ? comparison.spans(for: values(memory)).contains(instant) : comparison.holds(for: values(memory))
     }
 
-    package func nextChange(_ memory: Memory, after instant: Instant) -> Instant? { nil }
+    package func nextChange(_ memory: Memory, after instant: Instant) -> Instant? {
+        comparison.isTimed ? comparison.spans(for: values(memory)).nextBoundary(after: instant) : nil
+    }
 
     package func explain(_ memory: Memory, at instant: Instant) -> Explanation {
         var details: [String: JSON] = [:]
@@ -87,10 +90,9 @@ package struct Trait: LeafOperator {
             events: events, details: details)
     }
 
-    package var text: String { "trait \(name.text) \(comparison.text)" }
+    package var text: String { "trait \(name.words) \(comparison.text)" }
 
     package var json: JSON {
-        let (key, value) = comparison.member
-        return .object(["name": .string(name.text), key: value])
+        .object(comparison.members.merging(["name": .string(name.text)]) { $1 })
     }
 }

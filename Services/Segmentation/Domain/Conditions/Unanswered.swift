@@ -23,6 +23,9 @@ package struct Unanswered: LeafOperator {
         let by = try field.required("by", "the event that answers: an object with \"event\"")
         try by.allow(EventSelector.keys)
         answers = try EventSelector(by)
+        guard !events.isTimed, !answers.isTimed else {
+            throw field.problem("without times relative to the present; \"sequence\" takes them")
+        }
         delay = try field.required("for", "how long there was no answer, such as \"1h\"").window()
         window = try Window(in: field)
         if let longest = window.longest, longest <= delay {

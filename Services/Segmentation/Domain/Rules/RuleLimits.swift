@@ -14,6 +14,10 @@ package enum RuleLimits {
     package static let eventNames = 50
     /// The most filters on one event.
     package static let filters = 50
+    /// How deep filters on elements of lists nest.
+    package static let filterDepth = 3
+    /// The most times at one place that are compared with the present.
+    package static let times = 20
     /// The most values in `in` and `notIn`.
     package static let listedValues = 1_000
     /// The longest name or path, in characters.
