@@ -277,12 +277,12 @@ private struct Run {
     private static func midnights(after fact: TrackingEvent, in rule: JSON) -> [Int64] {
         switch rule {
         case .object(let members):
-            guard let zone = members["zone"]?.string, let days = members["days"]?.integer else {
-                return members.values.flatMap { midnights(after: fact, in: $0) }
-            }
+            guard let zone = members["zone"]?.string,
+                let days = members.values.compactMap({ $0.integer ?? $0.array?.last?.integer }).first
+            else { return members.values.flatMap { midnights(after: fact, in: $0) } }
             let calendar = PlainOracle.calendar(zone)
             let day = calendar.startOfDay(for: PlainOracle.date(SegmentDecider.instant(of: fact)))
-            return [Int(days), Int(days) + 1].compactMap {
+            return [Int(days) - 2, Int(days), Int(days) + 1].compactMap {
                 calendar.date(byAdding: .day, value: $0, to: day).map {
                     Int64(($0.timeIntervalSince1970 * 1_000).rounded())
                 }

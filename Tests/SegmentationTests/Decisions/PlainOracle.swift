@@ -20,6 +20,25 @@ struct PlainOracle {
         if let absent = rule["absent"] { return events(absent, facts, at: instant).isEmpty }
         if let sum = rule["sum"] { return self.sum(sum, facts, at: instant) }
         if let unanswered = rule["unanswered"] { return self.unanswered(unanswered, facts, at: instant) }
+        if let average = rule["average"] {
+            let values = values(average, facts, at: instant)
+            return !values.isEmpty && passes(average, values.reduce(0, +) / Double(values.count))
+        }
+        if let least = rule["minimum"] {
+            return values(least, facts, at: instant).min().map { passes(least, $0) } ?? false
+        }
+        if let greatest = rule["maximum"] {
+            return values(greatest, facts, at: instant).max().map { passes(greatest, $0) } ?? false
+        }
+        if let distinct = rule["distinct"] {
+            let property = distinct["property"]?.string ?? ""
+            let found = events(distinct, facts, at: instant).flatMap {
+                values(of: property, in: $0.properties)
+            }
+            return isAmong(distinct, Set(found.map(\.compact)).count)
+        }
+        if let first = rule["first"] { return oneTime(first, facts, at: instant) { $0.min() } }
+        if let last = rule["last"] { return oneTime(last, facts, at: instant) { $0.max() } }
         if let trait = rule["trait"] { return self.trait(trait, facts, at: instant) }
         return false
     }
@@ -31,19 +50,55 @@ struct PlainOracle {
             let least = payload["atLeast"]?.integer ?? 1
             return Set(values).contains { value in values.filter { $0 == value }.count >= least }
         }
-        if let times = payload["atMost"]?.integer { return events.count <= times }
-        if let times = payload["exactly"]?.integer { return events.count == times }
+        return isAmong(payload, events.count)
+    }
+
+    private func isAmong(_ payload: JSON, _ count: Int) -> Bool {
+        if let times = payload["atMost"]?.integer { return count <= times }
+        if let times = payload["exactly"]?.integer { return count == times }
         if let bounds = payload["between"]?.array, let low = bounds[0].integer, let high = bounds[1].integer {
-            return events.count >= low && events.count <= high
+            return count >= low && count <= high
         }
-        return events.count >= payload["atLeast"]?.integer ?? 1
+        return count >= payload["atLeast"]?.integer ?? 1
+    }
+
+    private func oneTime(
+        _ payload: JSON, _ facts: [TrackingEvent], at instant: Instant, _ pick: ([Instant]) -> Instant?
+    ) -> Bool {
+        let times = facts.filter { matches(payload, $0, at: instant) }.map(time).filter { $0 <= instant }
+        guard let time = pick(times) else { return false }
+        let elapsed = instant.milliseconds - time.milliseconds
+        func length(_ json: JSON?) -> Int64? { json?.string.flatMap { Duration(text: $0) }?.milliseconds }
+        if let low = length(payload[path: "ago.atLeast"]) { return elapsed >= low }
+        if let high = length(payload[path: "ago.lessThan"]) { return elapsed < high }
+        if let bounds = payload[path: "ago.between"]?.array?.compactMap(length) {
+            return elapsed >= bounds[0] && elapsed < bounds[1]
+        }
+        if let days = payload["daysAgo"], let zone = days["zone"]?.string {
+            return isAmong(days, Self.days(from: time, to: instant, in: zone))
+        }
+        if let before = payload["before"] { return !isInside(["since": before], time, at: instant) }
+        return isInside(payload, time, at: instant)
     }
 
     private func sum(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
         // The histories hold whole numbers and halves only, which Double adds exactly.
-        let total = events(payload, facts, at: instant).reduce(0.0) { sum, event in
-            let value = event.properties[payload["property"]?.string ?? ""]
-            return sum + (value?.number ?? value?.string.flatMap { Double($0) } ?? 0)
+        passes(payload, values(payload, facts, at: instant).reduce(0, +))
+    }
+
+    /// The numbers of a property in the events that are meant.
+    private func values(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> [Double] {
+        events(payload, facts, at: instant).flatMap { event in
+            values(of: payload["property"]?.string ?? "", in: event.properties).compactMap(\.number)
+        }
+    }
+
+    private func passes(_ payload: JSON, _ total: Double) -> Bool {
+        if let value = payload["exactly"]?.number { return total == value }
+        if let bounds = payload["between"]?.array?.compactMap({
+            $0.number ?? $0.string.flatMap { Double($0) }
+        }) {
+            return total >= bounds[0] && total <= bounds[1]
         }
         if let bound = payload["atLeast"]?.number { return total >= bound }
         if let bound = payload["atMost"]?.number { return total <= bound }

@@ -27,8 +27,11 @@ struct RandomRules {
             default: return ["not": rule(depth: depth - 1)]
             }
         }
-        switch generator.below(6) {
+        switch generator.below(10) {
         case 0, 1: return ["count": .object(count())]
+        case 6: return [generator.pick(["first", "last"]): .object(oneTime())]
+        case 7: return [generator.pick(["average", "minimum", "maximum"]): .object(sum())]
+        case 8: return ["distinct": .object(distinct())]
         case 2: return ["absent": .object(windowed(selector()))]
         case 3: return ["sum": .object(sum())]
         case 4: return ["unanswered": .object(unanswered())]
@@ -128,9 +131,49 @@ struct RandomRules {
 
     private mutating func sum() -> [String: JSON] {
         var members = windowed(selector())
-        members["property"] = "price"
-        members[generator.pick(["atLeast", "atMost", "greaterThan", "lessThan"])] =
-            .integer(Int64(generator.below(12) - 2))
+        members["property"] = generator.pick(["price", "price", "products[].price"])
+        let value = Int64(generator.below(12) - 2)
+        if generator.chance(15) {
+            members["between"] = [.integer(value), .double(Double(value) + 2.5)]
+        } else {
+            members[generator.pick(["atLeast", "atMost", "greaterThan", "lessThan", "exactly"])] = .integer(
+                value)
+        }
+        return members
+    }
+
+    private mutating func distinct() -> [String: JSON] {
+        var members = windowed(selector())
+        members["property"] = generator.pick(["colour", "products[].sku", "price"])
+        let times = Int64(generator.below(3))
+        switch generator.below(4) {
+        case 0: members["atMost"] = .integer(times)
+        case 1: members["exactly"] = .integer(times)
+        case 2: members["between"] = [.integer(times), .integer(times + 1)]
+        default: members["atLeast"] = .integer(times + 1)
+        }
+        return members
+    }
+
+    private mutating func oneTime() -> [String: JSON] {
+        var members = selector(isStatic: true)
+        switch generator.below(6) {
+        case 0: members["within"] = duration([5, 100, 250, 1_000])
+        case 1: members["since"] = since()
+        case 2: members["before"] = since()
+        case 3: members["ago"] = ["between": [duration([1, 20, 100]), duration([250, 1_000])]]
+        case 4: members["ago"] = [generator.pick(["atLeast", "lessThan"]): duration([1, 40, 250, 1_000])]
+        default:
+            let days = Int64(generator.below(4))
+            members["daysAgo"] = .object(
+                [
+                    "zone": zone(),
+                    generator.pick(["atLeast", "atMost", "exactly", "between"]): .integer(days),
+                ].mapValues { $0 })
+            if members["daysAgo"]?["between"] != nil {
+                members["daysAgo"] = ["zone": zone(), "between": [.integer(days), .integer(days + 2)]]
+            }
+        }
         return members
     }
 

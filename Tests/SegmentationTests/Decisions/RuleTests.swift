@@ -63,6 +63,12 @@ struct RuleTests {
                 "unanswered.within"
             ),
             (#"{"sum": {"event": "A", "atLeast": 1}}"#, "sum.property"),
+            (#"{"average": {"event": "A", "property": "p", "between": [2, 1.5]}}"#, "average.between.1"),
+            (#"{"distinct": {"event": "A", "property": "p"}}"#, "distinct"),
+            (#"{"first": {"event": "A"}}"#, "first"),
+            (#"{"first": {"event": "A", "ago": {"between": ["2d", "1d"]}}}"#, "first.ago.between.1"),
+            (#"{"last": {"event": "A", "ago": {"atMost": "2d"}}}"#, "last.ago.atMost"),
+            (#"{"last": {"event": "A", "daysAgo": {"atLeast": 2}}}"#, "last.daysAgo.zone"),
             (#"{"sum": {"event": "A", "property": "p", "atLeast": "1e3"}}"#, "sum.atLeast"),
             (#"{"trait": {"name": "a", "exists": 1}}"#, "trait.exists"),
         ])

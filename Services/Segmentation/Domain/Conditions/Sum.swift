@@ -4,31 +4,21 @@ package import Models
 /// `{"sum": {"event": "Order Completed", "property": "total", "within": "365d", "atLeast": 1000}}`.
 ///
 /// Numbers and decimal strings count, anything else is left out; of a list (`products[].price`) all are added. Sums
-/// are exact to a millionth. One of `atLeast`, `atMost`, `greaterThan`, `lessThan`. Without events the sum is 0.
+/// are exact to a millionth. Without events the sum is 0.
 package struct Sum: LeafOperator {
     package static let key = "sum"
-
-    package enum Bound: String, CaseIterable, Sendable {
-        case atLeast, atMost, greaterThan, lessThan
-    }
 
     package let events: EventSelector
     package let property: PropertyPath
     package let window: Window
-    package let bound: Bound
-    package let threshold: Amount
+    package let range: AmountRange
 
     init(_ field: RuleField) throws(RuleProblem) {
-        try field.allow(EventSelector.keys + Window.keys + ["property"] + Bound.allCases.map(\.rawValue))
+        try field.allow(EventSelector.keys + Window.keys + ["property"] + AmountRange.keys)
         events = try EventSelector(field)
         property = try PropertyPath(field.required("property", "the property to add up"))
         window = try Window(in: field)
-        let (key, operand) = try field.one(of: Bound.allCases.map(\.rawValue))
-        guard let bound = Bound(rawValue: key), let threshold = Amount(operand.json) else {
-            throw operand.problem("a number or a decimal string")
-        }
-        self.bound = bound
-        self.threshold = threshold
+        range = try AmountRange(in: field)
     }
 
     package var interest: Interest { .selectors([events]) }
@@ -71,15 +61,7 @@ package struct Sum: LeafOperator {
         return nil
     }
 
-    private func passes(_ total: Int128) -> Bool {
-        let threshold = Int128(threshold.millionths)
-        return switch bound {
-        case .atLeast: total >= threshold
-        case .atMost: total <= threshold
-        case .greaterThan: total > threshold
-        case .lessThan: total < threshold
-        }
-    }
+    private func passes(_ total: Int128) -> Bool { range.contains(total) }
 
     private func total(_ occurrences: ArraySlice<Occurrence>) -> Int128 {
         occurrences.reduce(into: 0) { $0 += Int128($1.amount?.millionths ?? 0) }
@@ -94,18 +76,12 @@ package struct Sum: LeafOperator {
     }
 
     package var text: String {
-        let words = bound.rawValue.reduce(into: "") {
-            $0 += $1.isUppercase ? " \($1.lowercased())" : String($1)
-        }
-        return "sum of \(property.words) over \(events.name) \(words) \(threshold.text)\(window.text)"
-            + events.filterText
+        "sum of \(property.words) over \(events.name) \(range.text)\(window.text)\(events.filterText)"
     }
 
     package var json: JSON {
-        var members = events.members
-        members["property"] = .string(property.text)
-        members.merge(window.members) { $1 }
-        members[bound.rawValue] = threshold.json
-        return .object(members)
+        .object(
+            events.members.merging(window.members) { $1 }
+                .merging(["property": .string(property.text)]) { $1 }.merging(range.members) { $1 })
     }
 }
