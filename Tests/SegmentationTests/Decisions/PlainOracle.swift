@@ -37,6 +37,7 @@ struct PlainOracle {
             }
             return isAmong(distinct, Set(found.map(\.compact)).count)
         }
+        if let sequence = rule["sequence"] { return self.sequence(sequence, facts, at: instant) }
         if let first = rule["first"] { return oneTime(first, facts, at: instant) { $0.min() } }
         if let last = rule["last"] { return oneTime(last, facts, at: instant) { $0.max() } }
         if let trait = rule["trait"] { return self.trait(trait, facts, at: instant) }
@@ -62,13 +63,61 @@ struct PlainOracle {
         return count >= payload["atLeast"]?.integer ?? 1
     }
 
+    /// Every chain there is, tried one event after the other.
+    private func sequence(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        let steps = payload["steps"]?.array ?? []
+        let known = facts.filter { time($0) <= instant }
+        let inside = known.filter { isInside(payload, time($0), at: instant) }
+        let least = Int(steps[0]["atLeast"]?.integer ?? 1)
+        let beginnings = inside.filter { matches(steps[0], $0, at: instant) }
+        return beginnings.contains { event in
+            let latest = beginnings.map(time).filter { $0 <= time(event) }.sorted().suffix(least)
+            guard latest.count == least, let first = latest.first else { return false }
+            if let length = length(steps[0]["in"]), time(event).milliseconds - first.milliseconds >= length {
+                return false
+            }
+            return goesOn(steps.dropFirst(), after: event, known, inside, at: instant)
+        }
+    }
+
+    private func goesOn(
+        _ steps: ArraySlice<JSON>, after event: TrackingEvent, _ known: [TrackingEvent],
+        _ inside: [TrackingEvent],
+        at instant: Instant
+    ) -> Bool {
+        guard let step = steps.first else { return true }
+        let length = length(step["within"])
+        if let unwanted = step["not"], let length {
+            let end = time(event).milliseconds + length
+            return end <= instant.milliseconds
+                && !known.contains {
+                    $0.messageID != event.messageID && matches(unwanted, $0, at: instant)
+                        && time($0) >= time(event) && time($0).milliseconds < end
+                }
+        }
+        return inside.contains { next in
+            guard matches(step, next, at: instant), time(next) > time(event) else { return false }
+            if let length, time(next).milliseconds - time(event).milliseconds >= length { return false }
+            if let unwanted = step["without"] {
+                let isBroken = known.contains {
+                    $0.messageID != event.messageID && $0.messageID != next.messageID
+                        && matches(unwanted, $0, at: instant) && time($0) >= time(event)
+                        && time($0) <= time(next)
+                }
+                if isBroken { return false }
+            }
+            return goesOn(steps.dropFirst(), after: next, known, inside, at: instant)
+        }
+    }
+
+    private func length(_ json: JSON?) -> Int64? { json?.string.flatMap { Duration(text: $0) }?.milliseconds }
+
     private func oneTime(
         _ payload: JSON, _ facts: [TrackingEvent], at instant: Instant, _ pick: ([Instant]) -> Instant?
     ) -> Bool {
         let times = facts.filter { matches(payload, $0, at: instant) }.map(time).filter { $0 <= instant }
         guard let time = pick(times) else { return false }
         let elapsed = instant.milliseconds - time.milliseconds
-        func length(_ json: JSON?) -> Int64? { json?.string.flatMap { Duration(text: $0) }?.milliseconds }
         if let low = length(payload[path: "ago.atLeast"]) { return elapsed >= low }
         if let high = length(payload[path: "ago.lessThan"]) { return elapsed < high }
         if let bounds = payload[path: "ago.between"]?.array?.compactMap(length) {

@@ -27,10 +27,11 @@ struct RandomRules {
             default: return ["not": rule(depth: depth - 1)]
             }
         }
-        switch generator.below(10) {
+        switch generator.below(12) {
         case 0, 1: return ["count": .object(count())]
         case 6: return [generator.pick(["first", "last"]): .object(oneTime())]
         case 7: return [generator.pick(["average", "minimum", "maximum"]): .object(sum())]
+        case 9, 10: return ["sequence": .object(sequence())]
         case 8: return ["distinct": .object(distinct())]
         case 2: return ["absent": .object(windowed(selector()))]
         case 3: return ["sum": .object(sum())]
@@ -152,6 +153,27 @@ struct RandomRules {
         case 2: members["between"] = [.integer(times), .integer(times + 1)]
         default: members["atLeast"] = .integer(times + 1)
         }
+        return members
+    }
+
+    private mutating func sequence() -> [String: JSON] {
+        var first = selector()
+        if generator.chance(30) {
+            first["atLeast"] = .integer(Int64(2 + generator.below(2)))
+            if generator.chance(70) { first["in"] = duration([5, 40, 250, 1_000]) }
+        }
+        var steps: [JSON] = [.object(first)]
+        let endsWithout = generator.chance(50)
+        for _ in 0..<(endsWithout ? generator.below(3) : 1 + generator.below(3)) {
+            var step = selector()
+            if generator.chance(60) { step["within"] = duration([1, 5, 40, 250, 1_000]) }
+            if generator.chance(35) { step["without"] = .object(selector()) }
+            steps.append(.object(step))
+        }
+        if endsWithout { steps.append(["not": .object(selector()), "within": duration([1, 3, 20, 100])]) }
+        var members: [String: JSON] = ["steps": .array(steps)]
+        if generator.chance(50) { members["within"] = duration([250, 1_000, 3_000]) }
+        if members["within"] == nil, generator.chance(20) { members["since"] = since() }
         return members
     }
 

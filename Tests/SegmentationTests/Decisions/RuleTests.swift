@@ -66,6 +66,23 @@ struct RuleTests {
             (#"{"average": {"event": "A", "property": "p", "between": [2, 1.5]}}"#, "average.between.1"),
             (#"{"distinct": {"event": "A", "property": "p"}}"#, "distinct"),
             (#"{"first": {"event": "A"}}"#, "first"),
+            (#"{"sequence": {"steps": [{"event": "A"}]}}"#, "sequence.steps"),
+            (
+                #"{"sequence": {"steps": [{"event": "A", "in": "1d"}, {"event": "B"}]}}"#,
+                "sequence.steps.0.in"
+            ),
+            (
+                #"{"sequence": {"steps": [{"event": "A"}, {"not": {"event": "B"}}]}}"#,
+                "sequence.steps.1.within"
+            ),
+            (
+                #"{"sequence": {"steps": [{"event": "A"}, {"not": {"event": "B"}, "within": "1d"}, {"event": "C"}]}}"#,
+                "sequence.steps.1.not"
+            ),
+            (
+                #"{"sequence": {"steps": [{"event": "A"}, {"not": {"event": "B"}, "within": "1d"}], "within": "24h"}}"#,
+                "sequence.within"
+            ),
             (#"{"first": {"event": "A", "ago": {"between": ["2d", "1d"]}}}"#, "first.ago.between.1"),
             (#"{"last": {"event": "A", "ago": {"atMost": "2d"}}}"#, "last.ago.atMost"),
             (#"{"last": {"event": "A", "daysAgo": {"atLeast": 2}}}"#, "last.daysAgo.zone"),

@@ -15,6 +15,7 @@ package indirect enum Condition: Hashable, Sendable {
     case minimum(Minimum)
     case maximum(Maximum)
     case distinct(Distinct)
+    case sequence(EventSequence)
     case trait(Trait)
 
     /// What a condition is made of.
@@ -39,6 +40,7 @@ package indirect enum Condition: Hashable, Sendable {
         case .minimum(let leaf): .leaf(leaf)
         case .maximum(let leaf): .leaf(leaf)
         case .distinct(let leaf): .leaf(leaf)
+        case .sequence(let leaf): .leaf(leaf)
         case .trait(let leaf): .leaf(leaf)
         }
     }
@@ -58,6 +60,7 @@ package indirect enum Condition: Hashable, Sendable {
         leaf(Distinct.key) { field throws(RuleProblem) in .distinct(try Distinct(field)) },
         leaf(FirstTime.key) { field throws(RuleProblem) in .first(try FirstTime(field)) },
         leaf(LastTime.key) { field throws(RuleProblem) in .last(try LastTime(field)) },
+        leaf(EventSequence.key) { field throws(RuleProblem) in .sequence(try EventSequence(field)) },
         leaf(Trait.key) { field throws(RuleProblem) in .trait(try Trait(field)) },
     ]
 

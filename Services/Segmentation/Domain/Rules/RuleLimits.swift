@@ -25,6 +25,10 @@ package enum RuleLimits {
     /// The most events that one condition keeps for one profile. Counts never reach it; a sum over more events
     /// than this counts the latest ones only.
     package static let occurrences = 10_000
+    /// The most steps of a sequence.
+    package static let sequenceSteps = 5
+    /// The most events of its steps among which a sequence is looked for, in one profile: the latest.
+    package static let sequenceEvents = 1_000
     /// The most elements of an event's list that `products[]` looks at.
     package static let listElements = 1_000
 }
