@@ -38,6 +38,22 @@ struct PlainOracle {
             return isAmong(distinct, Set(found.map(\.compact)).count)
         }
         if let sequence = rule["sequence"] { return self.sequence(sequence, facts, at: instant) }
+        if let ratio = rule["ratio"] {
+            func count(_ key: String) -> Double {
+                let payload = (ratio[key]?.object ?? [:]).merging(ratio.object ?? [:]) { own, _ in own }
+                return Double(events(.object(payload), facts, at: instant).count)
+            }
+            let (of, to) = (count("of"), count("to"))
+            guard to >= ratio["toAtLeast"]?.number ?? 1 else { return false }
+            // The bounds are quarters, so the products are exact.
+            func bound(_ key: String) -> Double? {
+                ratio[key].flatMap { $0.number ?? $0.string.flatMap { Double($0) } }.map { $0 * to }
+            }
+            if let bound = bound("atLeast") { return of >= bound }
+            if let bound = bound("atMost") { return of <= bound }
+            if let bound = bound("greaterThan") { return of > bound }
+            return bound("lessThan").map { of < $0 } ?? (of == bound("exactly"))
+        }
         if let first = rule["first"] { return oneTime(first, facts, at: instant) { $0.min() } }
         if let last = rule["last"] { return oneTime(last, facts, at: instant) { $0.max() } }
         if let trait = rule["trait"] { return self.trait(trait, facts, at: instant) }

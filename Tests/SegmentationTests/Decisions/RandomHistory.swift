@@ -27,11 +27,12 @@ struct RandomRules {
             default: return ["not": rule(depth: depth - 1)]
             }
         }
-        switch generator.below(12) {
+        switch generator.below(13) {
         case 0, 1: return ["count": .object(count())]
         case 6: return [generator.pick(["first", "last"]): .object(oneTime())]
         case 7: return [generator.pick(["average", "minimum", "maximum"]): .object(sum())]
         case 9, 10: return ["sequence": .object(sequence())]
+        case 11: return ["ratio": .object(ratio())]
         case 8: return ["distinct": .object(distinct())]
         case 2: return ["absent": .object(windowed(selector()))]
         case 3: return ["sum": .object(sum())]
@@ -174,6 +175,14 @@ struct RandomRules {
         var members: [String: JSON] = ["steps": .array(steps)]
         if generator.chance(50) { members["within"] = duration([250, 1_000, 3_000]) }
         if members["within"] == nil, generator.chance(20) { members["since"] = since() }
+        return members
+    }
+
+    private mutating func ratio() -> [String: JSON] {
+        var members = windowed(["of": .object(selector()), "to": .object(selector())])
+        members[generator.pick(["atLeast", "atMost", "greaterThan", "lessThan", "exactly"])] =
+            generator.pick([0, 0.25, 0.5, 1, 1.5, 2] as [JSON])
+        if generator.chance(50) { members["toAtLeast"] = .integer(Int64(generator.below(4))) }
         return members
     }
 

@@ -65,6 +65,8 @@ struct RuleTests {
             (#"{"sum": {"event": "A", "atLeast": 1}}"#, "sum.property"),
             (#"{"average": {"event": "A", "property": "p", "between": [2, 1.5]}}"#, "average.between.1"),
             (#"{"distinct": {"event": "A", "property": "p"}}"#, "distinct"),
+            (#"{"ratio": {"of": {"event": "A"}, "atLeast": 1}}"#, "ratio.to"),
+            (#"{"ratio": {"of": {"event": "A"}, "to": {"event": "B", "within": "1d"}}}"#, "ratio.to.within"),
             (#"{"first": {"event": "A"}}"#, "first"),
             (#"{"sequence": {"steps": [{"event": "A"}]}}"#, "sequence.steps"),
             (

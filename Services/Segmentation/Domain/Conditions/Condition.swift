@@ -16,6 +16,7 @@ package indirect enum Condition: Hashable, Sendable {
     case maximum(Maximum)
     case distinct(Distinct)
     case sequence(EventSequence)
+    case ratio(Ratio)
     case trait(Trait)
 
     /// What a condition is made of.
@@ -41,6 +42,7 @@ package indirect enum Condition: Hashable, Sendable {
         case .maximum(let leaf): .leaf(leaf)
         case .distinct(let leaf): .leaf(leaf)
         case .sequence(let leaf): .leaf(leaf)
+        case .ratio(let leaf): .leaf(leaf)
         case .trait(let leaf): .leaf(leaf)
         }
     }
@@ -61,6 +63,7 @@ package indirect enum Condition: Hashable, Sendable {
         leaf(FirstTime.key) { field throws(RuleProblem) in .first(try FirstTime(field)) },
         leaf(LastTime.key) { field throws(RuleProblem) in .last(try LastTime(field)) },
         leaf(EventSequence.key) { field throws(RuleProblem) in .sequence(try EventSequence(field)) },
+        leaf(Ratio.key) { field throws(RuleProblem) in .ratio(try Ratio(field)) },
         leaf(Trait.key) { field throws(RuleProblem) in .trait(try Trait(field)) },
     ]
 
