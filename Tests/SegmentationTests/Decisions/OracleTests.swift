@@ -247,10 +247,29 @@ private struct Run {
     private mutating func candidate(_ fact: TrackingEvent, _ windows: [Int64], _ rules: [JSON]) -> Int64 {
         let midnights = random.chance(50) ? Self.midnights(after: fact, in: random.pick(rules)) : []
         if !midnights.isEmpty { return random.pick(midnights) }
+        if random.chance(30), let birthday = fact.traits["birthday"]?.string,
+            let zone = Self.zone(in: .array(rules))
+        {
+            let parts = birthday.prefix(10).split(separator: "-").compactMap { Int($0) }
+            let date = DateComponents(
+                calendar: PlainOracle.calendar(zone), year: parts[0] + random.below(4), month: parts[1],
+                day: parts[2]
+            ).date
+            if let date { return Int64((date.timeIntervalSince1970 * 1_000).rounded()) }
+        }
         let known = random.chance(30) ? Self.times(in: fact.json) : []
         let time = known.isEmpty ? SegmentDecider.instant(of: fact).milliseconds : random.pick(known)
         guard !windows.isEmpty else { return time }
         return random.chance(75) ? time + random.pick(windows) : time - random.pick(windows)
+    }
+
+    private static func zone(in rule: JSON) -> String? {
+        switch rule {
+        case .object(let members):
+            members["zone"]?.string ?? members.values.lazy.compactMap { zone(in: $0) }.first
+        case .array(let elements): elements.lazy.compactMap { zone(in: $0) }.first
+        default: nil
+        }
     }
 
     /// All lengths of time that a rule names.

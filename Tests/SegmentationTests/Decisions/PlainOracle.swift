@@ -54,6 +54,18 @@ struct PlainOracle {
             if let bound = bound("greaterThan") { return of > bound }
             return bound("lessThan").map { of < $0 } ?? (of == bound("exactly"))
         }
+        if let identifier = rule["identifier"]?["type"]?.string {
+            return facts.contains { time($0) <= instant && carries(identifier, $0) }
+        }
+        if let context = rule["context"] {
+            let path = context["property"]?.string ?? ""
+            let latest = facts.filter {
+                time($0) <= instant && !(JSON.object($0.context)[path: path] ?? .null).isNull
+            }.max { (time($0), $0.messageID) < (time($1), $1.messageID) }
+            let value = latest.flatMap { JSON.object($0.context)[path: path] }
+            return compare(context, value.map { [$0] } ?? [], at: instant)
+        }
+        if let age = rule["age"] { return self.age(age, facts, at: instant) }
         if let first = rule["first"] { return oneTime(first, facts, at: instant) { $0.min() } }
         if let last = rule["last"] { return oneTime(last, facts, at: instant) { $0.max() } }
         if let trait = rule["trait"] { return self.trait(trait, facts, at: instant) }
@@ -127,6 +139,33 @@ struct PlainOracle {
     }
 
     private func length(_ json: JSON?) -> Int64? { json?.string.flatMap { Duration(text: $0) }?.milliseconds }
+
+    private func carries(_ identifier: String, _ event: TrackingEvent) -> Bool {
+        switch identifier {
+        case "userId": event.userID != nil
+        case "email": event.traits["email"]?.string?.contains("@") ?? false
+        case "deviceId":
+            event.context["device"]?["id"].map { !$0.isNull } ?? false
+        default:
+            (event.context["externalIds"]?.array ?? []).contains {
+                $0["type"] == .string(identifier) && $0["id"] != ""
+            }
+        }
+    }
+
+    private func age(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        let calls = facts.filter { $0.kind == .identify && time($0) <= instant }
+        guard let text = value(of: "birthday", calls)?.string, let zone = payload["zone"]?.string else {
+            return false
+        }
+        let parts = text.prefix(10).split(separator: "-").compactMap { Int($0) }
+        // 29 February where there is none.
+        if parts[1...] == [2, 29], parts[0] % 4 != 0 { return false }
+        let today = Self.calendar(zone).dateComponents([.year, .month, .day], from: Self.date(instant))
+        let hasPassed = (today.month ?? 0, today.day ?? 0) >= (parts[1], parts[2])
+        let years = (today.year ?? 0) - parts[0] - (hasPassed ? 0 : 1)
+        return years >= 0 && isAmong(payload, years)
+    }
 
     private func oneTime(
         _ payload: JSON, _ facts: [TrackingEvent], at instant: Instant, _ pick: ([Instant]) -> Instant?

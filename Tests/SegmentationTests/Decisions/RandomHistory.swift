@@ -27,11 +27,17 @@ struct RandomRules {
             default: return ["not": rule(depth: depth - 1)]
             }
         }
-        switch generator.below(13) {
+        switch generator.below(15) {
         case 0, 1: return ["count": .object(count())]
         case 6: return [generator.pick(["first", "last"]): .object(oneTime())]
         case 7: return [generator.pick(["average", "minimum", "maximum"]): .object(sum())]
         case 9, 10: return ["sequence": .object(sequence())]
+        case 12:
+            return generator.chance(50) ? ["age": .object(age())] : ["identifier": ["type": identifier()]]
+        case 13:
+            if generator.chance(20) { return ["context": relative("trial.ends")] }
+            let key = generator.pick(["equals", "notEquals", "startsWith"])
+            return ["context": ["property": "location.country", key: generator.pick(["DE", "D", "FR"])]]
         case 11: return ["ratio": .object(ratio())]
         case 8: return ["distinct": .object(distinct())]
         case 2: return ["absent": .object(windowed(selector()))]
@@ -186,6 +192,22 @@ struct RandomRules {
         return members
     }
 
+    private mutating func identifier() -> JSON {
+        generator.pick(["userId", "email", "crm:contact", "deviceId"])
+    }
+
+    private mutating func age() -> [String: JSON] {
+        var members: [String: JSON] = ["trait": "birthday", "zone": zone()]
+        let years = Int64(generator.below(3))
+        switch generator.below(4) {
+        case 0: members["atMost"] = .integer(years)
+        case 1: members["exactly"] = .integer(years)
+        case 2: members["between"] = [.integer(years), .integer(years + 1)]
+        default: members["atLeast"] = .integer(years)
+        }
+        return members
+    }
+
     private mutating func oneTime() -> [String: JSON] {
         var members = selector(isStatic: true)
         switch generator.below(6) {
@@ -287,6 +309,21 @@ struct RandomHistory {
     /// The next event to arrive, given those that have.
     mutating func next(after known: [TrackingEvent]) -> TrackingEvent {
         if !known.isEmpty, generator.chance(10) { return generator.pick(known) }
+        var event = new()
+        if generator.chance(8) { event.userID = "u" }
+        if generator.chance(8) { event.traits["email"] = generator.pick(["a@b.example", "nobody"]) }
+        if generator.chance(8) {
+            event.context["externalIds"] = [["type": "crm:contact", "id": generator.pick(["7", ""])]]
+        }
+        if generator.chance(8) { event.context["device"] = ["id": generator.pick([7, "d", .null])] }
+        if generator.chance(20) {
+            event.context["location"] = ["country": generator.pick(["DE", "FR", .null])]
+        }
+        if generator.chance(10) { event.context["trial"] = ["ends": time()] }
+        return event
+    }
+
+    private mutating func new() -> TrackingEvent {
         clock += Int64(generator.pick([0, 1, 1, 2, 5, 20, 60, 250, 900])) * scale.unit
         count += 1
         let late = generator.chance(20) ? Int64(generator.below(1_500)) * scale.unit : 0
@@ -298,8 +335,10 @@ struct RandomHistory {
         if generator.chance(20) {
             let traits: [String: JSON] =
                 generator.chance(20)
-                ? ["due": generator.chance(85) ? self.time() : .null]
-                : [generator.pick(["plan", "visits"]): generator.pick(["pro", "free", 1, 2, 3, .null])]
+                ? ["birthday": birthday()]
+                : generator.chance(20)
+                    ? ["due": generator.chance(85) ? self.time() : .null]
+                    : [generator.pick(["plan", "visits"]): generator.pick(["pro", "free", 1, 2, 3, .null])]
             var event = TrackingEvent(
                 messageID: id, kind: .identify, timestamp: claimed, receivedAt: received,
                 sourceID: Self.source,
@@ -336,6 +375,16 @@ struct RandomHistory {
         if generator.chance(30) { properties["due"] = time() }
         if generator.chance(20) { properties["a"] = ["b": 1] }
         return properties
+    }
+
+    /// A date some years back around the clock, often 29 February.
+    private mutating func birthday() -> JSON {
+        if generator.chance(30) {
+            return generator.pick(["2024-02-29", "2020-02-29", "2023-02-29", .null, 7])
+        }
+        let day = Instant(milliseconds: clock + Int64(generator.below(1_000) - 200) * scale.unit).rfc3339
+        let year = (Int(day.prefix(4)) ?? 2_000) - generator.below(3)
+        return .string("\(year)\(day.dropFirst(4).prefix(generator.chance(50) ? 6 : 20))")
     }
 
     /// A time around the clock, seldom a date.

@@ -67,6 +67,10 @@ struct RuleTests {
             (#"{"distinct": {"event": "A", "property": "p"}}"#, "distinct"),
             (#"{"ratio": {"of": {"event": "A"}, "atLeast": 1}}"#, "ratio.to"),
             (#"{"ratio": {"of": {"event": "A"}, "to": {"event": "B", "within": "1d"}}}"#, "ratio.to.within"),
+            (#"{"age": {"trait": "birthday", "atLeast": 18}}"#, "age.zone"),
+            (#"{"age": {"trait": "birthday", "atLeast": 151, "zone": "UTC"}}"#, "age.atLeast"),
+            (#"{"identifier": {"type": "e mail"}}"#, "identifier.type"),
+            (#"{"context": {"property": "location.country"}}"#, "context"),
             (#"{"first": {"event": "A"}}"#, "first"),
             (#"{"sequence": {"steps": [{"event": "A"}]}}"#, "sequence.steps"),
             (

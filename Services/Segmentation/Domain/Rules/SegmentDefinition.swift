@@ -37,6 +37,8 @@ package struct SegmentSet: Sendable {
     private var byName: [NamedKind: [LeafPlace]] = [:]
     private var byKind: [TrackingEvent.Kind: [LeafPlace]] = [:]
     private var byTrait: [String: [LeafPlace]] = [:]
+    private var byIdentifier: [String: [LeafPlace]] = [:]
+    private var byContext: [String: [LeafPlace]] = [:]
 
     private struct NamedKind: Hashable {
         let kind: TrackingEvent.Kind
@@ -65,6 +67,8 @@ package struct SegmentSet: Sendable {
     private mutating func index(_ interest: Interest, _ place: LeafPlace) {
         switch interest {
         case .trait(let name): byTrait[name, default: []].append(place)
+        case .identifier(let type): byIdentifier[type, default: []].append(place)
+        case .context(let name): byContext[name, default: []].append(place)
         case .selectors(let selectors):
             for selector in selectors {
                 guard let names = selector.names else {
@@ -86,6 +90,12 @@ package struct SegmentSet: Sendable {
         if let name = event.name { places += byName[NamedKind(kind: event.kind, name: name)] ?? [] }
         if event.kind == .identify, !byTrait.isEmpty {
             for name in event.traits.keys { places += byTrait[name] ?? [] }
+        }
+        if !byIdentifier.isEmpty {
+            for type in Known.types(in: event) { places += byIdentifier[type] ?? [] }
+        }
+        if !byContext.isEmpty {
+            for name in event.context.keys { places += byContext[name] ?? [] }
         }
         guard !places.isEmpty else { return [] }
         var result: [(segment: Int, leaves: [Int])] = []
