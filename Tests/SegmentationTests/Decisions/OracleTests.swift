@@ -47,13 +47,28 @@ struct OracleTests {
         }
     }
 
+    @Test("when segments look at others, and these change")
+    func references() async throws {
+        try await Self.eachCase(80) { random in
+            var run = try Run(random: random, refers: true)
+            for step in 0..<(6 + run.random.below(12)) {
+                run.takeNext()
+                if run.random.chance(25) { run.letTimePass() }
+                if step > 2, run.random.chance(30) { try run.changeDefinitions() }
+                try run.compare()
+            }
+            try run.compareFuture(samples: 30)
+        }
+    }
+
     @Test("when profiles are merged")
     func merges() async throws {
         try await Self.eachCase(80) { random in
-            var run = try Run(random: random)
+            var random = random
+            var run = try Run(random: random, refers: random.chance(50))
             var other = try Run(
                 random: random, seedOffset: 77, definitions: run.definitions, revision: run.revision,
-                rules: run.rules)
+                rules: run.rules, refers: run.refers)
             for _ in 0..<(2 + run.random.below(10)) { run.takeNext() }
             for _ in 0..<(run.random.below(10)) { other.takeNext() }
             run.merge(other)
@@ -98,6 +113,8 @@ private struct Run {
     var revision: Int64
     let rules: [String: TraitRule]
     private let scale: RandomScale
+    /// Whether segments look at others.
+    let refers: Bool
     private var decider: SegmentDecider
     private var state: ProfileState
     private var history: RandomHistory
@@ -111,16 +128,22 @@ private struct Run {
         random: SeededGenerator, seedOffset: UInt64 = 0,
         definitions: [(id: String, version: Int, rule: JSON)]? = nil,
         revision: Int64 = 1, rules given: [String: TraitRule]? = nil,
-        scale: RandomScale = .milliseconds
+        scale: RandomScale = .milliseconds, refers: Bool = false
     ) throws {
         var random = random
+        self.refers = refers
         self.scale = scale
         let seed = random.next() &+ seedOffset
         rules = given ?? random.pick(RandomHistory.rules)
         history = RandomHistory(
             generator: SeededGenerator(seed: seed), name: "m\(seedOffset)", rules: rules, scale: scale)
         var written = RandomRules(generator: SeededGenerator(seed: seed ^ 0xABCD), scale: scale)
-        self.definitions = definitions ?? (0..<3).map { ("s\($0)", 1, written.rule()) }
+        self.definitions =
+            definitions
+            ?? (0..<3).map { number in
+                written.segments = refers ? (0..<number).map { "s\($0)" } + ["nobody"] : []
+                return ("s\(number)", 1, written.rule())
+            }
         self.random = random
         self.revision = revision
         decider = SegmentDecider(SegmentSet(revision: revision, segments: []))
@@ -163,9 +186,12 @@ private struct Run {
         revision += 1
         switch random.below(3) {
         case 0 where definitions.count > 1: definitions.removeLast()
-        case 1: definitions.append(("t\(revision)", 1, rules.rule()))
+        case 1:
+            rules.segments = refers ? definitions.map(\.id) : []
+            definitions.append(("t\(String(revision + 100))", 1, rules.rule()))
         default:
             let index = random.below(definitions.count)
+            rules.segments = refers ? definitions.prefix(index).map(\.id) + ["s\(3 + index)"] : []
             definitions[index] = (definitions[index].id, definitions[index].version + 1, rules.rule())
         }
         decider = try makeDecider()
@@ -199,9 +225,14 @@ private struct Run {
             guard change.reason == .time,
                 let rule = definitions.first(where: { $0.id == change.segment })?.rule
             else { continue }
-            let before = PlainOracle(rule: rule).holds(facts, at: change.at - .milliseconds(1))
+            let before = oracle(rule).holds(facts, at: change.at - .milliseconds(1))
             if before == entered { broken = "\(change.json) is not at its exact instant" }
         }
+    }
+
+    private func oracle(_ rule: JSON) -> PlainOracle {
+        PlainOracle(
+            rule: rule, segments: Dictionary(definitions.map { ($0.id, $0.rule) }, uniquingKeysWith: { $1 }))
     }
 
     func compare() throws {
@@ -214,7 +245,7 @@ private struct Run {
     private func compare(_ state: ProfileState, _ members: Set<String>, at instant: Instant) throws {
         for (id, _, rule) in definitions {
             let at = max(instant, state.segments[id]?.decidesFrom ?? instant)
-            let wanted = PlainOracle(rule: rule).holds(facts, at: at)
+            let wanted = oracle(rule).holds(facts, at: at)
             guard members.contains(id) == wanted, state.segments[id]?.isMember == wanted else {
                 throw Disagreement(
                     description: "\(id) at \(at.milliseconds): oracle says \(wanted), stream "

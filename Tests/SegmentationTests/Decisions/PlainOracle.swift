@@ -5,6 +5,8 @@ import Models
 /// It shares no code with the engine, on purpose.
 struct PlainOracle {
     let rule: JSON
+    /// The rules of the other segments by their ids.
+    var segments: [String: JSON] = [:]
 
     func holds(_ facts: [TrackingEvent], at instant: Instant) -> Bool {
         var seen = Set<String>()
@@ -16,6 +18,9 @@ struct PlainOracle {
         if let parts = rule["all"]?.array { return parts.allSatisfy { holds($0, facts, at: instant) } }
         if let parts = rule["any"]?.array { return parts.contains { holds($0, facts, at: instant) } }
         if let part = rule["not"] { return !holds(part, facts, at: instant) }
+        if let id = rule["segment"]?.string {
+            return segments[id].map { holds($0, facts, at: instant) } ?? false
+        }
         if let count = rule["count"] { return self.count(count, facts, at: instant) }
         if let absent = rule["absent"] { return events(absent, facts, at: instant).isEmpty }
         if let sum = rule["sum"] { return self.sum(sum, facts, at: instant) }
@@ -275,12 +280,16 @@ struct PlainOracle {
         return true
     }
 
-    /// How often midnight passed, by Foundation's calendar.
+    /// How often the date changed, by Foundation's calendar. It is asked for the dates alone: between a day that begins at
+    /// 01:00, because the clocks skip midnight, and another it would count one day less.
     static func days(from: Instant, to: Instant, in zone: String) -> Int {
-        let calendar = calendar(zone)
-        return calendar.dateComponents(
-            [.day], from: calendar.startOfDay(for: date(from)), to: calendar.startOfDay(for: date(to))
-        ).day ?? 0
+        func day(_ instant: Instant) -> Date? {
+            var parts = calendar(zone).dateComponents([.year, .month, .day], from: date(instant))
+            parts.calendar = calendar("UTC")
+            return parts.date
+        }
+        guard let first = day(from), let last = day(to) else { return 0 }
+        return Int((last.timeIntervalSince(first) / 86_400).rounded())
     }
 
     static func calendar(_ zone: String) -> Calendar {

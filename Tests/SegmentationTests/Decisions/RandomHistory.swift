@@ -10,6 +10,8 @@ extension SeededGenerator {
 struct RandomRules {
     var generator: SeededGenerator
     var scale = RandomScale.milliseconds
+    /// The segments that may be referred to.
+    var segments: [String] = []
     /// Whether filters may not compare with the present.
     private var isStatic = false
 
@@ -19,6 +21,7 @@ struct RandomRules {
     }
 
     mutating func rule(depth: Int = 3) -> JSON {
+        if !segments.isEmpty, generator.chance(25) { return ["segment": .string(generator.pick(segments))] }
         if depth > 1, generator.chance(45) {
             let parts = JSON.array((0..<(1 + generator.below(3))).map { _ in rule(depth: depth - 1) })
             switch generator.below(3) {

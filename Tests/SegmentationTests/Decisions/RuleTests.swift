@@ -71,6 +71,7 @@ struct RuleTests {
             (#"{"age": {"trait": "birthday", "atLeast": 151, "zone": "UTC"}}"#, "age.atLeast"),
             (#"{"identifier": {"type": "e mail"}}"#, "identifier.type"),
             (#"{"context": {"property": "location.country"}}"#, "context"),
+            (#"{"segment": "Big Spenders"}"#, "segment"),
             (#"{"first": {"event": "A"}}"#, "first"),
             (#"{"sequence": {"steps": [{"event": "A"}]}}"#, "sequence.steps"),
             (

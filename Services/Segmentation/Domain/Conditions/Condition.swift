@@ -21,6 +21,7 @@ package indirect enum Condition: Hashable, Sendable {
     case context(ContextValue)
     case identifier(Known)
     case age(Age)
+    case segment(InSegment)
 
     /// What a condition is made of.
     package enum Kind {
@@ -50,6 +51,7 @@ package indirect enum Condition: Hashable, Sendable {
         case .context(let leaf): .leaf(leaf)
         case .identifier(let leaf): .leaf(leaf)
         case .age(let leaf): .leaf(leaf)
+        case .segment(let leaf): .leaf(leaf)
         }
     }
 
@@ -74,6 +76,7 @@ package indirect enum Condition: Hashable, Sendable {
         leaf(ContextValue.key) { field throws(RuleProblem) in .context(try ContextValue(field)) },
         leaf(Known.key) { field throws(RuleProblem) in .identifier(try Known(field)) },
         leaf(Age.key) { field throws(RuleProblem) in .age(try Age(field)) },
+        leaf(InSegment.key) { field throws(RuleProblem) in .segment(try InSegment(field)) },
     ]
 
     private static func leaf(

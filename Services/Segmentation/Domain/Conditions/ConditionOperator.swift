@@ -48,4 +48,6 @@ package enum Interest: Hashable, Sendable {
     case identifier(String)
     /// Events whose context has the member.
     case context(String)
+    /// No events, but what is decided of something else.
+    case reference(Reference)
 }

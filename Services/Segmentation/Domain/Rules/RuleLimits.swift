@@ -4,6 +4,8 @@ import Models
 package enum RuleLimits {
     /// Conditions in one rule, groups included.
     package static let conditions = 500
+    /// Conditions that a rule looks at together with those of the segments that it refers to.
+    package static let referredConditions = 2_000
     /// How deep groups may nest.
     package static let depth = 20
     /// The longest window: ten years of 366 days, so that "10 years" is inside however it is counted.
