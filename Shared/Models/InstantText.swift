@@ -77,6 +77,27 @@ package struct CivilDate: Hashable, Sendable {
         year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
     }
 
+    /// Reads `2026-02-28`: four digits, two and two, the years 0001 to 9999.
+    package init?(text: String) {
+        let bytes = Array(text.utf8)
+        guard bytes.count == 10, bytes[4] == UInt8(ascii: "-"), bytes[7] == UInt8(ascii: "-") else {
+            return nil
+        }
+        func number(_ range: Range<Int>) -> Int64? {
+            bytes[range].allSatisfy { $0 &- 48 < 10 }
+                ? bytes[range].reduce(0) { $0 * 10 + Int64($1 - 48) } : nil
+        }
+        guard let year = number(0..<4), year >= 1, let month = number(5..<7), let day = number(8..<10) else {
+            return nil
+        }
+        self.init(year: year, month: month, day: day)
+    }
+
+    /// The form that `init(text:)` reads, of the years 0001 to 9999.
+    package var text: String {
+        String(Instant(milliseconds: daysSinceEpoch * 86_400_000).rfc3339.prefix(10))
+    }
+
     /// Days from 1970-01-01 to this date.
     package var daysSinceEpoch: Int64 {
         let shiftedYear = month <= 2 ? year - 1 : year

@@ -11,9 +11,12 @@ struct EvidenceTests {
         var decided = 0
         for seed in 0..<UInt64(150) {
             var rules = RandomRules(generator: SeededGenerator(seed: seed))
+            let other = SegmentDefinition(
+                id: "other", version: 1, condition: try RuleReader.read(rules.rule()))
+            rules.segments = seed % 3 == 0 ? ["other"] : []
             let definition = SegmentDefinition(
                 id: "s", version: 1, condition: try RuleReader.read(rules.rule()))
-            let decider = SegmentDecider(SegmentSet(revision: 1, segments: [definition]))
+            let decider = SegmentDecider(SegmentSet(revision: 1, segments: [definition, other]))
             var history = RandomHistory(
                 generator: SeededGenerator(seed: seed &+ 1), name: "m",
                 rules: RandomHistory.rules[Int(seed % UInt64(RandomHistory.rules.count))])
@@ -69,6 +72,11 @@ struct EvidenceTests {
             return truth
         }
         let condition = try #require(explanation["condition"])
+        if condition["segment"] != nil {
+            let truth = try holds(try #require(explanation["parts"]?.array?.first), at: instant, facts)
+            #expect(explanation["holds"]?.bool == truth)
+            return truth
+        }
         var cited = Set((explanation["events"]?.array ?? []).compactMap { $0["messageId"]?.string })
         if let answer = explanation[path: "details.answer.messageId"]?.string { cited.insert(answer) }
         let truth = PlainOracle(rule: condition).holds(

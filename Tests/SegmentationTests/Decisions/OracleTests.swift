@@ -7,7 +7,7 @@ import Testing
 struct OracleTests {
     @Test("for random rules, histories and instants, with late events, duplicates and restarts")
     func randomHistories() async throws {
-        try await Self.eachCase(600) { random in
+        try await Self.eachCase(220) { random in
             var run = try Run(random: random)
             for _ in 0..<(4 + run.random.below(24)) {
                 run.takeNext()
@@ -19,9 +19,24 @@ struct OracleTests {
         }
     }
 
+    @Test("for calendar days, across changes of the clocks and 29 February")
+    func calendars() async throws {
+        try await Self.eachCase(80) { random in
+            var random = random
+            var run = try Run(random: random, scale: random.pick(RandomScale.calendars))
+            for _ in 0..<(4 + run.random.below(16)) {
+                run.takeNext()
+                if run.random.chance(30) { try run.restart() }
+                if run.random.chance(25) { run.letTimePass() }
+                try run.compare()
+            }
+            try run.compareFuture(samples: 30)
+        }
+    }
+
     @Test("when rules are written and changed in between")
     func definitions() async throws {
-        try await Self.eachCase(200) { random in
+        try await Self.eachCase(80) { random in
             var run = try Run(random: random)
             for step in 0..<(6 + run.random.below(16)) {
                 run.takeNext()
@@ -32,13 +47,28 @@ struct OracleTests {
         }
     }
 
+    @Test("when segments look at others, and these change")
+    func references() async throws {
+        try await Self.eachCase(80) { random in
+            var run = try Run(random: random, refers: true)
+            for step in 0..<(6 + run.random.below(12)) {
+                run.takeNext()
+                if run.random.chance(25) { run.letTimePass() }
+                if step > 2, run.random.chance(30) { try run.changeDefinitions() }
+                try run.compare()
+            }
+            try run.compareFuture(samples: 30)
+        }
+    }
+
     @Test("when profiles are merged")
     func merges() async throws {
-        try await Self.eachCase(200) { random in
-            var run = try Run(random: random)
+        try await Self.eachCase(80) { random in
+            var random = random
+            var run = try Run(random: random, refers: random.chance(50))
             var other = try Run(
                 random: random, seedOffset: 77, definitions: run.definitions, revision: run.revision,
-                rules: run.rules)
+                rules: run.rules, refers: run.refers)
             for _ in 0..<(2 + run.random.below(10)) { run.takeNext() }
             for _ in 0..<(run.random.below(10)) { other.takeNext() }
             run.merge(other)
@@ -82,6 +112,9 @@ private struct Run {
     var definitions: [(id: String, version: Int, rule: JSON)]
     var revision: Int64
     let rules: [String: TraitRule]
+    private let scale: RandomScale
+    /// Whether segments look at others.
+    let refers: Bool
     private var decider: SegmentDecider
     private var state: ProfileState
     private var history: RandomHistory
@@ -94,14 +127,23 @@ private struct Run {
     init(
         random: SeededGenerator, seedOffset: UInt64 = 0,
         definitions: [(id: String, version: Int, rule: JSON)]? = nil,
-        revision: Int64 = 1, rules given: [String: TraitRule]? = nil
+        revision: Int64 = 1, rules given: [String: TraitRule]? = nil,
+        scale: RandomScale = .milliseconds, refers: Bool = false
     ) throws {
         var random = random
+        self.refers = refers
+        self.scale = scale
         let seed = random.next() &+ seedOffset
         rules = given ?? random.pick(RandomHistory.rules)
-        history = RandomHistory(generator: SeededGenerator(seed: seed), name: "m\(seedOffset)", rules: rules)
-        var written = RandomRules(generator: SeededGenerator(seed: seed ^ 0xABCD))
-        self.definitions = definitions ?? (0..<3).map { ("s\($0)", 1, written.rule()) }
+        history = RandomHistory(
+            generator: SeededGenerator(seed: seed), name: "m\(seedOffset)", rules: rules, scale: scale)
+        var written = RandomRules(generator: SeededGenerator(seed: seed ^ 0xABCD), scale: scale)
+        self.definitions =
+            definitions
+            ?? (0..<3).map { number in
+                written.segments = refers ? (0..<number).map { "s\($0)" } + ["nobody"] : []
+                return ("s\(number)", 1, written.rule())
+            }
         self.random = random
         self.revision = revision
         decider = SegmentDecider(SegmentSet(revision: revision, segments: []))
@@ -126,7 +168,7 @@ private struct Run {
     }
 
     mutating func letTimePass() {
-        let target = state.decidedAt + .milliseconds(random.below(400))
+        let target = state.decidedAt + .milliseconds(Int64(random.below(400)) * scale.unit)
         note(decider.advance(&state, to: target, of: profile))
     }
 
@@ -140,13 +182,16 @@ private struct Run {
     }
 
     mutating func changeDefinitions() throws {
-        var rules = RandomRules(generator: SeededGenerator(seed: random.next()))
+        var rules = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
         revision += 1
         switch random.below(3) {
         case 0 where definitions.count > 1: definitions.removeLast()
-        case 1: definitions.append(("t\(revision)", 1, rules.rule()))
+        case 1:
+            rules.segments = refers ? definitions.map(\.id) : []
+            definitions.append(("t\(String(revision + 100))", 1, rules.rule()))
         default:
             let index = random.below(definitions.count)
+            rules.segments = refers ? definitions.prefix(index).map(\.id) + ["s\(3 + index)"] : []
             definitions[index] = (definitions[index].id, definitions[index].version + 1, rules.rule())
         }
         decider = try makeDecider()
@@ -180,9 +225,14 @@ private struct Run {
             guard change.reason == .time,
                 let rule = definitions.first(where: { $0.id == change.segment })?.rule
             else { continue }
-            let before = PlainOracle(rule: rule).holds(facts, at: change.at - .milliseconds(1))
+            let before = oracle(rule).holds(facts, at: change.at - .milliseconds(1))
             if before == entered { broken = "\(change.json) is not at its exact instant" }
         }
+    }
+
+    private func oracle(_ rule: JSON) -> PlainOracle {
+        PlainOracle(
+            rule: rule, segments: Dictionary(definitions.map { ($0.id, $0.rule) }, uniquingKeysWith: { $1 }))
     }
 
     func compare() throws {
@@ -195,7 +245,7 @@ private struct Run {
     private func compare(_ state: ProfileState, _ members: Set<String>, at instant: Instant) throws {
         for (id, _, rule) in definitions {
             let at = max(instant, state.segments[id]?.decidesFrom ?? instant)
-            let wanted = PlainOracle(rule: rule).holds(facts, at: at)
+            let wanted = oracle(rule).holds(facts, at: at)
             guard members.contains(id) == wanted, state.segments[id]?.isMember == wanted else {
                 throw Disagreement(
                     description: "\(id) at \(at.milliseconds): oracle says \(wanted), stream "
@@ -210,32 +260,85 @@ private struct Run {
     mutating func compareFuture(samples: Int) throws {
         let latest = definitions.compactMap { state.segments[$0.id]?.decidesFrom }.max() ?? .distantPast
         let from = max(state.decidedAt, latest)
-        var instants = Set<Int64>()
-        let windows = definitions.flatMap { Self.durations(in: $0.rule) }
-        for fact in facts {
-            for window in windows {
-                let boundary = SegmentDecider.instant(of: fact).milliseconds + window
-                instants.formUnion([boundary - 1, boundary, boundary + 1])
-            }
+        let rules = definitions.map(\.rule)
+        let windows = rules.flatMap { Self.durations(in: $0) }
+        var wanted = Set<Int64>()
+        for _ in 0..<(facts.isEmpty ? 0 : samples * 3) where wanted.count < samples {
+            let instant = candidate(random.pick(facts), windows, rules) + Int64(random.below(3) - 1)
+            if instant >= from.milliseconds { wanted.insert(instant) }
         }
-        var wanted = instants.filter { $0 >= from.milliseconds }.sorted()
-        if samples < wanted.count { wanted = Array(wanted.shuffled(using: &random).prefix(samples)).sorted() }
-        for instant in wanted.map({ Instant(milliseconds: $0) }) {
+        for instant in wanted.sorted().map({ Instant(milliseconds: $0) }) {
             note(decider.advance(&state, to: instant, of: profile))
             if let broken { throw Disagreement(description: broken) }
             try compare(state, members, at: instant)
         }
     }
 
-    private static func durations(in rule: JSON) -> [Int64] {
+    /// An instant at which a fact may begin or cease to count.
+    private mutating func candidate(_ fact: TrackingEvent, _ windows: [Int64], _ rules: [JSON]) -> Int64 {
+        let midnights = random.chance(50) ? Self.midnights(after: fact, in: random.pick(rules)) : []
+        if !midnights.isEmpty { return random.pick(midnights) }
+        if random.chance(30), let birthday = fact.traits["birthday"]?.string,
+            let zone = Self.zone(in: .array(rules))
+        {
+            let parts = birthday.prefix(10).split(separator: "-").compactMap { Int($0) }
+            let date = DateComponents(
+                calendar: PlainOracle.calendar(zone), year: parts[0] + random.below(4), month: parts[1],
+                day: parts[2]
+            ).date
+            if let date { return Int64((date.timeIntervalSince1970 * 1_000).rounded()) }
+        }
+        let known = random.chance(30) ? Self.times(in: fact.json) : []
+        let time = known.isEmpty ? SegmentDecider.instant(of: fact).milliseconds : random.pick(known)
+        guard !windows.isEmpty else { return time }
+        return random.chance(75) ? time + random.pick(windows) : time - random.pick(windows)
+    }
+
+    private static func zone(in rule: JSON) -> String? {
         switch rule {
         case .object(let members):
-            members.flatMap { key, value in
-                let own = key == "within" || key == "for" ? value.string.flatMap { Duration(text: $0) } : nil
-                return durations(in: value) + (own.map { [$0.milliseconds] } ?? [])
-            }
+            members["zone"]?.string ?? members.values.lazy.compactMap { zone(in: $0) }.first
+        case .array(let elements): elements.lazy.compactMap { zone(in: $0) }.first
+        default: nil
+        }
+    }
+
+    /// All lengths of time that a rule names.
+    private static func durations(in rule: JSON) -> [Int64] {
+        switch rule {
+        case .object(let members): members.values.flatMap { durations(in: $0) }
         case .array(let elements): elements.flatMap { durations(in: $0) }
-        default: []
+        default: rule.string.flatMap { Duration(text: $0) }.map { [$0.milliseconds] } ?? []
+        }
+    }
+
+    /// All times that a fact names.
+    private static func times(in fact: JSON) -> [Int64] {
+        switch fact {
+        case .object(let members): members.values.flatMap { times(in: $0) }
+        case .array(let elements): elements.flatMap { times(in: $0) }
+        default:
+            fact.string.flatMap { Instant(rfc3339: $0) ?? Instant(rfc3339: "\($0)T00:00:00Z") }
+                .map { [$0.milliseconds] } ?? []
+        }
+    }
+
+    /// When the days begin, in the zones of a rule, by which an event may leave its calendar windows.
+    private static func midnights(after fact: TrackingEvent, in rule: JSON) -> [Int64] {
+        switch rule {
+        case .object(let members):
+            guard let zone = members["zone"]?.string,
+                let days = members.values.compactMap({ $0.integer ?? $0.array?.last?.integer }).first
+            else { return members.values.flatMap { midnights(after: fact, in: $0) } }
+            let calendar = PlainOracle.calendar(zone)
+            let day = calendar.startOfDay(for: PlainOracle.date(SegmentDecider.instant(of: fact)))
+            return [Int(days) - 2, Int(days), Int(days) + 1].compactMap {
+                calendar.date(byAdding: .day, value: $0, to: day).map {
+                    Int64(($0.timeIntervalSince1970 * 1_000).rounded())
+                }
+            }
+        case .array(let elements): return elements.flatMap { midnights(after: fact, in: $0) }
+        default: return []
         }
     }
 }

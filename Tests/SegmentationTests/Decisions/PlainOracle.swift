@@ -1,9 +1,12 @@
+import Foundation
 import Models
 
 /// Membership worked out the plain way: from the rule's JSON and every fact, at one instant, with no state.
 /// It shares no code with the engine, on purpose.
 struct PlainOracle {
     let rule: JSON
+    /// The rules of the other segments by their ids.
+    var segments: [String: JSON] = [:]
 
     func holds(_ facts: [TrackingEvent], at instant: Instant) -> Bool {
         var seen = Set<String>()
@@ -15,10 +18,61 @@ struct PlainOracle {
         if let parts = rule["all"]?.array { return parts.allSatisfy { holds($0, facts, at: instant) } }
         if let parts = rule["any"]?.array { return parts.contains { holds($0, facts, at: instant) } }
         if let part = rule["not"] { return !holds(part, facts, at: instant) }
+        if let id = rule["segment"]?.string {
+            return segments[id].map { holds($0, facts, at: instant) } ?? false
+        }
         if let count = rule["count"] { return self.count(count, facts, at: instant) }
         if let absent = rule["absent"] { return events(absent, facts, at: instant).isEmpty }
         if let sum = rule["sum"] { return self.sum(sum, facts, at: instant) }
         if let unanswered = rule["unanswered"] { return self.unanswered(unanswered, facts, at: instant) }
+        if let average = rule["average"] {
+            let values = values(average, facts, at: instant)
+            return !values.isEmpty && passes(average, values.reduce(0, +) / Double(values.count))
+        }
+        if let least = rule["minimum"] {
+            return values(least, facts, at: instant).min().map { passes(least, $0) } ?? false
+        }
+        if let greatest = rule["maximum"] {
+            return values(greatest, facts, at: instant).max().map { passes(greatest, $0) } ?? false
+        }
+        if let distinct = rule["distinct"] {
+            let property = distinct["property"]?.string ?? ""
+            let found = events(distinct, facts, at: instant).flatMap {
+                values(of: property, in: $0.properties)
+            }
+            return isAmong(distinct, Set(found.map(\.compact)).count)
+        }
+        if let sequence = rule["sequence"] { return self.sequence(sequence, facts, at: instant) }
+        if let ratio = rule["ratio"] {
+            func count(_ key: String) -> Double {
+                let payload = (ratio[key]?.object ?? [:]).merging(ratio.object ?? [:]) { own, _ in own }
+                return Double(events(.object(payload), facts, at: instant).count)
+            }
+            let (of, to) = (count("of"), count("to"))
+            guard to >= ratio["toAtLeast"]?.number ?? 1 else { return false }
+            // The bounds are quarters, so the products are exact.
+            func bound(_ key: String) -> Double? {
+                ratio[key].flatMap { $0.number ?? $0.string.flatMap { Double($0) } }.map { $0 * to }
+            }
+            if let bound = bound("atLeast") { return of >= bound }
+            if let bound = bound("atMost") { return of <= bound }
+            if let bound = bound("greaterThan") { return of > bound }
+            return bound("lessThan").map { of < $0 } ?? (of == bound("exactly"))
+        }
+        if let identifier = rule["identifier"]?["type"]?.string {
+            return facts.contains { time($0) <= instant && carries(identifier, $0) }
+        }
+        if let context = rule["context"] {
+            let path = context["property"]?.string ?? ""
+            let latest = facts.filter {
+                time($0) <= instant && !(JSON.object($0.context)[path: path] ?? .null).isNull
+            }.max { (time($0), $0.messageID) < (time($1), $1.messageID) }
+            let value = latest.flatMap { JSON.object($0.context)[path: path] }
+            return compare(context, value.map { [$0] } ?? [], at: instant)
+        }
+        if let age = rule["age"] { return self.age(age, facts, at: instant) }
+        if let first = rule["first"] { return oneTime(first, facts, at: instant) { $0.min() } }
+        if let last = rule["last"] { return oneTime(last, facts, at: instant) { $0.max() } }
         if let trait = rule["trait"] { return self.trait(trait, facts, at: instant) }
         return false
     }
@@ -30,19 +84,130 @@ struct PlainOracle {
             let least = payload["atLeast"]?.integer ?? 1
             return Set(values).contains { value in values.filter { $0 == value }.count >= least }
         }
-        if let times = payload["atMost"]?.integer { return events.count <= times }
-        if let times = payload["exactly"]?.integer { return events.count == times }
+        return isAmong(payload, events.count)
+    }
+
+    private func isAmong(_ payload: JSON, _ count: Int) -> Bool {
+        if let times = payload["atMost"]?.integer { return count <= times }
+        if let times = payload["exactly"]?.integer { return count == times }
         if let bounds = payload["between"]?.array, let low = bounds[0].integer, let high = bounds[1].integer {
-            return events.count >= low && events.count <= high
+            return count >= low && count <= high
         }
-        return events.count >= payload["atLeast"]?.integer ?? 1
+        return count >= payload["atLeast"]?.integer ?? 1
+    }
+
+    /// Every chain there is, tried one event after the other.
+    private func sequence(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        let steps = payload["steps"]?.array ?? []
+        let known = facts.filter { time($0) <= instant }
+        let inside = known.filter { isInside(payload, time($0), at: instant) }
+        let least = Int(steps[0]["atLeast"]?.integer ?? 1)
+        let beginnings = inside.filter { matches(steps[0], $0, at: instant) }
+        return beginnings.contains { event in
+            let latest = beginnings.map(time).filter { $0 <= time(event) }.sorted().suffix(least)
+            guard latest.count == least, let first = latest.first else { return false }
+            if let length = length(steps[0]["in"]), time(event).milliseconds - first.milliseconds >= length {
+                return false
+            }
+            return goesOn(steps.dropFirst(), after: event, known, inside, at: instant)
+        }
+    }
+
+    private func goesOn(
+        _ steps: ArraySlice<JSON>, after event: TrackingEvent, _ known: [TrackingEvent],
+        _ inside: [TrackingEvent],
+        at instant: Instant
+    ) -> Bool {
+        guard let step = steps.first else { return true }
+        let length = length(step["within"])
+        if let unwanted = step["not"], let length {
+            let end = time(event).milliseconds + length
+            return end <= instant.milliseconds
+                && !known.contains {
+                    $0.messageID != event.messageID && matches(unwanted, $0, at: instant)
+                        && time($0) >= time(event) && time($0).milliseconds < end
+                }
+        }
+        return inside.contains { next in
+            guard matches(step, next, at: instant), time(next) > time(event) else { return false }
+            if let length, time(next).milliseconds - time(event).milliseconds >= length { return false }
+            if let unwanted = step["without"] {
+                let isBroken = known.contains {
+                    $0.messageID != event.messageID && $0.messageID != next.messageID
+                        && matches(unwanted, $0, at: instant) && time($0) >= time(event)
+                        && time($0) <= time(next)
+                }
+                if isBroken { return false }
+            }
+            return goesOn(steps.dropFirst(), after: next, known, inside, at: instant)
+        }
+    }
+
+    private func length(_ json: JSON?) -> Int64? { json?.string.flatMap { Duration(text: $0) }?.milliseconds }
+
+    private func carries(_ identifier: String, _ event: TrackingEvent) -> Bool {
+        switch identifier {
+        case "userId": event.userID != nil
+        case "email": event.traits["email"]?.string?.contains("@") ?? false
+        case "deviceId":
+            event.context["device"]?["id"].map { !$0.isNull } ?? false
+        default:
+            (event.context["externalIds"]?.array ?? []).contains {
+                $0["type"] == .string(identifier) && $0["id"] != ""
+            }
+        }
+    }
+
+    private func age(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        let calls = facts.filter { $0.kind == .identify && time($0) <= instant }
+        guard let text = value(of: "birthday", calls)?.string, let zone = payload["zone"]?.string else {
+            return false
+        }
+        let parts = text.prefix(10).split(separator: "-").compactMap { Int($0) }
+        // 29 February where there is none.
+        if parts[1...] == [2, 29], parts[0] % 4 != 0 { return false }
+        let today = Self.calendar(zone).dateComponents([.year, .month, .day], from: Self.date(instant))
+        let hasPassed = (today.month ?? 0, today.day ?? 0) >= (parts[1], parts[2])
+        let years = (today.year ?? 0) - parts[0] - (hasPassed ? 0 : 1)
+        return years >= 0 && isAmong(payload, years)
+    }
+
+    private func oneTime(
+        _ payload: JSON, _ facts: [TrackingEvent], at instant: Instant, _ pick: ([Instant]) -> Instant?
+    ) -> Bool {
+        let times = facts.filter { matches(payload, $0, at: instant) }.map(time).filter { $0 <= instant }
+        guard let time = pick(times) else { return false }
+        let elapsed = instant.milliseconds - time.milliseconds
+        if let low = length(payload[path: "ago.atLeast"]) { return elapsed >= low }
+        if let high = length(payload[path: "ago.lessThan"]) { return elapsed < high }
+        if let bounds = payload[path: "ago.between"]?.array?.compactMap(length) {
+            return elapsed >= bounds[0] && elapsed < bounds[1]
+        }
+        if let days = payload["daysAgo"], let zone = days["zone"]?.string {
+            return isAmong(days, Self.days(from: time, to: instant, in: zone))
+        }
+        if let before = payload["before"] { return !isInside(["since": before], time, at: instant) }
+        return isInside(payload, time, at: instant)
     }
 
     private func sum(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
         // The histories hold whole numbers and halves only, which Double adds exactly.
-        let total = events(payload, facts, at: instant).reduce(0.0) { sum, event in
-            let value = event.properties[payload["property"]?.string ?? ""]
-            return sum + (value?.number ?? value?.string.flatMap { Double($0) } ?? 0)
+        passes(payload, values(payload, facts, at: instant).reduce(0, +))
+    }
+
+    /// The numbers of a property in the events that are meant.
+    private func values(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> [Double] {
+        events(payload, facts, at: instant).flatMap { event in
+            values(of: payload["property"]?.string ?? "", in: event.properties).compactMap(\.number)
+        }
+    }
+
+    private func passes(_ payload: JSON, _ total: Double) -> Bool {
+        if let value = payload["exactly"]?.number { return total == value }
+        if let bounds = payload["between"]?.array?.compactMap({
+            $0.number ?? $0.string.flatMap { Double($0) }
+        }) {
+            return total >= bounds[0] && total <= bounds[1]
         }
         if let bound = payload["atLeast"]?.number { return total >= bound }
         if let bound = payload["atMost"]?.number { return total <= bound }
@@ -51,7 +216,7 @@ struct PlainOracle {
     }
 
     private func unanswered(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
-        let answers = facts.filter { matches(payload["by"] ?? .null, $0) && time($0) <= instant }
+        let answers = facts.filter { matches(payload["by"] ?? .null, $0, at: instant) && time($0) <= instant }
         let delay = payload["for"]?.string.flatMap { Duration(text: $0) } ?? .zero
         return events(payload, facts, at: instant).contains { begun in
             time(begun) + delay <= instant && !answers.contains { time($0) >= time(begun) }
@@ -61,16 +226,7 @@ struct PlainOracle {
     private func trait(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
         let name = payload["name"]?.string ?? ""
         let value = value(of: name, facts.filter { $0.kind == .identify && time($0) <= instant })
-        if let wanted = payload["equals"] { return value == wanted }
-        if let wanted = payload["exists"]?.bool { return (value != nil) == wanted }
-        if let wanted = payload["in"]?.array { return value.map { wanted.contains($0) } ?? false }
-        if let wanted = payload["contains"] {
-            if let array = value?.array { return array.contains(wanted) }
-            guard let text = value?.string, let part = wanted.string else { return false }
-            return text.contains(part)
-        }
-        if let bound = payload["greaterThan"]?.number { return value?.number.map { $0 > bound } ?? false }
-        return false
+        return compare(payload, value.map { [$0] } ?? [], at: instant)
     }
 
     /// The value of a trait that holds after all these calls; they are all of one source.
@@ -96,34 +252,126 @@ struct PlainOracle {
         }
     }
 
-    /// The events a payload is about that are in its window: T − W < t ≤ T.
+    /// The events a payload is about that are in its window.
     private func events(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> [TrackingEvent] {
-        let window = payload["within"]?.string.flatMap { Duration(text: $0) }
-        return facts.filter { fact in
-            guard time(fact) <= instant else { return false }
-            if let window, time(fact).milliseconds <= instant.milliseconds - window.milliseconds {
-                return false
-            }
-            return matches(payload, fact)
+        facts.filter {
+            time($0) <= instant && isInside(payload, time($0), at: instant)
+                && matches(payload, $0, at: instant)
         }
     }
 
-    private func matches(_ selector: JSON, _ event: TrackingEvent) -> Bool {
+    /// Whether a time up to `instant` is in the window that a payload says: T − W < t ≤ T for a rolling one; by days,
+    /// if fewer than so many days begin after it.
+    func isInside(_ payload: JSON, _ time: Instant, at instant: Instant) -> Bool {
+        if let window = payload["within"]?.string.flatMap({ Duration(text: $0) }) {
+            return time.milliseconds > instant.milliseconds - window.milliseconds
+        }
+        if let days = payload[path: "within.days"]?.integer, let zone = payload[path: "within.zone"]?.string {
+            return Self.days(from: time, to: instant, in: zone) < Int(days)
+        }
+        if let since = payload["since"]?.string { return time >= Instant(rfc3339: since) ?? .distantFuture }
+        if let date = payload[path: "since.date"]?.string, let zone = payload[path: "since.zone"]?.string {
+            let parts = date.split(separator: "-").compactMap { Int($0) }
+            let start = DateComponents(
+                calendar: Self.calendar(zone), year: parts[0], month: parts[1], day: parts[2]
+            ).date
+            return Self.date(time) >= start ?? .distantFuture
+        }
+        return true
+    }
+
+    /// How often the date changed, by Foundation's calendar. It is asked for the dates alone: between a day that begins at
+    /// 01:00, because the clocks skip midnight, and another it would count one day less.
+    static func days(from: Instant, to: Instant, in zone: String) -> Int {
+        func day(_ instant: Instant) -> Date? {
+            var parts = calendar(zone).dateComponents([.year, .month, .day], from: date(instant))
+            parts.calendar = calendar("UTC")
+            return parts.date
+        }
+        guard let first = day(from), let last = day(to) else { return 0 }
+        return Int((last.timeIntervalSince(first) / 86_400).rounded())
+    }
+
+    static func calendar(_ zone: String) -> Calendar {
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = TimeZone(identifier: zone) ?? .gmt
+        return calendar
+    }
+
+    static func date(_ instant: Instant) -> Date {
+        Date(timeIntervalSince1970: Double(instant.milliseconds) / 1_000)
+    }
+
+    private func matches(_ selector: JSON, _ event: TrackingEvent, at instant: Instant) -> Bool {
         guard event.kind == .track else { return false }
         if let name = selector["event"]?.string, name != "*", name != event.name { return false }
         if let names = selector["event"]?.array, !names.contains(.string(event.name ?? "")) { return false }
-        return (selector["where"]?.array ?? []).allSatisfy { filter in
-            let values = values(of: filter["property"]?.string ?? "", in: event.properties)
-            if let wanted = filter["equals"] { return values.contains(wanted) }
-            if let bound = filter["atLeast"]?.number {
-                return values.contains { $0.number.map { $0 >= bound } ?? false }
+        return (selector["where"]?.array ?? []).allSatisfy { passes($0, event.properties, at: instant) }
+    }
+
+    private func passes(_ filter: JSON, _ properties: [String: JSON], at instant: Instant) -> Bool {
+        if filter["any"] != nil {
+            return (properties["products"]?.array ?? []).contains { element in
+                (filter["where"]?.array ?? []).allSatisfy { passes($0, element.object ?? [:], at: instant) }
             }
-            return filter["exists"]?.bool == !values.isEmpty
         }
+        return compare(filter, values(of: filter["property"]?.string ?? "", in: properties), at: instant)
+    }
+
+    /// Whether values pass the comparison in an object.
+    private func compare(_ filter: JSON, _ values: [JSON], at instant: Instant) -> Bool {
+        let ignoresCase = filter["ignoreCase"]?.bool == true
+        func fold(_ value: JSON) -> JSON {
+            ignoresCase ? value.string.map { .string($0.lowercased()) } ?? value : value
+        }
+        func number(_ value: JSON) -> Double? { value.number ?? value.string.flatMap { Double($0) } }
+        let texts = values.compactMap { fold($0).string }
+        if let wanted = filter["equals"] { return values.contains { fold($0) == fold(wanted) } }
+        if let wanted = filter["notEquals"] { return !values.contains { fold($0) == fold(wanted) } }
+        if let wanted = filter["in"]?.array { return values.contains { wanted.map(fold).contains(fold($0)) } }
+        if let wanted = filter["notIn"]?.array {
+            return !values.contains { wanted.map(fold).contains(fold($0)) }
+        }
+        if let part = filter["startsWith"].map(fold)?.string { return texts.contains { $0.hasPrefix(part) } }
+        if let part = filter["endsWith"].map(fold)?.string { return texts.contains { $0.hasSuffix(part) } }
+        if let wanted = filter["contains"].map(fold) {
+            return values.map(fold).contains { value in
+                if let array = value.array { return array.contains(wanted) }
+                return value.string.map { $0.contains(wanted.string ?? "\u{0}") } ?? false
+            }
+        }
+        if let flag = filter["exists"]?.bool { return flag == !values.isEmpty }
+        if let bound = filter["atLeast"].flatMap(number) {
+            return values.compactMap(number).contains { $0 >= bound }
+        }
+        if let bound = filter["greaterThan"].flatMap(number) {
+            return values.compactMap(number).contains { $0 > bound }
+        }
+        if let bound = filter["lessThan"].flatMap(number) {
+            return values.compactMap(number).contains { $0 < bound }
+        }
+        let now = instant.milliseconds
+        func ages(_ key: String, _ test: (Int64, Int64) -> Bool) -> Bool? {
+            guard let length = filter[key]?.string.flatMap({ Duration(text: $0) })?.milliseconds else {
+                return nil
+            }
+            return values.contains { value in
+                guard let text = value.string,
+                    let time = Instant(rfc3339: text) ?? Instant(rfc3339: "\(text)T00:00:00Z")
+                else { return false }
+                return test(now - time.milliseconds, length)
+            }
+        }
+        return ages("withinLast") { age, length in age >= 0 && age < length }
+            ?? ages("withinNext") { age, length in age < 0 && age >= -length }
+            ?? ages("moreThanAgo") { age, length in age >= length }
+            ?? ages("moreThanAhead") { age, length in age < -length } ?? false
     }
 
     private func values(of path: String, in properties: [String: JSON]) -> [JSON] {
-        if path == "products[].sku" { return (properties["products"]?.array ?? []).compactMap { $0["sku"] } }
+        if path.hasPrefix("products[].") {
+            return (properties["products"]?.array ?? []).compactMap { $0[String(path.dropFirst(11))] }
+        }
         return JSON.object(properties)[path: path].map { [$0] } ?? []
     }
 

@@ -9,8 +9,19 @@ extension SeededGenerator {
 /// Random rules over a small vocabulary, so that conditions meet the events often.
 struct RandomRules {
     var generator: SeededGenerator
+    var scale = RandomScale.milliseconds
+    /// The segments that may be referred to.
+    var segments: [String] = []
+    /// Whether filters may not compare with the present.
+    private var isStatic = false
+
+    init(generator: SeededGenerator, scale: RandomScale = .milliseconds) {
+        self.generator = generator
+        self.scale = scale
+    }
 
     mutating func rule(depth: Int = 3) -> JSON {
+        if !segments.isEmpty, generator.chance(25) { return ["segment": .string(generator.pick(segments))] }
         if depth > 1, generator.chance(45) {
             let parts = JSON.array((0..<(1 + generator.below(3))).map { _ in rule(depth: depth - 1) })
             switch generator.below(3) {
@@ -19,8 +30,19 @@ struct RandomRules {
             default: return ["not": rule(depth: depth - 1)]
             }
         }
-        switch generator.below(6) {
+        switch generator.below(15) {
         case 0, 1: return ["count": .object(count())]
+        case 6: return [generator.pick(["first", "last"]): .object(oneTime())]
+        case 7: return [generator.pick(["average", "minimum", "maximum"]): .object(sum())]
+        case 9, 10: return ["sequence": .object(sequence())]
+        case 12:
+            return generator.chance(50) ? ["age": .object(age())] : ["identifier": ["type": identifier()]]
+        case 13:
+            if generator.chance(20) { return ["context": relative("trial.ends")] }
+            let key = generator.pick(["equals", "notEquals", "startsWith"])
+            return ["context": ["property": "location.country", key: generator.pick(["DE", "D", "FR"])]]
+        case 11: return ["ratio": .object(ratio())]
+        case 8: return ["distinct": .object(distinct())]
         case 2: return ["absent": .object(windowed(selector()))]
         case 3: return ["sum": .object(sum())]
         case 4: return ["unanswered": .object(unanswered())]
@@ -28,28 +50,79 @@ struct RandomRules {
         }
     }
 
-    private mutating func selector() -> [String: JSON] {
+    private mutating func selector(isStatic: Bool = false) -> [String: JSON] {
+        self.isStatic = isStatic
         var members: [String: JSON] = [
             "event": generator.pick(["A", "B", "C", "*", ["A", "B"], ["B", "C"]] as [JSON])
         ]
-        switch generator.below(6) {
-        case 0: members["where"] = [["property": "colour", "equals": generator.pick(["red", "blue"])]]
-        case 1: members["where"] = [["property": "price", "atLeast": .integer(Int64(generator.below(5)))]]
-        case 2: members["where"] = [["property": "products[].sku", "equals": "s1"]]
-        case 3: members["where"] = [["property": "a.b", "exists": .bool(generator.chance(50))]]
+        if generator.chance(60) {
+            members["where"] = .array(
+                (0..<(1 + generator.below(generator.chance(30) ? 3 : 1))).map { _ in
+                    generator.chance(75) || isStatic ? plainFilter() : timedFilter()
+                })
+        }
+        return members
+    }
+
+    private mutating func plainFilter() -> JSON {
+        switch generator.below(9) {
+        case 0: return ["property": "colour", "equals": generator.pick(["red", "blue"])]
+        case 1: return ["property": "price", "atLeast": .integer(Int64(generator.below(5)))]
+        case 2: return ["property": "products[].sku", "equals": "s1"]
+        case 3: return ["property": "a.b", "exists": .bool(generator.chance(50))]
+        case 4:
+            var filter: [String: JSON] = ["property": "title"]
+            filter[generator.pick(["startsWith", "endsWith", "contains", "equals", "notEquals"])] =
+                generator.pick(["red", "Red", "shoe", "Red Shoe"])
+            if generator.chance(50) { filter["ignoreCase"] = .bool(generator.chance(80)) }
+            return .object(filter)
+        case 5: return ["property": "colour", "notIn": ["red", "green"]]
+        case 6: return ["property": "title", "in": ["red shoe", "RED HAT"], "ignoreCase": true]
+        case 7: return ["property": "price", "lessThan": "2.5"]
+        default:
+            return [
+                "any": "products[]",
+                "where": [
+                    ["property": "sku", "equals": generator.pick(["s0", "s1"])],
+                    isStatic || generator.chance(60)
+                        ? ["property": "price", "greaterThan": .integer(Int64(generator.below(4)))]
+                        : relative("ends"),
+                ],
+            ]
+        }
+    }
+
+    private mutating func timedFilter() -> JSON { relative(generator.pick(["due", "products[].ends"])) }
+
+    private mutating func relative(_ property: String) -> JSON {
+        let key = generator.pick(["withinLast", "withinNext", "moreThanAgo", "moreThanAhead"])
+        return ["property": .string(property), key: duration([1, 40, 250, 1_000])]
+    }
+
+    private mutating func windowed(_ members: [String: JSON]) -> [String: JSON] {
+        var members = members
+        switch generator.below(100) {
+        case ..<(scale.isCalendar ? 30 : 70):
+            members["within"] = duration([1, 2, 5, 40, 100, 250, 1_000, 3_000])
+        case ..<(scale.isCalendar ? 70 : 75):
+            members["within"] = ["days": generator.pick([1, 2, 3, 7, 31]), "zone": zone()]
+        case ..<85: members["since"] = since()
         default: break
         }
         return members
     }
 
-    private mutating func windowed(_ members: [String: JSON]) -> [String: JSON] {
-        var members = members
-        if generator.chance(80) { members["within"] = .string(window()) }
-        return members
+    /// One of these lengths of time, in units of the scale.
+    private mutating func duration(_ counts: [Int64]) -> JSON {
+        .string(Duration.milliseconds(generator.pick(counts) * scale.unit).text)
     }
 
-    private mutating func window() -> String {
-        generator.pick(["1ms", "2ms", "5ms", "40ms", "100ms", "250ms", "1s", "3s"])
+    private mutating func zone() -> JSON { .string(generator.pick(scale.zones)) }
+
+    private mutating func since() -> JSON {
+        let instant = Instant(milliseconds: scale.start + Int64(generator.below(1_500)) * scale.unit)
+        guard generator.chance(40) else { return .string(instant.rfc3339) }
+        return ["date": .string(String(instant.rfc3339.prefix(10))), "zone": zone()]
     }
 
     private mutating func count() -> [String: JSON] {
@@ -69,21 +142,111 @@ struct RandomRules {
 
     private mutating func sum() -> [String: JSON] {
         var members = windowed(selector())
-        members["property"] = "price"
-        members[generator.pick(["atLeast", "atMost", "greaterThan", "lessThan"])] =
-            .integer(Int64(generator.below(12) - 2))
+        members["property"] = generator.pick(["price", "price", "products[].price"])
+        let value = Int64(generator.below(12) - 2)
+        if generator.chance(15) {
+            members["between"] = [.integer(value), .double(Double(value) + 2.5)]
+        } else {
+            members[generator.pick(["atLeast", "atMost", "greaterThan", "lessThan", "exactly"])] = .integer(
+                value)
+        }
+        return members
+    }
+
+    private mutating func distinct() -> [String: JSON] {
+        var members = windowed(selector())
+        members["property"] = generator.pick(["colour", "products[].sku", "price"])
+        let times = Int64(generator.below(3))
+        switch generator.below(4) {
+        case 0: members["atMost"] = .integer(times)
+        case 1: members["exactly"] = .integer(times)
+        case 2: members["between"] = [.integer(times), .integer(times + 1)]
+        default: members["atLeast"] = .integer(times + 1)
+        }
+        return members
+    }
+
+    private mutating func sequence() -> [String: JSON] {
+        var first = selector()
+        if generator.chance(30) {
+            first["atLeast"] = .integer(Int64(2 + generator.below(2)))
+            if generator.chance(70) { first["in"] = duration([5, 40, 250, 1_000]) }
+        }
+        var steps: [JSON] = [.object(first)]
+        let endsWithout = generator.chance(50)
+        for _ in 0..<(endsWithout ? generator.below(3) : 1 + generator.below(3)) {
+            var step = selector()
+            if generator.chance(60) { step["within"] = duration([1, 5, 40, 250, 1_000]) }
+            if generator.chance(35) { step["without"] = .object(selector()) }
+            steps.append(.object(step))
+        }
+        if endsWithout { steps.append(["not": .object(selector()), "within": duration([1, 3, 20, 100])]) }
+        var members: [String: JSON] = ["steps": .array(steps)]
+        if generator.chance(50) { members["within"] = duration([250, 1_000, 3_000]) }
+        if members["within"] == nil, generator.chance(20) { members["since"] = since() }
+        return members
+    }
+
+    private mutating func ratio() -> [String: JSON] {
+        var members = windowed(["of": .object(selector()), "to": .object(selector())])
+        members[generator.pick(["atLeast", "atMost", "greaterThan", "lessThan", "exactly"])] =
+            generator.pick([0, 0.25, 0.5, 1, 1.5, 2] as [JSON])
+        if generator.chance(50) { members["toAtLeast"] = .integer(Int64(generator.below(4))) }
+        return members
+    }
+
+    private mutating func identifier() -> JSON {
+        generator.pick(["userId", "email", "crm:contact", "deviceId"])
+    }
+
+    private mutating func age() -> [String: JSON] {
+        var members: [String: JSON] = ["trait": "birthday", "zone": zone()]
+        let years = Int64(generator.below(3))
+        switch generator.below(4) {
+        case 0: members["atMost"] = .integer(years)
+        case 1: members["exactly"] = .integer(years)
+        case 2: members["between"] = [.integer(years), .integer(years + 1)]
+        default: members["atLeast"] = .integer(years)
+        }
+        return members
+    }
+
+    private mutating func oneTime() -> [String: JSON] {
+        var members = selector(isStatic: true)
+        switch generator.below(6) {
+        case 0: members["within"] = duration([5, 100, 250, 1_000])
+        case 1: members["since"] = since()
+        case 2: members["before"] = since()
+        case 3: members["ago"] = ["between": [duration([1, 20, 100]), duration([250, 1_000])]]
+        case 4: members["ago"] = [generator.pick(["atLeast", "lessThan"]): duration([1, 40, 250, 1_000])]
+        default:
+            let days = Int64(generator.below(4))
+            members["daysAgo"] = .object(
+                [
+                    "zone": zone(),
+                    generator.pick(["atLeast", "atMost", "exactly", "between"]): .integer(days),
+                ].mapValues { $0 })
+            if members["daysAgo"]?["between"] != nil {
+                members["daysAgo"] = ["zone": zone(), "between": [.integer(days), .integer(days + 2)]]
+            }
+        }
         return members
     }
 
     private mutating func unanswered() -> [String: JSON] {
-        var members = selector()
-        members["by"] = .object(selector())
-        members["for"] = .string(generator.pick(["1ms", "3ms", "20ms", "100ms"]))
-        if generator.chance(60) { members["within"] = .string(generator.pick(["150ms", "300ms", "1s"])) }
+        var members = selector(isStatic: true)
+        members["by"] = .object(selector(isStatic: true))
+        members["for"] = duration([1, 3, 20, 100])
+        if generator.chance(60) { members["within"] = duration([150, 300, 1_000]) }
         return members
     }
 
     private mutating func trait() -> [String: JSON] {
+        if generator.chance(25) {
+            var members = relative("due").object ?? [:]
+            members["name"] = members.removeValue(forKey: "property")
+            return members
+        }
         let name = generator.pick(["plan", "visits"])
         switch generator.below(5) {
         case 0: return ["name": .string(name), "equals": generator.pick(["pro", "free", 2] as [JSON])]
@@ -95,18 +258,48 @@ struct RandomRules {
     }
 }
 
+/// In which steps the clock of random histories and rules goes.
+struct RandomScale {
+    /// Milliseconds of a step.
+    var unit: Int64
+    /// When histories begin.
+    var start: Int64
+    var zones: [String]
+
+    /// Milliseconds after 1970, as fast as a test with a database needs it.
+    static let milliseconds = RandomScale(unit: 1, start: 1_000, zones: ["UTC", "Europe/Berlin"])
+    /// Hours around changes of the clocks and 29 February, in the zones that differ most.
+    static let calendars: [RandomScale] = ["2024-02-27", "2026-03-26", "2025-10-20", "2018-10-30"].map {
+        date in
+        RandomScale(
+            unit: 3_600_000, start: Instant(rfc3339: "\(date)T00:00:00Z")?.milliseconds ?? 0,
+            zones: [
+                "Europe/Berlin", "America/New_York", "UTC", "Asia/Kathmandu", "America/Sao_Paulo",
+                "Pacific/Auckland",
+            ])
+    }
+
+    var isCalendar: Bool { unit > 1 }
+}
+
 /// Random events of one person, in the order of their arrival: mostly in the order of time, some late, some twice.
 struct RandomHistory {
     var generator: SeededGenerator
-    private var clock: Int64 = 1_000
+    private var clock: Int64
     private var count = 0
+    private let scale: RandomScale
 
     private let name: String
     /// What the identity policy says of the traits.
     private let rules: [String: TraitRule]
 
     /// `name` tells the message ids of two histories apart; of histories that may come together the rules are the same.
-    init(generator: SeededGenerator, name: String, rules: [String: TraitRule]) {
+    init(
+        generator: SeededGenerator, name: String, rules: [String: TraitRule],
+        scale: RandomScale = .milliseconds
+    ) {
+        self.scale = scale
+        clock = scale.start
         self.generator = generator
         self.name = name
         self.rules = rules
@@ -119,18 +312,36 @@ struct RandomHistory {
     /// The next event to arrive, given those that have.
     mutating func next(after known: [TrackingEvent]) -> TrackingEvent {
         if !known.isEmpty, generator.chance(10) { return generator.pick(known) }
-        clock += Int64(generator.pick([0, 1, 1, 2, 5, 20, 60, 250, 900]))
+        var event = new()
+        if generator.chance(8) { event.userID = "u" }
+        if generator.chance(8) { event.traits["email"] = generator.pick(["a@b.example", "nobody"]) }
+        if generator.chance(8) {
+            event.context["externalIds"] = [["type": "crm:contact", "id": generator.pick(["7", ""])]]
+        }
+        if generator.chance(8) { event.context["device"] = ["id": generator.pick([7, "d", .null])] }
+        if generator.chance(20) {
+            event.context["location"] = ["country": generator.pick(["DE", "FR", .null])]
+        }
+        if generator.chance(10) { event.context["trial"] = ["ends": time()] }
+        return event
+    }
+
+    private mutating func new() -> TrackingEvent {
+        clock += Int64(generator.pick([0, 1, 1, 2, 5, 20, 60, 250, 900])) * scale.unit
         count += 1
-        let late = generator.chance(20) ? Int64(generator.below(1_500)) : 0
+        let late = generator.chance(20) ? Int64(generator.below(1_500)) * scale.unit : 0
         let time = Instant(milliseconds: clock - late)
         // A sender's clock that is ahead: then the arrival is what counts.
-        let claimed = generator.chance(5) ? time + .milliseconds(700) : time
+        let claimed = generator.chance(5) ? time + .milliseconds(700 * scale.unit) : time
         let received = claimed == time ? time + .seconds(60) : time
         let id = "\(name).\(count)-\(generator.below(1_000))"
         if generator.chance(20) {
-            let traits: [String: JSON] = [
-                generator.pick(["plan", "visits"]): generator.pick(["pro", "free", 1, 2, 3, .null])
-            ]
+            let traits: [String: JSON] =
+                generator.chance(20)
+                ? ["birthday": birthday()]
+                : generator.chance(20)
+                    ? ["due": generator.chance(85) ? self.time() : .null]
+                    : [generator.pick(["plan", "visits"]): generator.pick(["pro", "free", 1, 2, 3, .null])]
             var event = TrackingEvent(
                 messageID: id, kind: .identify, timestamp: claimed, receivedAt: received,
                 sourceID: Self.source,
@@ -153,10 +364,37 @@ struct RandomHistory {
         default: break
         }
         if generator.chance(30) {
-            properties["products"] = .array((0..<generator.below(3)).map { ["sku": .string("s\($0)")] })
+            properties["products"] = .array(
+                (0..<generator.below(4)).map { index in
+                    var product: [String: JSON] = ["sku": .string("s\(index % 2)")]
+                    if generator.chance(60) { product["price"] = .integer(Int64(generator.below(6))) }
+                    if generator.chance(50) { product["ends"] = time() }
+                    return .object(product)
+                })
         }
+        if generator.chance(30) {
+            properties["title"] = generator.pick(["Red Shoe", "red shoe", "a red hat", "RED HAT", "shoe"])
+        }
+        if generator.chance(30) { properties["due"] = time() }
         if generator.chance(20) { properties["a"] = ["b": 1] }
         return properties
+    }
+
+    /// A date some years back around the clock, often 29 February.
+    private mutating func birthday() -> JSON {
+        if generator.chance(30) {
+            return generator.pick(["2024-02-29", "2020-02-29", "2023-02-29", .null, 7])
+        }
+        let day = Instant(milliseconds: clock + Int64(generator.below(1_000) - 200) * scale.unit).rfc3339
+        let year = (Int(day.prefix(4)) ?? 2_000) - generator.below(3)
+        return .string("\(year)\(day.dropFirst(4).prefix(generator.chance(50) ? 6 : 20))")
+    }
+
+    /// A time around the clock, seldom a date.
+    private mutating func time() -> JSON {
+        let instant = Instant(milliseconds: clock + Int64(generator.below(2_000) - 600) * scale.unit)
+        return .string(
+            scale.isCalendar && generator.chance(20) ? String(instant.rfc3339.prefix(10)) : instant.rfc3339)
     }
 
     static let source = SourceID(UUIDv7.derived(at: Instant(milliseconds: 0), from: "source"))

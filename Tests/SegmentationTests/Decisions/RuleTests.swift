@@ -23,6 +23,18 @@ struct RuleTests {
             (#"{"count": {"event": "A", "type": "click"}}"#, "count.type"),
             (#"{"count": {"event": "A", "within": "10y"}}"#, "count.within"),
             (#"{"count": {"event": "A", "within": "3661d"}}"#, "count.within"),
+            (#"{"count": {"event": "A", "within": "0s"}}"#, "count.within"),
+            (#"{"count": {"event": "A", "within": {"days": 0, "zone": "UTC"}}}"#, "count.within.days"),
+            (#"{"count": {"event": "A", "within": {"days": 3661, "zone": "UTC"}}}"#, "count.within.days"),
+            (#"{"count": {"event": "A", "within": {"days": 1}}}"#, "count.within.zone"),
+            (#"{"count": {"event": "A", "within": {"days": 1, "zone": "CET"}}}"#, "count.within.zone"),
+            (#"{"count": {"event": "A", "within": {"day": 1, "zone": "UTC"}}}"#, "count.within.day"),
+            (#"{"count": {"event": "A", "within": "1d", "since": "2026-01-01T00:00:00Z"}}"#, "count.since"),
+            (#"{"count": {"event": "A", "since": "2026-01-01"}}"#, "count.since"),
+            (
+                #"{"count": {"event": "A", "since": {"date": "2026-02-29", "zone": "UTC"}}}"#,
+                "count.since.date"
+            ),
             (#"{"count": {"event": "A", "between": [3, 2]}}"#, "count.between.1"),
             (#"{"count": {"event": "A", "atLeast": 1001}}"#, "count.atLeast"),
             (#"{"count": {"event": "A", "atMost": 3, "sameValueOf": "sku"}}"#, "count"),
@@ -35,12 +47,52 @@ struct RuleTests {
                 #"{"count": {"event": "A", "where": [{"property": "a", "atLeast": "x"}]}}"#,
                 "count.where.0.atLeast"
             ),
+            (
+                #"{"count": {"event": "A", "where": [{"property": "a", "atLeast": 1, "ignoreCase": true}]}}"#,
+                "count.where.0.ignoreCase"
+            ),
+            (#"{"count": {"event": "A", "where": [{"any": "a", "where": []}]}}"#, "count.where.0.any"),
+            (#"{"count": {"event": "A", "where": [{"any": "a[]", "where": []}]}}"#, "count.where.0.where"),
+            (
+                #"{"count": {"event": "A", "where": [{"property": "a", "withinNext": "soon"}]}}"#,
+                "count.where.0.withinNext"
+            ),
             (#"{"unanswered": {"event": "A", "for": "1h"}}"#, "unanswered.by"),
             (
                 #"{"unanswered": {"event": "A", "by": {"event": "B"}, "for": "1h", "within": "1h"}}"#,
                 "unanswered.within"
             ),
             (#"{"sum": {"event": "A", "atLeast": 1}}"#, "sum.property"),
+            (#"{"average": {"event": "A", "property": "p", "between": [2, 1.5]}}"#, "average.between.1"),
+            (#"{"distinct": {"event": "A", "property": "p"}}"#, "distinct"),
+            (#"{"ratio": {"of": {"event": "A"}, "atLeast": 1}}"#, "ratio.to"),
+            (#"{"ratio": {"of": {"event": "A"}, "to": {"event": "B", "within": "1d"}}}"#, "ratio.to.within"),
+            (#"{"age": {"trait": "birthday", "atLeast": 18}}"#, "age.zone"),
+            (#"{"age": {"trait": "birthday", "atLeast": 151, "zone": "UTC"}}"#, "age.atLeast"),
+            (#"{"identifier": {"type": "e mail"}}"#, "identifier.type"),
+            (#"{"context": {"property": "location.country"}}"#, "context"),
+            (#"{"segment": "Big Spenders"}"#, "segment"),
+            (#"{"first": {"event": "A"}}"#, "first"),
+            (#"{"sequence": {"steps": [{"event": "A"}]}}"#, "sequence.steps"),
+            (
+                #"{"sequence": {"steps": [{"event": "A", "in": "1d"}, {"event": "B"}]}}"#,
+                "sequence.steps.0.in"
+            ),
+            (
+                #"{"sequence": {"steps": [{"event": "A"}, {"not": {"event": "B"}}]}}"#,
+                "sequence.steps.1.within"
+            ),
+            (
+                #"{"sequence": {"steps": [{"event": "A"}, {"not": {"event": "B"}, "within": "1d"}, {"event": "C"}]}}"#,
+                "sequence.steps.1.not"
+            ),
+            (
+                #"{"sequence": {"steps": [{"event": "A"}, {"not": {"event": "B"}, "within": "1d"}], "within": "24h"}}"#,
+                "sequence.within"
+            ),
+            (#"{"first": {"event": "A", "ago": {"between": ["2d", "1d"]}}}"#, "first.ago.between.1"),
+            (#"{"last": {"event": "A", "ago": {"atMost": "2d"}}}"#, "last.ago.atMost"),
+            (#"{"last": {"event": "A", "daysAgo": {"atLeast": 2}}}"#, "last.daysAgo.zone"),
             (#"{"sum": {"event": "A", "property": "p", "atLeast": "1e3"}}"#, "sum.atLeast"),
             (#"{"trait": {"name": "a", "exists": 1}}"#, "trait.exists"),
         ])
@@ -86,6 +138,7 @@ struct RuleTests {
     func filters() throws {
         let properties: [String: JSON] = [
             "price": "12.50", "address": ["city": "Berlin"], "tags": ["red", "blue"],
+            "street": "Strasse e\u{301}",
             "products": [["sku": "a", "price": 3], ["sku": "b", "price": 5]], "when": "2026-01-01T00:00:00Z",
         ]
         let cases: [(JSON, Bool)] = [
@@ -100,6 +153,25 @@ struct RuleTests {
             (["property": "tags[]", "in": ["green"]], false),
             (["property": "address.city", "contains": "erl"], true),
             (["property": "nothing", "exists": false], true),
+            (["property": "address.city", "startsWith": "Ber"], true),
+            (["property": "address.city", "startsWith": "ber"], false),
+            (["property": "address.city", "startsWith": "bER", "ignoreCase": true], true),
+            (["property": "address.city", "endsWith": "LIN", "ignoreCase": true], true),
+            (["property": "address.city", "equals": "BERLIN", "ignoreCase": false], false),
+            (["property": "tags", "contains": "BLUE", "ignoreCase": true], true),
+            (["property": "street", "equals": "STRASSE É", "ignoreCase": true], true),
+            (
+                [
+                    "any": "products[]",
+                    "where": [["property": "sku", "equals": "a"], ["property": "price", "equals": 3]],
+                ], true
+            ),
+            (
+                [
+                    "any": "products[]",
+                    "where": [["property": "sku", "equals": "a"], ["property": "price", "equals": 5]],
+                ], false
+            ),
             (["property": "when", "atLeast": "2025-12-31T23:00:00+01:00"], true),
             (["property": "when", "lessThan": "2025-12-31T23:00:00Z"], false),
         ]

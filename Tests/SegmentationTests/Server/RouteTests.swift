@@ -20,7 +20,7 @@ struct RouteTests {
             let created = try await harness.request("PUT", "/v1/segments/recent", json: document)
             #expect(created.status == 201)
             #expect(created.json["version"] == 1)
-            #expect(created.json["text"]?.string == "did \"A\" at least 1 times in 1d12h")
+            #expect(created.json["text"]?.string == "did \"A\" in 1 day 12 hours")
             let tag = try #require(created.headers["etag"])
 
             let again = try await harness.request("PUT", "/v1/segments/recent", json: document)

@@ -1,6 +1,6 @@
 package import Models
 
-/// That something did not happen within a rolling window, or never did if there is none:
+/// That something did not happen in a window, or never did if there is none:
 /// `{"absent": {"event": "Order Completed", "within": "90d"}}`.
 ///
 /// It is true from the profile's first fact on, and becomes true again exactly when the latest event leaves the
@@ -9,12 +9,12 @@ package struct Absent: LeafOperator {
     package static let key = "absent"
 
     package let events: EventSelector
-    package let within: Duration?
+    package let window: Window
 
     init(_ field: RuleField) throws(RuleProblem) {
-        try field.allow(EventSelector.keys + ["within"])
+        try field.allow(EventSelector.keys + Window.keys)
         events = try EventSelector(field)
-        within = try field.optional("within")?.window()
+        window = try Window(in: field)
     }
 
     package var interest: Interest { .selectors([events]) }
@@ -22,9 +22,14 @@ package struct Absent: LeafOperator {
     package func remember(
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
     ) -> Bool {
-        guard events.matches(event) else { return false }
-        if let within, Window.end(of: instant, window: within) <= decided { return false }
-        let occurrence = Occurrence(at: instant, messageID: event.messageID)
+        guard let spans = events.spans(of: event), window.contains(instant, at: decided) else { return false }
+        let occurrence = Occurrence(at: instant, messageID: event.messageID, spans: spans)
+        if events.isTimed {
+            memory.forget(before: decided, window: window)
+            let isNew = memory.insert(occurrence)
+            memory.keep()
+            return isNew
+        }
         // Only the latest event matters.
         if let latest = memory.occurrences.last, latest >= occurrence { return false }
         memory.occurrences = [occurrence]
@@ -32,28 +37,23 @@ package struct Absent: LeafOperator {
     }
 
     package func holds(_ memory: Memory, at instant: Instant) -> Bool {
-        guard let latest = memory.occurrences.last else { return true }
-        guard let within else { return false }
-        return Window.end(of: latest.at, window: within) <= instant
+        memory.inside(window, at: instant, isTimed: events.isTimed).isEmpty
     }
 
     package func nextChange(_ memory: Memory, after instant: Instant) -> Instant? {
-        guard let within, let latest = memory.occurrences.last else { return nil }
-        let end = Window.end(of: latest.at, window: within)
-        return end > instant ? end : nil
+        memory.nextBoundary(of: window, after: instant, isTimed: events.isTimed)
     }
 
     package func explain(_ memory: Memory, at instant: Instant) -> Explanation {
         Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
-            events: memory.occurrences)
+            events: events.isTimed
+                ? Array(memory.inside(window, at: instant, isTimed: true)) : memory.occurrences)
     }
 
-    package var text: String { "did not do \(events.text)" + (within.map { " in \($0.text)" } ?? "") }
+    package var text: String { "did not do \(events.name)\(window.text)\(events.filterText)" }
 
     package var json: JSON {
-        var members = events.members
-        members["within"] = within.map { .string($0.text) }
-        return .object(members)
+        .object(events.members.merging(window.members) { $1 })
     }
 }

@@ -9,7 +9,19 @@ package indirect enum Condition: Hashable, Sendable {
     case absent(Absent)
     case unanswered(Unanswered)
     case sum(Sum)
+    case first(FirstTime)
+    case last(LastTime)
+    case average(Average)
+    case minimum(Minimum)
+    case maximum(Maximum)
+    case distinct(Distinct)
+    case sequence(EventSequence)
+    case ratio(Ratio)
     case trait(Trait)
+    case context(ContextValue)
+    case identifier(Known)
+    case age(Age)
+    case segment(InSegment)
 
     /// What a condition is made of.
     package enum Kind {
@@ -27,7 +39,19 @@ package indirect enum Condition: Hashable, Sendable {
         case .absent(let leaf): .leaf(leaf)
         case .unanswered(let leaf): .leaf(leaf)
         case .sum(let leaf): .leaf(leaf)
+        case .first(let leaf): .leaf(leaf)
+        case .last(let leaf): .leaf(leaf)
+        case .average(let leaf): .leaf(leaf)
+        case .minimum(let leaf): .leaf(leaf)
+        case .maximum(let leaf): .leaf(leaf)
+        case .distinct(let leaf): .leaf(leaf)
+        case .sequence(let leaf): .leaf(leaf)
+        case .ratio(let leaf): .leaf(leaf)
         case .trait(let leaf): .leaf(leaf)
+        case .context(let leaf): .leaf(leaf)
+        case .identifier(let leaf): .leaf(leaf)
+        case .age(let leaf): .leaf(leaf)
+        case .segment(let leaf): .leaf(leaf)
         }
     }
 
@@ -36,18 +60,30 @@ package indirect enum Condition: Hashable, Sendable {
         (AllOf.key, { AllOf($0, &$1).map { .all($0) } }),
         (AnyOf.key, { AnyOf($0, &$1).map { .any($0) } }),
         (Not.key, { Not($0, &$1).map { .not($0) } }),
-        (Count.key, { field, reader in reader.leaf { () throws(RuleProblem) in .count(try Count(field)) } }),
-        (
-            Absent.key,
-            { field, reader in reader.leaf { () throws(RuleProblem) in .absent(try Absent(field)) } }
-        ),
-        (
-            Unanswered.key,
-            { field, reader in reader.leaf { () throws(RuleProblem) in .unanswered(try Unanswered(field)) } }
-        ),
-        (Sum.key, { field, reader in reader.leaf { () throws(RuleProblem) in .sum(try Sum(field)) } }),
-        (Trait.key, { field, reader in reader.leaf { () throws(RuleProblem) in .trait(try Trait(field)) } }),
+        leaf(Count.key) { field throws(RuleProblem) in .count(try Count(field)) },
+        leaf(Absent.key) { field throws(RuleProblem) in .absent(try Absent(field)) },
+        leaf(Unanswered.key) { field throws(RuleProblem) in .unanswered(try Unanswered(field)) },
+        leaf(Sum.key) { field throws(RuleProblem) in .sum(try Sum(field)) },
+        leaf(Average.key) { field throws(RuleProblem) in .average(try Average(field)) },
+        leaf(Minimum.key) { field throws(RuleProblem) in .minimum(try Minimum(field)) },
+        leaf(Maximum.key) { field throws(RuleProblem) in .maximum(try Maximum(field)) },
+        leaf(Distinct.key) { field throws(RuleProblem) in .distinct(try Distinct(field)) },
+        leaf(FirstTime.key) { field throws(RuleProblem) in .first(try FirstTime(field)) },
+        leaf(LastTime.key) { field throws(RuleProblem) in .last(try LastTime(field)) },
+        leaf(EventSequence.key) { field throws(RuleProblem) in .sequence(try EventSequence(field)) },
+        leaf(Ratio.key) { field throws(RuleProblem) in .ratio(try Ratio(field)) },
+        leaf(Trait.key) { field throws(RuleProblem) in .trait(try Trait(field)) },
+        leaf(ContextValue.key) { field throws(RuleProblem) in .context(try ContextValue(field)) },
+        leaf(Known.key) { field throws(RuleProblem) in .identifier(try Known(field)) },
+        leaf(Age.key) { field throws(RuleProblem) in .age(try Age(field)) },
+        leaf(InSegment.key) { field throws(RuleProblem) in .segment(try InSegment(field)) },
     ]
+
+    private static func leaf(
+        _ key: String, _ read: @escaping @Sendable (RuleField) throws(RuleProblem) -> Condition
+    ) -> (key: String, read: @Sendable (RuleField, inout RuleReader) -> Condition?) {
+        (key, { field, reader in reader.leaf { () throws(RuleProblem) in try read(field) } })
+    }
 
     /// The rule as JSON; reading it gives the same rule.
     package var json: JSON {

@@ -44,4 +44,10 @@ package enum Interest: Hashable, Sendable {
     case selectors([EventSelector])
     /// Identify calls that carry the trait.
     case trait(String)
+    /// Events that carry an identifier of the type.
+    case identifier(String)
+    /// Events whose context has the member.
+    case context(String)
+    /// No events, but what is decided of something else.
+    case reference(Reference)
 }

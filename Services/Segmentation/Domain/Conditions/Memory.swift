@@ -9,22 +9,33 @@ package struct Occurrence: Hashable, Comparable, Sendable {
     /// The value by which a count keeps events apart.
     package var group: String?
 
-    package init(at: Instant, messageID: String, amount: Amount? = nil, group: String? = nil) {
+    /// When it is one of the events meant, if the filters compare with the present; nil for always.
+    package var spans: Spans?
+    /// Which of several events it is, for a condition about several; or of how many values `amount` is the sum.
+    package var number: Int?
+
+    package init(
+        at: Instant, messageID: String, amount: Amount? = nil, group: String? = nil, spans: Spans? = nil,
+        number: Int? = nil
+    ) {
         self.at = at
         self.messageID = messageID
         self.amount = amount
         self.group = group
+        self.spans = spans.flatMap { $0.isAlways ? nil : $0 }
+        self.number = number
     }
 
-    /// By time, then by message and group, so that the same event is always the same place in a list.
+    /// By time, then by message, number and group, so that the same event is always the same place in a list.
     package static func < (left: Occurrence, right: Occurrence) -> Bool {
         if left.at != right.at { return left.at < right.at }
         if left.messageID != right.messageID { return left.messageID.precedesInUTF8(right.messageID) }
+        if left.number != right.number { return (left.number ?? 0) < (right.number ?? 0) }
         return (left.group ?? "").precedesInUTF8(right.group ?? "")
     }
 
     func isSameEvent(as other: Occurrence) -> Bool {
-        at == other.at && messageID == other.messageID && group == other.group
+        at == other.at && messageID == other.messageID && number == other.number && group == other.group
     }
 }
 
@@ -55,33 +66,34 @@ package struct Memory: Hashable, Sendable {
     }
 
     /// Forgets the events that are outside the window at `instant` and therefore ever after.
-    mutating func forget(before instant: Instant, window: Duration?) {
-        guard let window else { return }
-        let kept = Window.firstIndex(inside: window, at: instant, of: occurrences)
+    mutating func forget(before instant: Instant, window: Window) {
+        guard window.moves else { return }
+        let kept = window.firstIndex(of: occurrences, at: instant)
         if kept > 0 { occurrences.removeFirst(kept) }
     }
-}
 
-/// The one definition of a rolling window: an event at time t is in the window W at instant T
-/// if and only if T − W < t ≤ T. So it leaves exactly at t + W.
-enum Window {
-    /// When an event at `instant` is no longer in the window.
-    static func end(of instant: Instant, window: Duration) -> Instant { instant + window }
+    /// The events in the window at an instant; those alone that are meant then, if that changes with time.
+    func inside(_ window: Window, at instant: Instant, isTimed: Bool = false) -> ArraySlice<Occurrence> {
+        let inside = occurrences[window.firstIndex(of: occurrences, at: instant)...]
+        guard isTimed else { return inside }
+        return ArraySlice(inside.filter { $0.spans?.contains(instant) ?? true })
+    }
 
-    /// The index of the first event in the window at `instant`; no window holds everything.
-    static func firstIndex(inside window: Duration?, at instant: Instant, of occurrences: [Occurrence]) -> Int
-    {
-        guard let window else { return 0 }
-        var low = 0
-        var high = occurrences.count
-        while low < high {
-            let middle = (low + high) / 2
-            if end(of: occurrences[middle].at, window: window) <= instant {
-                low = middle + 1
-            } else {
-                high = middle
+    /// The next instant after this one at which `inside` changes if nothing happens.
+    func nextBoundary(of window: Window, after instant: Instant, isTimed: Bool) -> Instant? {
+        let inside = occurrences[window.firstIndex(of: occurrences, at: instant)...]
+        var next = inside.first.map { window.end(of: $0.at) } ?? .distantFuture
+        if isTimed {
+            for occurrence in inside {
+                guard let boundary = occurrence.spans?.nextBoundary(after: instant) else { continue }
+                next = min(next, boundary)
             }
         }
-        return low
+        return next < .distantFuture ? next : nil
+    }
+
+    /// Keeps the latest events alone once there are more than a limit.
+    mutating func keep(_ limit: Int = RuleLimits.occurrences) {
+        if occurrences.count > limit { occurrences.removeFirst(occurrences.count - limit) }
     }
 }

@@ -1,34 +1,24 @@
 package import Models
 
-/// The total of a property over a rolling window, or ever if there is none:
+/// The total of a property over a window, or ever if there is none:
 /// `{"sum": {"event": "Order Completed", "property": "total", "within": "365d", "atLeast": 1000}}`.
 ///
 /// Numbers and decimal strings count, anything else is left out; of a list (`products[].price`) all are added. Sums
-/// are exact to a millionth. One of `atLeast`, `atMost`, `greaterThan`, `lessThan`. Without events the sum is 0.
+/// are exact to a millionth. Without events the sum is 0.
 package struct Sum: LeafOperator {
     package static let key = "sum"
 
-    package enum Bound: String, CaseIterable, Sendable {
-        case atLeast, atMost, greaterThan, lessThan
-    }
-
     package let events: EventSelector
     package let property: PropertyPath
-    package let within: Duration?
-    package let bound: Bound
-    package let threshold: Amount
+    package let window: Window
+    package let range: AmountRange
 
     init(_ field: RuleField) throws(RuleProblem) {
-        try field.allow(EventSelector.keys + ["property", "within"] + Bound.allCases.map(\.rawValue))
+        try field.allow(EventSelector.keys + Window.keys + ["property"] + AmountRange.keys)
         events = try EventSelector(field)
         property = try PropertyPath(field.required("property", "the property to add up"))
-        within = try field.optional("within")?.window()
-        let (key, operand) = try field.one(of: Bound.allCases.map(\.rawValue))
-        guard let bound = Bound(rawValue: key), let threshold = Amount(operand.json) else {
-            throw operand.problem("a number or a decimal string")
-        }
-        self.bound = bound
-        self.threshold = threshold
+        window = try Window(in: field)
+        range = try AmountRange(in: field)
     }
 
     package var interest: Interest { .selectors([events]) }
@@ -36,57 +26,49 @@ package struct Sum: LeafOperator {
     package func remember(
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
     ) -> Bool {
-        guard events.matches(event) else { return false }
-        memory.forget(before: decided, window: within)
-        if let within, Window.end(of: instant, window: within) <= decided { return false }
+        guard let spans = events.spans(of: event) else { return false }
+        memory.forget(before: decided, window: window)
+        guard window.contains(instant, at: decided) else { return false }
         let amounts = property.values(in: event.properties).compactMap { Amount($0) }
         guard !amounts.isEmpty else { return false }
         let total = amounts.reduce(into: Int128(0)) { $0 += Int128($1.millionths) }
         let amount = Amount(millionths: Int64(clamping: total))
-        let inserted = memory.insert(Occurrence(at: instant, messageID: event.messageID, amount: amount))
-        if memory.occurrences.count > RuleLimits.occurrences { memory.occurrences.removeFirst() }
-        return inserted
+        let isNew = memory.insert(
+            Occurrence(at: instant, messageID: event.messageID, amount: amount, spans: spans))
+        memory.keep()
+        return isNew
     }
 
     package func holds(_ memory: Memory, at instant: Instant) -> Bool {
-        passes(total(inside(memory, at: instant)))
+        passes(total(memory.inside(window, at: instant, isTimed: events.isTimed)))
     }
 
     package func nextChange(_ memory: Memory, after instant: Instant) -> Instant? {
-        guard let within else { return nil }
-        let inside = inside(memory, at: instant)
+        if events.isTimed { return memory.nextBoundary(of: window, after: instant, isTimed: true) }
+        guard window.moves else { return nil }
+        let inside = memory.inside(window, at: instant, isTimed: events.isTimed)
         var total = total(inside)
         let now = passes(total)
         for (index, occurrence) in zip(inside.indices, inside) {
             total -= Int128(occurrence.amount?.millionths ?? 0)
             // Events at the same instant leave together.
             let next = inside.index(after: index)
-            if next < inside.endIndex, inside[next].at == occurrence.at { continue }
-            if passes(total) != now { return Window.end(of: occurrence.at, window: within) }
+            if next < inside.endIndex, window.end(of: inside[next].at) == window.end(of: occurrence.at) {
+                continue
+            }
+            if passes(total) != now { return window.end(of: occurrence.at) }
         }
         return nil
     }
 
-    private func passes(_ total: Int128) -> Bool {
-        let threshold = Int128(threshold.millionths)
-        return switch bound {
-        case .atLeast: total >= threshold
-        case .atMost: total <= threshold
-        case .greaterThan: total > threshold
-        case .lessThan: total < threshold
-        }
-    }
+    private func passes(_ total: Int128) -> Bool { range.contains(total) }
 
     private func total(_ occurrences: ArraySlice<Occurrence>) -> Int128 {
         occurrences.reduce(into: 0) { $0 += Int128($1.amount?.millionths ?? 0) }
     }
 
-    private func inside(_ memory: Memory, at instant: Instant) -> ArraySlice<Occurrence> {
-        memory.occurrences[Window.firstIndex(inside: within, at: instant, of: memory.occurrences)...]
-    }
-
     package func explain(_ memory: Memory, at instant: Instant) -> Explanation {
-        let inside = inside(memory, at: instant)
+        let inside = memory.inside(window, at: instant, isTimed: events.isTimed)
         let total = Amount(millionths: Int64(clamping: total(inside)))
         return Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
@@ -94,18 +76,12 @@ package struct Sum: LeafOperator {
     }
 
     package var text: String {
-        let words = bound.rawValue.reduce(into: "") {
-            $0 += $1.isUppercase ? " \($1.lowercased())" : String($1)
-        }
-        return "\(property.text) of \(events.text) adds up to \(words) \(threshold.text)"
-            + (within.map { " in \($0.text)" } ?? "")
+        "sum of \(property.words) over \(events.name) \(range.text)\(window.text)\(events.filterText)"
     }
 
     package var json: JSON {
-        var members = events.members
-        members["property"] = .string(property.text)
-        members["within"] = within.map { .string($0.text) }
-        members[bound.rawValue] = threshold.json
-        return .object(members)
+        .object(
+            events.members.merging(window.members) { $1 }
+                .merging(["property": .string(property.text)]) { $1 }.merging(range.members) { $1 })
     }
 }

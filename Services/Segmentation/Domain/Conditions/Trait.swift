@@ -11,7 +11,7 @@ package struct Trait: LeafOperator {
     package let comparison: Comparison
 
     init(_ field: RuleField) throws(RuleProblem) {
-        try field.allow(["name"] + Comparison.keys)
+        try field.allow(["name"] + Comparison.members)
         name = try PropertyPath(field.required("name", "the name of a trait"))
         comparison = try Comparison(in: field)
     }
@@ -21,76 +21,32 @@ package struct Trait: LeafOperator {
     package func remember(
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
     ) -> Bool {
-        guard event.kind == .identify, let value = event.traits[name.root] else { return false }
-        let stamp = EffectiveTraits.Stamp(at: instant, messageID: event.messageID)
-        if let rule = event.traitRules[name.root], rule != .latest {
-            // What holds comes of everything said, so the trait is kept whole.
-            return take(
-                EffectiveTraits.Entry(value: value, stamp: stamp, from: event.sourceID, by: rule), in: &memory
-            )
-        }
-        if let held = memory.trait, held.stamp >= stamp { return false }
-        // Only what the path leads to is kept, as the list of its values.
-        memory.trait = EffectiveTraits.Entry(value: .array(values(below: value)), stamp: stamp)
-        return true
+        reading.remember(event, at: instant, in: &memory)
     }
 
-    private func take(_ said: EffectiveTraits.Entry, in memory: inout Memory) -> Bool {
-        guard var trait = memory.trait else {
-            memory.trait = said
-            return true
-        }
-        if trait.history == nil {
-            // From before the trait had a rule; of a value within it the rest is not known any more.
-            let whole: JSON = name.steps.count == 1 ? trait.value.array?.first ?? .null : .null
-            trait = EffectiveTraits.Entry(value: whole, stamp: trait.stamp)
-        }
-        guard trait.merge(said) else { return false }
-        memory.trait = trait
-        return true
-    }
+    private var reading: TraitReading { TraitReading(path: name) }
 
-    private func values(below value: JSON) -> [JSON] {
-        name.values(below: value).map { Self.comparable($0) }
-    }
-
-    /// What the path leads to.
-    private func values(_ memory: Memory) -> [JSON] {
-        guard let trait = memory.trait else { return [] }
-        return trait.history == nil ? trait.value.array ?? [] : values(below: trait.value)
-    }
-
-    /// What a comparison can tell of a value: of a list its plain elements, of an object that it is there.
-    private static func comparable(_ value: JSON) -> JSON {
-        if value.object != nil { return [:] }
-        guard let array = value.array else { return value }
-        return .array(
-            array.prefix(RuleLimits.listElements).filter { $0.object == nil && $0.array == nil && !$0.isNull }
-        )
-    }
+    private func values(_ memory: Memory) -> [JSON] { reading.values(memory) }
 
     package func holds(_ memory: Memory, at instant: Instant) -> Bool {
-        comparison.holds(for: values(memory))
+        comparison.isTimed
+            ? comparison.spans(for: values(memory)).contains(instant) : comparison.holds(for: values(memory))
     }
 
-    package func nextChange(_ memory: Memory, after instant: Instant) -> Instant? { nil }
+    package func nextChange(_ memory: Memory, after instant: Instant) -> Instant? {
+        comparison.isTimed ? comparison.spans(for: values(memory)).nextBoundary(after: instant) : nil
+    }
 
     package func explain(_ memory: Memory, at instant: Instant) -> Explanation {
-        var details: [String: JSON] = [:]
-        var events: [Occurrence] = []
-        if let trait = memory.trait {
-            details["values"] = .array(values(memory))
-            events = [Occurrence(at: trait.stamp.at, messageID: trait.stamp.messageID)]
-        }
-        return Explanation(
+        Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
-            events: events, details: details)
+            events: reading.source(memory),
+            details: memory.trait == nil ? [:] : ["values": .array(values(memory))])
     }
 
-    package var text: String { "trait \(name.text) \(comparison.text)" }
+    package var text: String { "trait \(name.words) \(comparison.text)" }
 
     package var json: JSON {
-        let (key, value) = comparison.member
-        return .object(["name": .string(name.text), key: value])
+        .object(comparison.members.merging(["name": .string(name.text)]) { $1 })
     }
 }

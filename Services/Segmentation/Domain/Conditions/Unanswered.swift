@@ -13,19 +13,22 @@ package struct Unanswered: LeafOperator {
     package let events: EventSelector
     package let answers: EventSelector
     package let delay: Duration
-    package let within: Duration?
+    package let window: Window
     /// Beyond this many open events those in the middle are forgotten: the ends decide.
     private static let kept = 1_000
 
     init(_ field: RuleField) throws(RuleProblem) {
-        try field.allow(EventSelector.keys + ["by", "for", "within"])
+        try field.allow(EventSelector.keys + Window.keys + ["by", "for"])
         events = try EventSelector(field)
         let by = try field.required("by", "the event that answers: an object with \"event\"")
         try by.allow(EventSelector.keys)
         answers = try EventSelector(by)
+        guard !events.isTimed, !answers.isTimed else {
+            throw field.problem("without times relative to the present; \"sequence\" takes them")
+        }
         delay = try field.required("for", "how long there was no answer, such as \"1h\"").window()
-        within = try field.optional("within")?.window()
-        if let within, within <= delay {
+        window = try Window(in: field)
+        if let longest = window.longest, longest <= delay {
             throw RuleProblem(field.path.appending("within"), expected: "longer than \"for\" (\(delay.text))")
         }
     }
@@ -44,35 +47,35 @@ package struct Unanswered: LeafOperator {
         }
         guard events.matches(event) else { return changed }
         if let answer = memory.answer, answer.at >= instant { return changed }
-        memory.forget(before: decided, window: within)
-        if let within, Window.end(of: instant, window: within) <= decided { return changed }
+        memory.forget(before: decided, window: window)
+        guard window.contains(instant, at: decided) else { return changed }
         if memory.insert(occurrence) { changed = true }
         if memory.occurrences.count > Self.kept { memory.occurrences.remove(at: Self.kept / 2) }
         return changed
     }
 
     package func holds(_ memory: Memory, at instant: Instant) -> Bool {
-        let first = Window.firstIndex(inside: within, at: instant, of: memory.occurrences)
+        let first = window.firstIndex(of: memory.occurrences, at: instant)
         guard first < memory.occurrences.count else { return false }
         return memory.occurrences[first].at + delay <= instant
     }
 
     package func nextChange(_ memory: Memory, after instant: Instant) -> Instant? {
-        let first = Window.firstIndex(inside: within, at: instant, of: memory.occurrences)
+        let first = window.firstIndex(of: memory.occurrences, at: instant)
         guard first < memory.occurrences.count else { return nil }
         let ripe = memory.occurrences[first].at + delay
         if ripe > instant { return ripe }
-        guard let within else { return nil }
+        guard window.moves else { return nil }
         // It goes on for as long as the next open event is ripe before the one before it leaves the window.
-        var end = Window.end(of: memory.occurrences[first].at, window: within)
+        var end = window.end(of: memory.occurrences[first].at)
         for occurrence in memory.occurrences[first...] where occurrence.at + delay <= end {
-            end = max(end, Window.end(of: occurrence.at, window: within))
+            end = max(end, window.end(of: occurrence.at))
         }
         return end
     }
 
     package func explain(_ memory: Memory, at instant: Instant) -> Explanation {
-        let first = Window.firstIndex(inside: within, at: instant, of: memory.occurrences)
+        let first = window.firstIndex(of: memory.occurrences, at: instant)
         var details: [String: JSON] = [:]
         if let answer = memory.answer { details["answer"] = answer.json }
         if first < memory.occurrences.count {
@@ -84,15 +87,14 @@ package struct Unanswered: LeafOperator {
     }
 
     package var text: String {
-        "did \(events.text) and then no \(answers.text) for \(delay.text)"
-            + (within.map { " in \($0.text)" } ?? "")
+        "did \(events.text) and then no \(answers.text) for \(delay.words)\(window.text)"
     }
 
     package var json: JSON {
         var members = events.members
         members["by"] = .object(answers.members)
         members["for"] = .string(delay.text)
-        members["within"] = within.map { .string($0.text) }
+        members.merge(window.members) { $1 }
         return .object(members)
     }
 }

@@ -4,6 +4,8 @@ package import Models
 package struct Rule: Sendable {
     package let condition: Condition
     package let leaves: [any LeafOperator]
+    /// Whether it looks at anything besides its own memories.
+    let refers: Bool
     private let root: Node
 
     private indirect enum Node: Sendable {
@@ -16,6 +18,7 @@ package struct Rule: Sendable {
         var leaves: [any LeafOperator] = []
         root = Self.compile(condition, into: &leaves)
         self.leaves = leaves
+        refers = leaves.contains { $0 is any ReferenceOperator }
     }
 
     private static func compile(_ condition: Condition, into leaves: inout [any LeafOperator]) -> Node {
@@ -34,14 +37,23 @@ package struct Rule: Sendable {
     package var emptyMemories: [Memory] { Array(repeating: Memory(), count: leaves.count) }
 
     /// Whether the rule holds at an instant.
-    package func holds(_ memories: [Memory], at instant: Instant) -> Bool {
-        holds(root, memories, at: instant)
+    package func holds(_ memories: [Memory], at instant: Instant, in surroundings: Surroundings = .none)
+        -> Bool
+    {
+        holds(root, memories, at: instant, in: surroundings)
     }
 
-    private func holds(_ node: Node, _ memories: [Memory], at instant: Instant) -> Bool {
+    private func holds(
+        _ node: Node, _ memories: [Memory], at instant: Instant, in surroundings: Surroundings
+    ) -> Bool {
         switch node {
-        case .leaf(let index): leaves[index].holds(memories[index], at: instant)
-        case .group(let group, _, let nodes): group.combine(nodes.map { holds($0, memories, at: instant) })
+        case .leaf(let index):
+            guard refers, let reference = leaves[index] as? any ReferenceOperator else {
+                return leaves[index].holds(memories[index], at: instant)
+            }
+            return reference.holds(in: surroundings, at: instant)
+        case .group(let group, _, let nodes):
+            return group.combine(nodes.map { holds($0, memories, at: instant, in: surroundings) })
         }
     }
 
@@ -49,34 +61,61 @@ package struct Rule: Sendable {
     ///
     /// A rule that keeps its truth over very many changes of its conditions names an instant before that, at which
     /// nothing changes and the search goes on: one decision stays short.
-    package func nextChange(_ memories: [Memory], from member: Bool, after instant: Instant) -> Instant? {
+    package func nextChange(
+        _ memories: [Memory], from member: Bool, after instant: Instant, in surroundings: Surroundings = .none
+    ) -> Instant? {
         var at = instant
         for _ in 0..<Self.lookAhead {
-            var next: Instant?
-            for (leaf, memory) in zip(leaves, memories) {
-                guard let change = leaf.nextChange(memory, after: at), change > at else { continue }
-                if next.map({ change < $0 }) ?? true { next = change }
-            }
-            guard let next, next < .distantFuture else { return nil }
+            guard let next = nextInstant(memories, after: at, in: surroundings) else { return nil }
             at = next
-            if holds(memories, at: at) != member { return at }
+            if holds(memories, at: at, in: surroundings) != member { return at }
         }
         return at
+    }
+
+    /// The next instant at which one of its conditions may change if nothing happens.
+    func nextInstant(_ memories: [Memory], after instant: Instant, in surroundings: Surroundings) -> Instant?
+    {
+        var next = Instant.distantFuture
+        for (leaf, memory) in zip(leaves, memories) {
+            guard let change = change(of: leaf, memory, after: instant, in: surroundings), change > instant
+            else {
+                continue
+            }
+            next = min(next, change)
+        }
+        return next < .distantFuture ? next : nil
+    }
+
+    private func change(
+        of leaf: any LeafOperator, _ memory: Memory, after instant: Instant, in surroundings: Surroundings
+    ) -> Instant? {
+        guard refers, let reference = leaf as? any ReferenceOperator else {
+            return leaf.nextChange(memory, after: instant)
+        }
+        return reference.nextChange(in: surroundings, after: instant)
     }
 
     private static let lookAhead = 256
 
     /// Why the rule holds or does not, at an instant.
-    package func explain(_ memories: [Memory], at instant: Instant) -> Explanation {
-        explain(root, memories, at: instant)
+    package func explain(
+        _ memories: [Memory], at instant: Instant, in surroundings: Surroundings = .none
+    ) -> Explanation {
+        explain(root, memories, at: instant, in: surroundings)
     }
 
-    private func explain(_ node: Node, _ memories: [Memory], at instant: Instant) -> Explanation {
+    private func explain(
+        _ node: Node, _ memories: [Memory], at instant: Instant, in surroundings: Surroundings
+    ) -> Explanation {
         switch node {
         case .leaf(let index):
-            return leaves[index].explain(memories[index], at: instant)
+            guard let reference = leaves[index] as? any ReferenceOperator else {
+                return leaves[index].explain(memories[index], at: instant)
+            }
+            return reference.explain(in: surroundings, at: instant)
         case .group(let group, let key, let nodes):
-            let parts = nodes.map { explain($0, memories, at: instant) }
+            let parts = nodes.map { explain($0, memories, at: instant, in: surroundings) }
             return Explanation(
                 condition: .string(key), holds: group.combine(parts.map(\.holds)),
                 text: group.text(parts.map(\.text)), parts: parts)

@@ -33,10 +33,15 @@ package struct SegmentSet: Sendable {
     /// In ascending order of their ids, which is the order in which changes at one instant appear.
     package let segments: [SegmentDefinition]
 
+    private let references: SegmentReferences
+    /// Whether any segment looks at another.
+    let hasReferences: Bool
     private let byID: [String: Int]
     private var byName: [NamedKind: [LeafPlace]] = [:]
     private var byKind: [TrackingEvent.Kind: [LeafPlace]] = [:]
     private var byTrait: [String: [LeafPlace]] = [:]
+    private var byIdentifier: [String: [LeafPlace]] = [:]
+    private var byContext: [String: [LeafPlace]] = [:]
 
     private struct NamedKind: Hashable {
         let kind: TrackingEvent.Kind
@@ -52,6 +57,8 @@ package struct SegmentSet: Sendable {
     package init(revision: Int64, segments: [SegmentDefinition]) {
         self.revision = revision
         self.segments = segments.sorted { $0.id.precedesInUTF8($1.id) }
+        references = SegmentReferences(segments)
+        hasReferences = segments.contains { $0.rule.refers }
         byID = Dictionary(
             self.segments.enumerated().map { ($0.element.id, $0.offset) },
             uniquingKeysWith: { first, _ in first })
@@ -65,6 +72,9 @@ package struct SegmentSet: Sendable {
     private mutating func index(_ interest: Interest, _ place: LeafPlace) {
         switch interest {
         case .trait(let name): byTrait[name, default: []].append(place)
+        case .identifier(let type): byIdentifier[type, default: []].append(place)
+        case .context(let name): byContext[name, default: []].append(place)
+        case .reference: break
         case .selectors(let selectors):
             for selector in selectors {
                 guard let names = selector.names else {
@@ -80,12 +90,31 @@ package struct SegmentSet: Sendable {
 
     package subscript(id id: String) -> SegmentDefinition? { byID[id].map { segments[$0] } }
 
+    /// Whether others may look at a segment.
+    func isSound(_ id: String) -> Bool { references.sound.contains(id) }
+
+    /// The segments that look at one of these, directly or through others, by their places.
+    func dependents(of ids: Set<String>) -> Set<Int> {
+        Set(references.dependents(of: ids).compactMap { byID[$0] })
+    }
+
+    /// The same, of segments by their places.
+    func dependents(of places: Set<Int>) -> Set<Int> {
+        hasReferences ? dependents(of: Set(places.map { segments[$0].id })) : []
+    }
+
     /// The leaves that an event may change, by segment in ascending order, each once.
     package func leaves(for event: TrackingEvent) -> [(segment: Int, leaves: [Int])] {
         var places = byKind[event.kind] ?? []
         if let name = event.name { places += byName[NamedKind(kind: event.kind, name: name)] ?? [] }
         if event.kind == .identify, !byTrait.isEmpty {
             for name in event.traits.keys { places += byTrait[name] ?? [] }
+        }
+        if !byIdentifier.isEmpty {
+            for type in Known.types(in: event) { places += byIdentifier[type] ?? [] }
+        }
+        if !byContext.isEmpty {
+            for name in event.context.keys { places += byContext[name] ?? [] }
         }
         guard !places.isEmpty else { return [] }
         var result: [(segment: Int, leaves: [Int])] = []

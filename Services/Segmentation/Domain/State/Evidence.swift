@@ -47,17 +47,19 @@ package enum Evidence {
     /// that time alone made, the same a millisecond earlier, where the events that fell out are still seen. Where
     /// that would be too large, fewer events are listed, and at last, with `abridged`, no conditions at all.
     static func of(
-        _ definition: SegmentDefinition, _ segment: SegmentState, at instant: Instant, cause: Cause
+        _ definition: SegmentDefinition, _ segment: SegmentState, at instant: Instant, cause: Cause,
+        in surroundings: Surroundings
     ) -> JSON {
         var members: [String: JSON] = [
             "version": .integer(Int64(definition.version)), "decidedAt": .string(instant.rfc3339),
             "cause": cause.json, "previous": previous(segment),
         ]
-        let conditions = definition.rule.explain(segment.memories, at: instant)
+        let conditions = definition.rule.explain(segment.memories, at: instant, in: surroundings)
         var before: Explanation?
         if cause == .time {
             members["boundary"] = .string(instant.rfc3339)
-            before = definition.rule.explain(segment.memories, at: instant - .milliseconds(1))
+            before = definition.rule.explain(
+                segment.memories, at: instant - .milliseconds(1), in: surroundings)
         }
         for limit in [Explanation.listedEvents, 5] {
             members["conditions"] = conditions.json(listing: limit)

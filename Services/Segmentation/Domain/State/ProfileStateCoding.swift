@@ -2,7 +2,7 @@ package import Models
 
 /// The stored form of a state is JSON with short names: `d` decided at, `r` revision, `o` offsets, `s` segments;
 /// in a segment `v` version, `m` member since, `n` next deadline, `f` decides from, `l` memories of the leaves; in a
-/// memory `o` occurrences, `a` answer, `t` trait with, where a rule needs it, its history. Times are milliseconds. What is empty is
+/// memory `o` occurrences (each with its time, message, and as far as needed amount, group, spans and number), `a` answer, `t` trait with, where a rule needs it, its history. Times are milliseconds. What is empty is
 /// left out.
 extension ProfileState {
     package var json: JSON {
@@ -100,9 +100,12 @@ extension Memory {
 
 extension Occurrence {
     fileprivate var stored: JSON {
-        var parts: [JSON] = [at.stored, .string(messageID)]
-        if amount != nil || group != nil { parts.append(amount.map { .integer($0.millionths) } ?? .null) }
-        if let group { parts.append(.string(group)) }
+        var parts: [JSON] = [
+            at.stored, .string(messageID), amount.map { .integer($0.millionths) } ?? .null,
+            group.map { .string($0) } ?? .null, spans?.stored ?? .null,
+            number.map { .integer(Int64($0)) } ?? .null,
+        ]
+        while parts.last?.isNull == true { parts.removeLast() }
         return .array(parts)
     }
 
@@ -112,7 +115,24 @@ extension Occurrence {
         self.init(
             at: Instant(milliseconds: at), messageID: id,
             amount: parts.count > 2 ? parts[2].integer.map { Amount(millionths: $0) } : nil,
-            group: parts.count > 3 ? parts[3].string : nil)
+            group: parts.count > 3 ? parts[3].string : nil,
+            spans: parts.count > 4 ? Spans(stored: parts[4]) : nil,
+            number: parts.count > 5 ? parts[5].integer.map { Int(clamping: $0) } : nil)
+    }
+}
+
+extension Spans {
+    fileprivate var stored: JSON {
+        .array(stretches.flatMap { [$0.lowerBound.stored, $0.upperBound.stored] })
+    }
+
+    fileprivate init?(stored: JSON) {
+        guard let bounds = stored.array?.compactMap(\.integer), bounds.count % 2 == 0 else { return nil }
+        self.init(
+            stretches: stride(from: 0, to: bounds.count, by: 2).compactMap {
+                bounds[$0] < bounds[$0 + 1]
+                    ? Instant(milliseconds: bounds[$0])..<Instant(milliseconds: bounds[$0 + 1]) : nil
+            })
     }
 }
 

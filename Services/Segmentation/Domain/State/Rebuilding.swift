@@ -27,9 +27,14 @@ extension SegmentDecider {
             from: ids.filter { set[id: $0] == nil }, of: &state, at: instant, cause, of: profile)
         let indices = set.segments.indices.filter { ids.contains(set.segments[$0].id) }
         changes += fold(events, into: &state, segments: indices, at: instant, cause, of: profile)
-        for id in indices.map({ set.segments[$0].id }) {
+        let dependents = set.dependents(of: ids).subtracting(indices)
+        for id in (indices + dependents).map({ set.segments[$0].id }) {
             guard let from = state.segments[id]?.decidesFrom else { continue }
             state.segments[id]?.decidesFrom = max(instant, from)
+        }
+        align(&state)
+        for index in dependents.sorted() {
+            if let change = decide(index, &state, now: instant, cause, of: profile) { changes.append(change) }
         }
         state.revision = set.revision
         return changes
@@ -78,6 +83,7 @@ extension SegmentDecider {
     ) -> (changes: [MembershipChange], restated: [MembershipChange]) {
         var fresh = newState()
         for (id, instant) in decidesFrom { fresh.segments[id]?.decidesFrom = instant }
+        align(&fresh)
         var told: [String: MembershipChange] = [:]
         for event in events {
             for change in apply(event, to: &fresh, of: profile) { told[change.segment] = change }
@@ -108,7 +114,9 @@ extension SegmentDecider {
                     MembershipChange(
                         profileID: profile, segment: definition.id, change: .exited, at: at,
                         version: definition.version, reason: cause.reason,
-                        evidence: Evidence.of(definition, before, at: at, cause: cause)))
+                        evidence: Evidence.of(
+                            definition, before, at: at, cause: cause, in: surroundings(of: definition, fresh))
+                    ))
             }
         }
         state = fresh
@@ -149,6 +157,7 @@ extension SegmentDecider {
         at instant: Instant,
         _ cause: Cause, of profile: ProfileID
     ) -> [MembershipChange] {
+        var versions: [Int: Int] = [:]
         var memories = Dictionary(
             uniqueKeysWithValues: indices.map { ($0, set.segments[$0].rule.emptyMemories) })
         for event in events {
@@ -162,31 +171,33 @@ extension SegmentDecider {
                 memories[index] = own
             }
         }
-        var changes: [MembershipChange] = []
         for index in indices {
             let definition = set.segments[index]
             let old = state.segments[definition.id]
-            var segment = SegmentState(
+            versions[index] = old?.version
+            state.segments[definition.id] = SegmentState(
                 version: definition.version, memberSince: old?.memberSince,
                 memories: memories[index] ?? definition.rule.emptyMemories, deadline: nil,
                 decidesFrom: old?.decidesFrom ?? .distantPast)
-            let at = max(instant, segment.decidesFrom)
-            let holds = definition.rule.holds(segment.memories, at: at)
-            if holds != segment.isMember {
-                // The evidence shows the old version as what was before.
-                var before = segment
-                before.version = old?.version ?? definition.version
-                changes.append(
-                    MembershipChange(
-                        profileID: profile, segment: definition.id, change: holds ? .entered : .exited,
-                        at: at,
-                        version: definition.version, reason: cause.reason,
-                        evidence: Evidence.of(definition, before, at: at, cause: cause)))
-                segment.memberSince = holds ? at : nil
-            }
-            segment.deadline = definition.rule.nextChange(segment.memories, from: holds, after: at)
-            state.segments[definition.id] = segment
         }
-        return changes
+        align(&state)
+        // Only now, as a rule may look at any of the others.
+        return indices.compactMap { index in
+            decide(index, &state, now: instant, cause, of: profile, before: versions[index])
+        }
+    }
+
+    /// What a rule looks at must be decided as well, so it decides from no earlier than that.
+    private func align(_ state: inout ProfileState) {
+        guard set.hasReferences else { return }
+        for (id, segment) in state.segments {
+            for place in set.dependents(of: [id]) {
+                let dependent = set.segments[place].id
+                guard let own = state.segments[dependent]?.decidesFrom, own < segment.decidesFrom else {
+                    continue
+                }
+                state.segments[dependent]?.decidesFrom = segment.decidesFrom
+            }
+        }
     }
 }

@@ -50,6 +50,7 @@ package struct SegmentDecider: Sendable {
             }
         }
         // Some rules hold for a profile that has done nothing, so the first fact decides them all.
+        touched.formUnion(set.dependents(of: touched))
         for index in isFirst ? Array(set.segments.indices) : touched.sorted() {
             if let change = decide(index, &state, now: state.decidedAt, cause, of: profile) {
                 changes.append(change)
@@ -109,23 +110,44 @@ package struct SegmentDecider: Sendable {
         return changed
     }
 
+    /// What a rule may look at besides its memories.
+    func surroundings(of definition: SegmentDefinition, _ state: ProfileState) -> Surroundings {
+        definition.rule.refers ? Surroundings(set: set, state: state) : .none
+    }
+
+    /// Why a profile is in a segment or is not, at an instant that is not before the decided one; nil while its state does
+    /// not belong to the rule in force.
+    package func explain(_ id: String, of state: ProfileState, at instant: Instant) -> Explanation? {
+        guard let definition = set[id: id], let segment = state.segments[id],
+            segment.version == definition.version
+        else { return nil }
+        return definition.rule.explain(
+            segment.memories, at: instant, in: surroundings(of: definition, state))
+    }
+
     /// Compares what the rule says now with what was, and sets the next deadline.
-    private func decide(
-        _ index: Int, _ state: inout ProfileState, now: Instant, _ cause: Cause, of profile: ProfileID
+    func decide(
+        _ index: Int, _ state: inout ProfileState, now: Instant, _ cause: Cause, of profile: ProfileID,
+        before version: Int? = nil
     ) -> MembershipChange? {
         let definition = set.segments[index]
         guard var segment = current(index, state) else { return nil }
         let now = max(now, segment.decidesFrom)
-        let holds = definition.rule.holds(segment.memories, at: now)
+        let surroundings = surroundings(of: definition, state)
+        let holds = definition.rule.holds(segment.memories, at: now, in: surroundings)
         var change: MembershipChange?
         if holds != segment.isMember {
+            // The evidence shows the version of the rule that was in force before.
+            var before = segment
+            before.version = version ?? segment.version
             change = MembershipChange(
                 profileID: profile, segment: definition.id, change: holds ? .entered : .exited, at: now,
                 version: definition.version, reason: cause.reason,
-                evidence: Evidence.of(definition, segment, at: now, cause: cause))
+                evidence: Evidence.of(definition, before, at: now, cause: cause, in: surroundings))
             segment.memberSince = holds ? now : nil
         }
-        segment.deadline = definition.rule.nextChange(segment.memories, from: holds, after: now)
+        segment.deadline = definition.rule.nextChange(
+            segment.memories, from: holds, after: now, in: surroundings)
         state.segments[definition.id] = segment
         return change
     }

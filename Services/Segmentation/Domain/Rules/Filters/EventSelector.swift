@@ -11,6 +11,8 @@ package struct EventSelector: Hashable, Sendable {
     /// The names that count; nil for any.
     package let names: [String]?
     package let filters: [PropertyFilter]
+    /// Whether a filter compares with the present, so that an event is meant at some times only.
+    package let isTimed: Bool
 
     package init(_ field: RuleField) throws(RuleProblem) {
         kind = try Self.kind(field.optional("type"))
@@ -19,22 +21,28 @@ package struct EventSelector: Hashable, Sendable {
         } else {
             names = nil
         }
-        var filters: [PropertyFilter] = []
-        if let list = field.optional("where") {
-            for element in try list.elements(0...RuleLimits.filters, of: "filters") {
-                filters.append(try PropertyFilter(element))
-            }
-        }
-        self.filters = filters
+        filters = try PropertyFilter.list(field.optional("where"))
+        isTimed = filters.contains { $0.isTimed }
     }
 
-    /// Whether an event is one of those meant.
+    /// Whether an event is one of those meant, of a selector that is not timed.
     package func matches(_ event: TrackingEvent) -> Bool {
+        names(event) && filters.allSatisfy { $0.holds(for: event.properties) }
+    }
+
+    /// When an event is one of those meant; nil if it never is.
+    package func spans(of event: TrackingEvent) -> Spans? {
+        guard isTimed else { return matches(event) ? .always : nil }
+        guard names(event) else { return nil }
+        let spans = PropertyFilter.spans(of: filters, in: event.properties)
+        return spans.isNever ? nil : spans
+    }
+
+    private func names(_ event: TrackingEvent) -> Bool {
         guard event.kind == kind else { return false }
-        if let names {
-            guard let name = event.name, names.contains(name) else { return false }
-        }
-        return filters.allSatisfy { $0.holds(for: event.properties) }
+        guard let names else { return true }
+        guard let name = event.name else { return false }
+        return names.contains(name)
     }
 
     /// The members that say this.
@@ -42,7 +50,8 @@ package struct EventSelector: Hashable, Sendable {
         var members: [String: JSON] = [:]
         if kind != .track { members["type"] = .string(kind.rawValue) }
         if let names {
-            members["event"] = names.count == 1 ? .string(names[0]) : .array(names.map { .string($0) })
+            members["event"] =
+                names.count == 1 && names[0] != "*" ? .string(names[0]) : .array(names.map { .string($0) })
         } else if kind == .track {
             members["event"] = "*"
         }
@@ -50,11 +59,20 @@ package struct EventSelector: Hashable, Sendable {
         return members
     }
 
-    /// Words for an explanation: `"Product Viewed" where category equals "Shoes"`.
-    package var text: String {
-        let name = names.map { $0.map { "\"\($0)\"" }.joined(separator: " or ") } ?? "any \(kind.rawValue)"
-        let conditions = filters.map(\.text).joined(separator: " and ")
-        return conditions.isEmpty ? name : "\(name) where \(conditions)"
+    /// The events in words, with their filters: `"Product Viewed" where category = "Shoes"`.
+    package var text: String { name + filterText }
+
+    /// The names in words: `"Product Viewed" or "Product Added"`, `any event`, `page "Home"`.
+    package var name: String {
+        let noun = kind == .track ? "event" : kind.rawValue
+        guard let names else { return "any \(noun)" }
+        let list = names.map { JSON.string($0).compact }.joined(separator: " or ")
+        return kind == .track ? list : "\(noun) \(list)"
+    }
+
+    /// The filters in words, with a space before them: ` where category = "Shoes" and price > 10`.
+    package var filterText: String {
+        filters.isEmpty ? "" : " where \(filters.map(\.text).joined(separator: " and "))"
     }
 
     private static func kind(_ field: RuleField?) throws(RuleProblem) -> TrackingEvent.Kind {
@@ -76,27 +94,4 @@ package struct EventSelector: Hashable, Sendable {
         }
         return names
     }
-}
-
-/// A test of one property of an event: `{"property": "products[].category", "equals": "Shoes"}`.
-package struct PropertyFilter: Hashable, Sendable {
-    package let property: PropertyPath
-    package let comparison: Comparison
-
-    package init(_ field: RuleField) throws(RuleProblem) {
-        try field.allow(["property"] + Comparison.keys)
-        property = try PropertyPath(field.required("property", "the property to test"))
-        comparison = try Comparison(in: field)
-    }
-
-    package func holds(for properties: [String: JSON]) -> Bool {
-        comparison.holds(for: property.values(in: properties))
-    }
-
-    package var json: JSON {
-        let (key, value) = comparison.member
-        return .object(["property": .string(property.text), key: value])
-    }
-
-    package var text: String { "\(property.text) \(comparison.text)" }
 }

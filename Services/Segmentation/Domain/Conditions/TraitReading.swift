@@ -1,0 +1,60 @@
+import Models
+
+/// What a condition remembers of a trait: the values that a path leads to, as far as a comparison can tell them.
+package struct TraitReading: Hashable, Sendable {
+    package let path: PropertyPath
+
+    func remember(_ event: TrackingEvent, at instant: Instant, in memory: inout Memory) -> Bool {
+        guard event.kind == .identify, let value = event.traits[path.root] else { return false }
+        let stamp = EffectiveTraits.Stamp(at: instant, messageID: event.messageID)
+        if let rule = event.traitRules[path.root], rule != .latest {
+            // What holds comes of everything said, so the trait is kept whole.
+            return take(
+                EffectiveTraits.Entry(value: value, stamp: stamp, from: event.sourceID, by: rule), in: &memory
+            )
+        }
+        if let held = memory.trait, held.stamp >= stamp { return false }
+        // Only what the path leads to is kept, as the list of its values.
+        memory.trait = EffectiveTraits.Entry(value: .array(values(below: value)), stamp: stamp)
+        return true
+    }
+
+    private func take(_ said: EffectiveTraits.Entry, in memory: inout Memory) -> Bool {
+        guard var trait = memory.trait else {
+            memory.trait = said
+            return true
+        }
+        if trait.history == nil {
+            // From before the trait had a rule; of a value within it the rest is not known any more.
+            let whole: JSON = path.steps.count == 1 ? trait.value.array?.first ?? .null : .null
+            trait = EffectiveTraits.Entry(value: whole, stamp: trait.stamp)
+        }
+        guard trait.merge(said) else { return false }
+        memory.trait = trait
+        return true
+    }
+
+    private func values(below value: JSON) -> [JSON] { path.values(below: value).map(\.comparable) }
+
+    /// What the path leads to.
+    func values(_ memory: Memory) -> [JSON] {
+        guard let trait = memory.trait else { return [] }
+        return trait.history == nil ? trait.value.array ?? [] : values(below: trait.value)
+    }
+
+    /// The call that the values come from.
+    func source(_ memory: Memory) -> [Occurrence] {
+        memory.trait.map { [Occurrence(at: $0.stamp.at, messageID: $0.stamp.messageID)] } ?? []
+    }
+}
+
+extension JSON {
+    /// What a comparison can tell of a value: of a list its plain elements, of an object that it is there.
+    var comparable: JSON {
+        if object != nil { return [:] }
+        guard let array else { return self }
+        return .array(
+            array.prefix(RuleLimits.listElements).filter { $0.object == nil && $0.array == nil && !$0.isNull }
+        )
+    }
+}

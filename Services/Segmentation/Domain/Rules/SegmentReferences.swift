@@ -1,0 +1,126 @@
+import Models
+
+/// Which segments look at which.
+package struct SegmentReferences: Sendable {
+    /// The ids that each segment's rule names.
+    private let named: [String: Set<String>]
+    /// The same, each as often as it is named.
+    private let uses: [String: [String]]
+    private let sizes: [String: Int]
+    /// The segments that do not lead back to themselves, and that are not too large with all that they look at.
+    private(set) var sound: Set<String> = []
+
+    init(_ segments: [SegmentDefinition]) {
+        self.init(segments.map { ($0.id, $0.rule.condition) })
+    }
+
+    private init(_ rules: [(id: String, condition: Condition)]) {
+        uses = Dictionary(
+            rules.map { ($0.id, $0.condition.segments().map(\.id)) }, uniquingKeysWith: { first, _ in first })
+        named = uses.mapValues { Set($0) }
+        sizes = Dictionary(
+            rules.map { ($0.id, $0.condition.size) }, uniquingKeysWith: { first, _ in first })
+        var totals: [String: Int?] = [:]
+        for rule in rules where total(rule.id, &totals) != nil { sound.insert(rule.id) }
+    }
+
+    /// How many conditions are looked at to decide a segment; nil while that is being found out, which means that it
+    /// leads back to itself, and if it is too many.
+    private func total(_ id: String, _ totals: inout [String: Int?]) -> Int? {
+        if let known = totals[id] { return known }
+        totals[id] = .some(nil)
+        var total = sizes[id] ?? 0
+        for other in uses[id] ?? [] where named[other] != nil {
+            guard let part = self.total(other, &totals) else { return nil }
+            total += part
+            guard total <= RuleLimits.referredConditions else { return nil }
+        }
+        totals[id] = total
+        return total
+    }
+
+    /// All segments that look at one of these, directly or through others.
+    func dependents(of ids: Set<String>) -> Set<String> {
+        var found: Set<String> = []
+        var next = ids
+        while !next.isEmpty {
+            let above = Set(named.filter { !$0.value.isDisjoint(with: next) }.keys).subtracting(found)
+            found.formUnion(above)
+            next = above
+        }
+        return found
+    }
+
+    /// What is wrong with the references of a rule that is to be stored as `id` beside these segments: one to a segment
+    /// that does not exist, or to one that leads back.
+    package static func problems(
+        of condition: Condition, as id: String, among segments: [SegmentDefinition],
+        at path: RulePath = RulePath()
+    ) -> [RuleProblem] {
+        let others = segments.filter { $0.id != id }
+        let references = SegmentReferences(others.map { ($0.id, $0.rule.condition) } + [(id, condition)])
+        return condition.segments(at: path).compactMap { other, path in
+            if other == id { return RuleProblem(path, expected: "a segment other than this one") }
+            guard references.named[other] != nil else {
+                return RuleProblem(path, expected: "the id of a segment that exists")
+            }
+            if let way = references.way(from: other, to: id) {
+                return RuleProblem(
+                    path,
+                    expected: "a segment that does not lead back: \(([id] + way).joined(separator: " → "))")
+            }
+            guard references.sound.contains(id) else {
+                return RuleProblem(
+                    path,
+                    expected:
+                        "a segment with which no more than \(RuleLimits.referredConditions) conditions are looked at"
+                )
+            }
+            return nil
+        }
+    }
+
+    /// A shortest way of references from one segment to another.
+    private func way(from start: String, to end: String) -> [String]? {
+        var ways = [[start]]
+        var seen: Set<String> = [start]
+        while !ways.isEmpty {
+            var longer: [[String]] = []
+            for way in ways {
+                guard let last = way.last else { continue }
+                if last == end { return way }
+                for next in (named[last] ?? []).sorted() where seen.insert(next).inserted {
+                    longer.append(way + [next])
+                }
+            }
+            ways = longer
+        }
+        return nil
+    }
+}
+
+extension Condition {
+    /// The segments that a rule names, each with its place.
+    func segments(at path: RulePath = RulePath()) -> [(id: String, path: RulePath)] {
+        switch kind {
+        case .group(let group):
+            let path = path.appending(type(of: group).key)
+            return group.conditions.enumerated().flatMap { index, condition in
+                // `not` has its condition without a list.
+                condition.segments(at: group is Not ? path : path.appending("\(index)"))
+            }
+        case .leaf(let leaf):
+            guard let reference = leaf as? any ReferenceOperator, case .segment(let id) = reference.reference
+            else { return [] }
+            return [(id, path.appending(type(of: reference).key))]
+        }
+    }
+
+    /// How many conditions it has, groups included.
+    var size: Int {
+        switch kind {
+        case .group(let group): 1 + group.conditions.reduce(0) { $0 + $1.size }
+        case .leaf: 1
+        }
+    }
+}
