@@ -48,7 +48,21 @@ package struct Absent: LeafOperator {
         Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
             events: events.isTimed
-                ? Array(memory.inside(window, at: instant, isTimed: true)) : memory.occurrences)
+                ? Array(memory.inside(window, at: instant, isTimed: true)) : memory.occurrences
+        )
+        .with(finding(memory, at: instant))
+    }
+
+    private func finding(_ memory: Memory, at instant: Instant) -> Finding {
+        let inside = memory.inside(window, at: instant, isTimed: events.isTimed)
+        guard let latest = inside.last else { return Finding(text: "it did not happen\(window.text)") }
+        let ago = "it happened \((instant - latest.at).words) ago"
+        let end = window.end(of: latest.at)
+        guard end < .distantFuture else { return Finding(text: ago) }
+        let missing = end - instant
+        return Finding(
+            text: "\(ago); \(missing.words) more without it are needed",
+            details: ["missing": .string(missing.text)])
     }
 
     package var text: String { "did not do \(events.name)\(window.text)\(events.filterText)" }

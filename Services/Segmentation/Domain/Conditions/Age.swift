@@ -59,7 +59,12 @@ package struct Age: LeafOperator {
         if let birth = birth(memory) { details["age"] = .integer(age(of: birth, at: instant)) }
         return Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
-            events: trait.source(memory), details: details)
+            events: trait.source(memory), details: details
+        )
+        .with(
+            birth(memory).map {
+                years.finding(Int(clamping: age(of: $0, at: instant)), "year", "years")
+            } ?? Finding(text: "there is no date of birth"))
     }
 
     private func age(of birth: CivilDate, at instant: Instant) -> Int64 {

@@ -12,5 +12,7 @@ package struct AllOf: GroupOperator {
 
     package var json: JSON { .array(conditions.map(\.json)) }
     package func combine(_ truths: [Bool]) -> Bool { truths.allSatisfy { $0 } }
-    package func text(_ parts: [String]) -> String { "(\(parts.joined(separator: " and ")))" }
+    package func text(_ parts: [String]) -> String {
+        parts.count == 1 ? "all of (\(parts[0]))" : "(\(parts.joined(separator: " and ")))"
+    }
 }

@@ -12,5 +12,7 @@ package struct AnyOf: GroupOperator {
 
     package var json: JSON { .array(conditions.map(\.json)) }
     package func combine(_ truths: [Bool]) -> Bool { truths.contains(true) }
-    package func text(_ parts: [String]) -> String { "(\(parts.joined(separator: " or ")))" }
+    package func text(_ parts: [String]) -> String {
+        parts.count == 1 ? "any of (\(parts[0]))" : "(\(parts.joined(separator: " or ")))"
+    }
 }

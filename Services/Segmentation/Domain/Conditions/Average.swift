@@ -74,7 +74,11 @@ package struct Average: LeafOperator {
         }
         return Explanation(
             condition: .object([Self.key: json]), holds: passes(mean), text: text,
-            events: Array(source.inside(memory, at: instant)), details: details)
+            events: Array(source.inside(memory, at: instant)), details: details
+        )
+        .with(
+            mean.count == 0
+                ? Finding(text: "there are no values") : range.finding(mean.total, over: mean.count))
     }
 
     package var text: String {

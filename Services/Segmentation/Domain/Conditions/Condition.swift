@@ -93,10 +93,16 @@ package indirect enum Condition: Hashable, Sendable {
         }
     }
 
-    /// The condition in words.
+    /// The rule as text, which `RuleText` reads as the same rule.
     package var text: String {
+        guard case .group(let group) = kind, !(group is Not), group.conditions.count > 1 else { return part }
+        return String(part.dropFirst().dropLast())
+    }
+
+    /// The same as part of a rule, in parentheses where it is a group.
+    private var part: String {
         switch kind {
-        case .group(let group): group.text(group.conditions.map(\.text))
+        case .group(let group): group.text(group.conditions.map(\.part))
         case .leaf(let leaf): leaf.text
         }
     }

@@ -44,7 +44,9 @@ package struct ContextValue: LeafOperator {
         Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
             events: memory.trait.map { [Occurrence(at: $0.stamp.at, messageID: $0.stamp.messageID)] } ?? [],
-            details: memory.trait == nil ? [:] : ["values": .array(values(memory))])
+            details: memory.trait == nil ? [:] : ["values": .array(values(memory))]
+        )
+        .with(values(memory).finding)
     }
 
     package var text: String { "context \(property.words) \(comparison.text)" }

@@ -99,7 +99,9 @@ package struct Count: LeafOperator {
         if let value = shown.first?.group { details["value"] = .string(value) }
         return Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
-            events: shown, details: details)
+            events: shown, details: details
+        )
+        .with(times.finding(shown.count, "time", "times"))
     }
 
     package var text: String {

@@ -60,7 +60,9 @@ package struct Distinct: LeafOperator {
         let inside = source.inside(memory, at: instant)
         return Explanation(
             condition: .object([Self.key: json]), holds: times.contains(count(inside)), text: text,
-            events: Array(inside), details: ["count": .integer(Int64(count(inside)))])
+            events: Array(inside), details: ["count": .integer(Int64(count(inside)))]
+        )
+        .with(times.finding(count(inside), "value", "values"))
     }
 
     package var text: String {

@@ -76,6 +76,23 @@ package struct EventSequence: LeafOperator {
         return (boundaries + (next.map { [$0] } ?? [])).min()
     }
 
+    private func finding(_ chains: Chains, _ ready: Instant?, at instant: Instant, _ holds: Bool) -> Finding {
+        if holds { return Finding(text: "it happened") }
+        if let ready, ready > instant {
+            let missing = ready - instant
+            return Finding(
+                text: "\(missing.words) without \(end?.events.name ?? "") are missing",
+                details: ["missing": .string(missing.text)])
+        }
+        if chains.reached == steps.count + 1 {
+            return Finding(text: end.map { "\($0.events.name) followed" } ?? "it happened")
+        }
+        let next = chains.reached == 0 ? first.name : steps[chains.reached - 1].events.name
+        return Finding(
+            text: "\(chains.reached) of \(steps.count + 1) steps; next is \(next)",
+            details: ["missing": .integer(Int64(steps.count + 1 - chains.reached))])
+    }
+
     package func explain(_ memory: Memory, at instant: Instant) -> Explanation {
         let chains = chains(memory, at: instant)
         let holds = chains.spans.contains(instant)
@@ -86,6 +103,8 @@ package struct EventSequence: LeafOperator {
         if let ready = shown.ready, ready > instant { details["waitsUntil"] = .string(ready.rfc3339) }
         return Explanation(
             condition: .object([Self.key: json]), holds: holds, text: text,
-            events: shown.events.map { Occurrence(at: $0.at, messageID: $0.messageID) }, details: details)
+            events: shown.events.map { Occurrence(at: $0.at, messageID: $0.messageID) }, details: details
+        )
+        .with(finding(chains, shown.ready, at: instant, holds))
     }
 }

@@ -6,12 +6,22 @@ package struct Explanation: Hashable, Sendable {
     package var condition: JSON
     package var holds: Bool
     package var text: String
+    /// What the condition found, and by how much that is not what it asks: `2 of 3 times; 1 more is needed`.
+    package var finding: String?
     /// The events that it rests on, in ascending order.
     package var events: [Occurrence] = []
     /// What the condition counted or compared.
     package var details: [String: JSON] = [:]
     /// The conditions of a group.
     package var parts: [Explanation] = []
+
+    /// The same with what was found.
+    func with(_ finding: Finding) -> Explanation {
+        var explanation = self
+        explanation.finding = finding.text
+        explanation.details.merge(finding.details) { $1 }
+        return explanation
+    }
 
     /// How many events the JSON form lists of each condition unless said otherwise, the latest of them.
     package static let listedEvents = 100
@@ -23,6 +33,7 @@ package struct Explanation: Hashable, Sendable {
         var members: [String: JSON] = [
             "condition": condition, "holds": .bool(holds), "text": .string(text),
         ]
+        members["finding"] = finding.map { .string($0) }
         if !events.isEmpty {
             members["events"] = .array(events.suffix(limit).map(\.json))
             members["eventCount"] = .integer(Int64(events.count))

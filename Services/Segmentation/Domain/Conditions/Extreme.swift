@@ -69,7 +69,9 @@ extension ExtremeOperator {
         return Explanation(
             condition: .object([Self.key: json]), holds: passes(value), text: text,
             events: inside.first { $0.amount == value }.map { [$0] } ?? [],
-            details: value.map { [Self.key: .string($0.text)] } ?? [:])
+            details: value.map { [Self.key: .string($0.text)] } ?? [:]
+        )
+        .with(value.map { range.finding(Int128($0.millionths)) } ?? Finding(text: "there are no values"))
     }
 
     package var text: String {

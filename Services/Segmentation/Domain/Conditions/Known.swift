@@ -68,7 +68,11 @@ package struct Known: LeafOperator {
     package func explain(_ memory: Memory, at instant: Instant) -> Explanation {
         Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
-            events: memory.occurrences)
+            events: memory.occurrences
+        )
+        .with(
+            Finding(
+                text: memory.occurrences.first.map { "since \($0.at.rfc3339)" } ?? "no event carried one"))
     }
 
     package var text: String { "has identifier \(RuleWords.name(type))" }

@@ -41,7 +41,11 @@ extension OneTimeOperator {
         if let known = memory.occurrences.first { details["elapsed"] = .string((instant - known.at).text) }
         return Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
-            events: memory.occurrences, details: details)
+            events: memory.occurrences, details: details
+        )
+        .with(
+            memory.occurrences.first.map { test.finding($0.at, at: instant) }
+                ?? Finding(text: "it never happened"))
     }
 
     package var text: String { "\(Self.key) \(events.name) was\(test.text)\(events.filterText)" }

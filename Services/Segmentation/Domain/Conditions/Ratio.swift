@@ -95,7 +95,19 @@ package struct Ratio: LeafOperator {
         return Explanation(
             condition: .object([Self.key: json]), holds: passes(counts), text: text,
             events: inside.map { Occurrence(at: $0.at, messageID: $0.messageID) },
-            details: ["of": .integer(Int64(counts.events)), "to": .integer(Int64(counts.base))])
+            details: ["of": .integer(Int64(counts.events)), "to": .integer(Int64(counts.base))]
+        )
+        .with(finding(counts))
+    }
+
+    private func finding(_ counts: Counts) -> Finding {
+        guard counts.base >= least else {
+            return Times(least: least, most: nil).finding(counts.base, "event", "events")
+        }
+        guard counts.base > 0 else { return Finding(text: "\(counts.events) to 0") }
+        var finding = range.finding(Int128(counts.events) * 1_000_000, over: counts.base)
+        finding.text = "\(counts.events) to \(counts.base), which is \(finding.text)"
+        return finding
     }
 
     package var text: String {

@@ -72,7 +72,9 @@ package struct Sum: LeafOperator {
         let total = Amount(millionths: Int64(clamping: total(inside)))
         return Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
-            events: Array(inside), details: ["sum": .string(total.text)])
+            events: Array(inside), details: ["sum": .string(total.text)]
+        )
+        .with(range.finding(Int128(total.millionths)))
     }
 
     package var text: String {

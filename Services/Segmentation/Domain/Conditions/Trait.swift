@@ -41,7 +41,9 @@ package struct Trait: LeafOperator {
         Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
             events: reading.source(memory),
-            details: memory.trait == nil ? [:] : ["values": .array(values(memory))])
+            details: memory.trait == nil ? [:] : ["values": .array(values(memory))]
+        )
+        .with(values(memory).finding)
     }
 
     package var text: String { "trait \(name.words) \(comparison.text)" }

@@ -83,7 +83,18 @@ package struct Unanswered: LeafOperator {
         }
         return Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
-            events: Array(memory.occurrences[first...]), details: details)
+            events: Array(memory.occurrences[first...]), details: details
+        )
+        .with(finding(memory.occurrences[first...].first, at: instant))
+    }
+
+    private func finding(_ open: Occurrence?, at instant: Instant) -> Finding {
+        guard let open else { return Finding(text: "none is unanswered") }
+        let elapsed = instant - open.at
+        guard elapsed < delay else { return Finding(text: "unanswered for \(elapsed.words)") }
+        return Finding(
+            text: "unanswered for \(elapsed.words) of \(delay.words); \((delay - elapsed).words) is missing",
+            details: ["missing": .string((delay - elapsed).text)])
     }
 
     package var text: String {

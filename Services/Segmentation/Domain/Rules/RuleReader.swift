@@ -6,8 +6,24 @@ package struct RuleReader {
     private var conditions = 0
     private var depth = 0
 
-    /// Reads the rule at `path`; throws all that is wrong with it.
+    /// Reads the rule at `path`, a condition or a text (`RuleText`); throws all that is wrong with it.
     package static func read(_ json: JSON, at path: RulePath = RulePath()) throws(InvalidRule) -> Condition {
+        guard let text = json.string else { return try read(written: json, at: path) }
+        do { return try RuleText.read(text) } catch {
+            throw InvalidRule(
+                error.problems.map { problem in
+                    let place = problem.position
+                    return RuleProblem(
+                        path,
+                        expected:
+                            "a rule: in line \(place.line), column \(place.column) of the text was expected "
+                            + problem.expected)
+                })
+        }
+    }
+
+    /// Reads the condition at `path`.
+    static func read(written json: JSON, at path: RulePath) throws(InvalidRule) -> Condition {
         var reader = RuleReader()
         let condition = reader.condition(RuleField(json, at: path))
         guard let condition, reader.problems.isEmpty else { throw InvalidRule(reader.problems) }

@@ -2,17 +2,14 @@
 enum RuleWords {
     /// Words that mean something there. A property that is called so is written in backquotes.
     static let reserved: Set<String> = [
-        "after", "age", "ago", "ahead", "all", "and", "any", "anything", "at", "average", "between",
-        "calendar", "case",
-        "condition", "contains", "context", "did", "distinct", "do", "does", "ends", "event", "exactly",
-        "exist", "exists",
-        "false", "first", "for", "group", "has", "identifier", "identify", "ignoring", "in", "is", "last",
-        "least", "less",
-        "maximum", "minimum", "more", "most", "next", "no", "not", "of", "or", "over", "page", "per", "ratio",
-        "same",
-        "screen", "segment", "since", "starts", "sum", "than", "the", "then", "time", "times", "to", "trait",
-        "true",
-        "values", "was", "when", "where", "with", "within", "without", "years",
+        "after", "age", "ago", "ahead", "all", "among", "and", "any", "anything", "at", "average",
+        "before", "between", "by", "calendar", "case", "condition", "contains", "context", "did",
+        "distinct", "do", "does", "ends", "event", "exactly", "exist", "exists", "false", "first",
+        "for", "group", "has", "identifier", "identify", "ignoring", "in", "is", "last", "least",
+        "less", "maximum", "minimum", "more", "most", "next", "no", "not", "of", "or", "over", "page",
+        "per", "ratio", "same", "screen", "segment", "since", "starts", "sum", "than", "the", "then",
+        "time", "times", "to", "trait", "true", "values", "was", "when", "where", "with", "within",
+        "without", "years",
     ]
 
     /// Whether a byte can stand in a word: letters, digits, and what names, numbers, times and zones have in them.
