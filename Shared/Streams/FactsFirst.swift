@@ -8,7 +8,7 @@ import Synchronization
 package final class FactsFirst: Sendable {
     private struct Mark {
         let heads: [[Shard: Int64]]
-        let takenAt: ContinuousClock.Instant
+        var askedAt: ContinuousClock.Instant
     }
 
     /// A mark that nobody came back for says nothing about a later question.
@@ -40,12 +40,15 @@ package final class FactsFirst: Sendable {
     }
 
     private func currentMark() async throws -> Mark {
-        if let known = mark.withLock({ $0 }), ContinuousClock.now - known.takenAt < Self.lifetime {
+        let known = mark.withLock { mark -> Mark? in
+            guard let known = mark, ContinuousClock.now - known.askedAt < Self.lifetime else { return nil }
+            mark?.askedAt = .now
             return known
         }
+        if let known { return known }
         var heads: [[Shard: Int64]] = []
         for consumer in consumers { heads.append(await consumer.publishedHeads()) }
-        let fresh = Mark(heads: heads, takenAt: .now)
+        let fresh = Mark(heads: heads, askedAt: .now)
         mark.withLock { $0 = fresh }
         return fresh
     }

@@ -81,15 +81,30 @@ package final class StreamConsumer: Service {
         await leases.release()
     }
 
-    /// What the publisher has appended so far; empty when it is away.
+    /// What the publisher has appended so far; fails when it is away.
+    func heads() async throws -> [Shard: Int64] { try await reader.heads(stream) }
+
+    /// The same; empty when the publisher is away.
     func publishedHeads() async -> [Shard: Int64] {
-        do { return try await reader.heads(stream) } catch { return [:] }
+        do { return try await heads() } catch { return [:] }
     }
 
     /// Whether everything up to those offsets is processed, by whichever instance.
     func hasProcessed(_ heads: [Shard: Int64]) async throws -> Bool {
-        let positions = try await checkpoints()
+        let positions = try await processed(in: pool)
         return heads.allSatisfy { (positions[$0.key] ?? 0) >= $0.value }
+    }
+
+    /// Up to where each shard is processed, by whichever instance; those of which nothing is are left out.
+    func processed(in session: some PostgresSession) async throws -> [Shard: Int64] {
+        let rows = try await session.query(
+            """
+            SELECT shard, "offset" FROM \(unsafe: schema).stream_checkpoint
+            WHERE consumer = \(name) AND stream = \(stream.name)
+            """)
+        return try Dictionary(
+            rows.map { (try $0.get("shard", as: Shard.self), try $0.get("offset", as: Int64.self)) },
+            uniquingKeysWith: max)
     }
 
     /// Processes what there is now, without waiting and without leases; for tests that step by hand.
@@ -97,7 +112,7 @@ package final class StreamConsumer: Service {
     @discardableResult
     package func drain() async throws -> Int {
         var total = 0
-        var positions = try await checkpoints()
+        var positions = try await processed(in: pool)
         for shard in Shard.all where positions[shard] == nil { positions[shard] = 0 }
         while true {
             let records = try await reader.read(stream, after: positions, limit: batch, wait: .zero)
@@ -167,19 +182,8 @@ package final class StreamConsumer: Service {
     /// Keeps positions for exactly the shards held, reading the checkpoints of newly leased ones.
     private func follow(_ held: Set<Shard>, positions: inout [Shard: Int64]) async throws {
         guard Set(positions.keys) != held else { return }
-        let committed = try await checkpoints()
+        let committed = try await processed(in: pool)
         positions = Dictionary(uniqueKeysWithValues: held.map { ($0, committed[$0] ?? 0) })
-    }
-
-    private func checkpoints() async throws -> [Shard: Int64] {
-        let rows = try await pool.query(
-            """
-            SELECT shard, "offset" FROM \(unsafe: schema).stream_checkpoint
-            WHERE consumer = \(name) AND stream = \(stream.name)
-            """)
-        return try Dictionary(
-            rows.map { (try $0.get("shard", as: Shard.self), try $0.get("offset", as: Int64.self)) },
-            uniquingKeysWith: max)
     }
 
     // MARK: Taking effect

@@ -205,6 +205,27 @@ struct StreamTests {
         await pool.close()
     }
 
+    @Test("what is done once waits for all that was there when it was first asked for, and for nothing else")
+    func factsBefore() async throws {
+        let fixture = try await StreamFixture.make()
+        let pool = fixture.database.pool()
+        let consumer = fixture.consumer(pool: pool)
+        let facts = FactsBefore<String>(consumer)
+        try await fixture.append([["n": 1]], key: "k", pool: pool)
+        #expect(try await !facts.haveBeenProcessed(before: "a", in: pool))
+        try await consumer.drain()
+        try await fixture.append([["n": 2]], key: "k", pool: pool)
+        #expect(try await !facts.haveBeenProcessed(before: "b", in: pool))
+        #expect(try await facts.haveBeenProcessed(before: "a", in: pool))
+        #expect(try await facts.positions(in: pool) == [Shard(hashing: "k"): 1])
+        // Asked anew, it is about now; and another process has no mark of it.
+        #expect(try await !facts.haveBeenProcessed(before: "a", in: pool))
+        #expect(try await !FactsBefore<String>(consumer).haveBeenProcessed(before: "b", in: pool))
+        try await consumer.drain()
+        #expect(try await facts.haveBeenProcessed(before: "b", in: pool))
+        await pool.close()
+    }
+
     // MARK: Waiting for progress
 
     private func effectCount(pool: PostgresPool) async throws -> Int {
