@@ -1,6 +1,7 @@
 import Models
 import Postgres
 import Streams
+import Synchronization
 import TestSupport
 import Testing
 
@@ -23,6 +24,22 @@ struct PrivacyTests {
         #expect(!report.compact.contains("jo@example.org"))
     }
 
+    @Test("what is to follow from an erasure that failed is told along with the report, of an access nothing")
+    func following() async throws {
+        for kind in PrivacyRequest.Kind.allCases {
+            let told = Mutex(0)
+            _ = try await Self.report(
+                of: kind,
+                failed: { request, transaction in
+                    #expect(request.type == .erasure)
+                    try await transaction.execute("SELECT 1")
+                    told.withLock { $0 += 1 }
+                }
+            ) { _, _ in throw ProbeService.SecretBearingError(text: "x") }
+            #expect(told.withLock { $0 } == (kind == .erasure ? 1 : 0))
+        }
+    }
+
     @Test("an erasure takes what lay in quarantine about the person, and says how much")
     func quarantine() async throws {
         let report = try await Self.report(of: .erasure) { _, _ in ["things": 2] }
@@ -32,7 +49,8 @@ struct PrivacyTests {
 
     /// What consent is told after one request.
     private static func report(
-        of kind: PrivacyRequest.Kind, _ act: @escaping PrivacyHandler.Act
+        of kind: PrivacyRequest.Kind, failed: PrivacyHandler.Failure? = nil,
+        _ act: @escaping PrivacyHandler.Act
     ) async throws -> JSON {
         let database = try await TestDatabase.make(services: [ProbeService.definition])
         let owner = database.pool()
@@ -51,7 +69,7 @@ struct PrivacyTests {
                 name: own.name, settings: own.settings, logger: own.logger, pool: own.pool, clock: own.clock,
                 hub: own.hub, reader: OneRequest(kind: kind), http: own.http, tokens: own.tokens,
                 vault: own.vault)
-            let handler = PrivacyHandler(access: act, erase: act)
+            let handler = PrivacyHandler(access: act, erase: act, failed: failed)
             #expect(try await PrivacyWorker.consumer(handler, context: context).drain() == 1)
             let calls = try await service.outboxBodies()
             #expect(calls.count == 1)

@@ -4,26 +4,32 @@ import Postgres
 import ProfileStore
 import Sealing
 import ServiceKit
+import Streams
 
 /// What identity does about requests for access and erasure.
 struct IdentityPrivacy {
     let reading: ProfileReading
     let clock: ServiceClock
+    /// What was to be told of somebody before an erasure.
+    private let events: FactsBefore<PrivacyRequestID>
     private let people = PeopleStore()
     private var timeline: TimelineStore { TimelineStore(vault: reading.store.vault) }
     private var notes: MergeNotes { MergeNotes(days: reading.store.vault.days) }
     private var outbox: Outbox { Outbox(schema: ServiceName.identity.schema, vault: reading.store.vault) }
     private static let pageSize = 1000
 
-    init(reading: ProfileReading, clock: ServiceClock) {
+    /// `events` is the consumer that resolves them, or one of the same name.
+    init(reading: ProfileReading, clock: ServiceClock, events: StreamConsumer) {
         self.reading = reading
         self.clock = clock
+        self.events = FactsBefore(events)
     }
 
     var handler: PrivacyHandler {
         PrivacyHandler(
             access: { request, transaction in try await access(request, in: transaction) },
-            erase: { request, transaction in try await erase(request, in: transaction) })
+            erase: { request, transaction in try await erase(request, in: transaction) },
+            failed: { request, transaction in try await tellOfFailure(request, in: transaction) })
     }
 
     /// Everything that identity holds on the person.
@@ -51,13 +57,26 @@ struct IdentityPrivacy {
     /// Deletes traits and identifiers and empties the timeline, of every profile of the person, and appends
     /// the fact for those who keep something derived from them. The ids and the merges between them stay: they
     /// say nothing any more.
+    ///
+    /// What was accepted before the request is resolved first, so that it goes as well, whoever has read it already: a
+    /// page in memory from before is of no use once the checkpoint is past it. What is resolved after the erasure makes
+    /// a profile of somebody new, so of the raw log it takes what lies before the point up to which events are resolved
+    /// at this instant, and nothing else.
     func erase(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
+        guard try await events.haveBeenProcessed(before: request.id, in: transaction) else {
+            throw RetryLater("events that came before the request are still being resolved")
+        }
         let now = try await clock.now()
         // With its canonical profile locked, no event can be resolved to the person in between.
         _ = try await ResolutionStore(key: reading.store.key)
             .lockProfiles(Set(request.profileIDs + [request.profileID]), in: transaction)
+        // Only now: whoever had the lock before has committed, checkpoint and all, and whoever waits for it has not.
+        let resolved = try await events.positions(in: transaction)
         let members = try await members(request, in: transaction)
-        try await tellIngestion(request, of: members, at: now, in: transaction)
+        let names = try await reading.store.names(of: members, in: transaction)
+        try await tellOthers(request, of: members, names, resolved, at: now, in: transaction)
+        let unresolved = try await people.deleteUnresolved(
+            names, key: reading.store.key, upTo: resolved, in: transaction)
         let traits = try await people.deleteTraits(of: members, in: transaction)
         let identifiers = try await people.deleteIdentifiers(of: members, in: transaction)
         try await SearchStore(key: reading.store.key).delete(members, in: transaction)
@@ -78,20 +97,39 @@ struct IdentityPrivacy {
             "profiles": .integer(Int64(members.count)), "identifiers": .integer(Int64(identifiers)),
             "traits": .integer(Int64(traits)), "timelineEntries": .integer(Int64(entries)),
             "webhookDeliveries": .integer(Int64(deliveries)), "matchingProposals": .integer(Int64(proposals)),
+            "unresolvedEvents": .integer(Int64(unresolved)),
         ]
     }
 
     /// The raw event log and the quarantine know people by the names that senders used, and after this only ingestion
-    /// needs to.
-    private func tellIngestion(
-        _ request: PrivacyRequest, of members: [ProfileID], at now: Instant,
-        in transaction: PostgresTransaction
+    /// needs to. Delivery may have sent something since it has erased the person itself, and from here on sends nothing.
+    private func tellOthers(
+        _ request: PrivacyRequest, of members: [ProfileID], _ names: [String], _ resolved: [Shard: Int64],
+        at now: Instant, in transaction: PostgresTransaction
     ) async throws {
-        let names = try await reading.store.names(of: members, in: transaction)
+        let path = "/v1/erasures/\(request.id)"
+        let ids = JSON.array(members.map { .string($0.description) })
+        let positions = resolved.map { ("\($0.key.number)", JSON.integer($0.value)) }
         try await outbox.enqueue(
-            target: .ingestion, method: "PUT", path: "/v1/erasures/\(request.id)",
-            body: ["subjects": .array(names.map(JSON.string))],
-            in: transaction, at: now)
+            [
+                (
+                    .ingestion, "PUT", path,
+                    [
+                        "subjects": .array(names.map(JSON.string)), "profileIds": ids,
+                        "upTo": .object(Dictionary(uniqueKeysWithValues: positions)),
+                    ]
+                ),
+                (.delivery, "PUT", path, ["profileIds": ids]),
+            ], in: transaction, at: now)
+    }
+
+    /// Ingestion waits to be told. When it can't be, it is to go by what it finds itself.
+    private func tellOfFailure(
+        _ request: PrivacyRequest, in transaction: PostgresTransaction
+    ) async throws {
+        try await outbox.enqueue(
+            target: .ingestion, method: "PUT", path: "/v1/erasures/\(request.id)", body: ["subjects": []],
+            in: transaction, at: try await clock.now())
     }
 
     /// The profiles of the request, and those merged since.

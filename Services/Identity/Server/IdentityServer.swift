@@ -39,6 +39,7 @@ package let identityService = ServiceDefinition(
     let reading = ProfileReading(store: ProfileStore(key: key, vault: context.vault), pool: context.pool)
     let webhooks = try Webhooks(context, secret: secret, reading: reading)
     let merging = Merging(resolution: resolution, key: key)
+    let events = EventResolution(resolution: resolution).consumer(in: context)
     let matching = try Matching(context, resolution: resolution, reading: reading, merging: merging)
     return ServiceParts(
         routes: { router in
@@ -68,10 +69,10 @@ package let identityService = ServiceDefinition(
             matching.add(to: router)
         },
         workers: [
-            EventResolution(resolution: resolution).consumer(in: context),
+            events,
             SearchBackfill(
                 store: reading.store, pool: context.pool, clock: context.clock, logger: context.logger),
             webhooks.dispatcher,
         ] + matching.workers,
-        privacy: IdentityPrivacy(reading: reading, clock: context.clock).handler)
+        privacy: IdentityPrivacy(reading: reading, clock: context.clock, events: events).handler)
 }

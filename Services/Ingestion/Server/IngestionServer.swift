@@ -21,6 +21,7 @@ package let ingestionService = ServiceDefinition(
         Migration(resource: "V0004_webhooks", bytes: PackageResources.V0004_webhooks_sql),
         Migration(resource: "V0005_imports", bytes: PackageResources.V0005_imports_sql),
         Migration(resource: "V0006_debugger", bytes: PackageResources.V0006_debugger_sql),
+        Migration(resource: "V0007_erasure_cut", bytes: PackageResources.V0007_erasure_cut_sql),
     ],
     openAPI: Contracts.ingestion, published: [.events], channels: Debugger.channels + [ImportStore.channel]
 ) { context in

@@ -6,15 +6,19 @@ import Streams
 /// What a service does about a privacy request, each in the transaction it is given.
 package struct PrivacyHandler: Sendable {
     package typealias Act = @Sendable (PrivacyRequest, PostgresTransaction) async throws -> JSON
+    package typealias Failure = @Sendable (PrivacyRequest, PostgresTransaction) async throws -> Void
 
     /// Everything the service holds about the person, for a request of access (GDPR article 15).
     package let access: Act
     /// Erases it and says how much of what was erased (article 17).
     package let erase: Act
+    /// What follows, beside the report, when the person can't be erased.
+    package let failed: Failure?
 
-    package init(access: @escaping Act, erase: @escaping Act) {
+    package init(access: @escaping Act, erase: @escaping Act, failed: Failure? = nil) {
         self.access = access
         self.erase = erase
+        self.failed = failed
     }
 }
 
@@ -49,6 +53,7 @@ enum PrivacyWorker {
             }
         } giveUp: { record, error, now, transaction in
             guard let request = try? PrivacyRequest(json: record.body) else { return }
+            if request.type == .erasure { try await handler.failed?(request, transaction) }
             // The words of an error may repeat what a row holds; its type does not.
             let reason = (error as? PrivacyFailure)?.description ?? "\(type(of: error))"
             try await report(

@@ -64,14 +64,25 @@ struct IdentityDatabase {
         }
     }
 
-    /// The consumer of events, to be drained by hand.
-    func consumer(batch: Int = 7) -> StreamConsumer {
+    /// The consumer of events, to be drained by hand. `pause` happens before a transaction commits.
+    func consumer(
+        batch: Int = 7, reader: (any StreamReader)? = nil, pause: @escaping @Sendable () async -> Void = {}
+    ) -> StreamConsumer {
         StreamConsumer(
-            name: "identity", stream: .events, reader: DatabaseStreamReader(pool: owner), pool: pool,
+            name: "identity", stream: .events, reader: reader ?? DatabaseStreamReader(pool: owner),
+            pool: pool,
             schema: "identity", batch: batch, now: { start + .hours(1) }, logger: Logger(label: "test")
         ) { [resolution] batch, transaction in
             try await EventResolution(resolution: resolution).resolve(batch, in: transaction)
+            await pause()
         }
+    }
+
+    /// What an instance does about privacy requests.
+    func privacy(reader: (any StreamReader)? = nil) -> IdentityPrivacy {
+        IdentityPrivacy(
+            reading: ProfileReading(store: store, pool: pool),
+            clock: SimulatedClock(start + .hours(2)).serviceClock, events: consumer(reader: reader))
     }
 
     /// Every record of `profile-events`, shard by shard.

@@ -29,12 +29,6 @@ struct PrivacyTests {
             profileIDs: person.memberIDs, requestedAt: start)
     }
 
-    private func privacy(_ database: IdentityDatabase) -> IdentityPrivacy {
-        IdentityPrivacy(
-            reading: ProfileReading(store: database.store, pool: database.pool),
-            clock: SimulatedClock(start + .hours(2)).serviceClock)
-    }
-
     @Test("access gives everything that identity holds on the person, and nothing of others")
     func access() async throws {
         try await IdentityDatabase.with { database in
@@ -42,7 +36,7 @@ struct PrivacyTests {
             try await database.consumer().drain()
             let request = try await request(.access, in: database)
             let held = try await database.pool.transaction {
-                try await privacy(database).access(request, in: $0)
+                try await database.privacy().access(request, in: $0)
             }
             #expect(held[path: "profile.traits.plan.value"] == "pro")
             let messages = held["timeline"]?.array?.compactMap { $0[path: "event.messageId"]?.string }
@@ -60,15 +54,15 @@ struct PrivacyTests {
             let before = try await database.timeline()
             let request = try await request(.erasure, in: database)
             let counts = try await database.pool.transaction {
-                try await privacy(database).erase(request, in: $0)
+                try await database.privacy().erase(request, in: $0)
             }
             #expect(
                 counts == [
                     "profiles": 2, "identifiers": 3, "traits": 2, "timelineEntries": 3,
-                    "webhookDeliveries": 0, "matchingProposals": 0,
+                    "webhookDeliveries": 0, "matchingProposals": 0, "unresolvedEvents": 0,
                 ])
             let told = try await Outbox(schema: "identity", vault: database.store.vault)
-                .bodies(in: database.pool)
+                .bodies(to: .ingestion, in: database.pool)
             let subjects = told.first?["subjects"]?.array?.compactMap(\.string)
             #expect(Set(subjects ?? []).isSuperset(of: ["u", "phone", "secret@x.org"]))
             #expect(subjects?.count == 5)

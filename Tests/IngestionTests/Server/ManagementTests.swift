@@ -1,6 +1,7 @@
 import HTTPTypes
 import Models
 import Postgres
+import ProfileStore
 import ServiceKit
 import Streams
 import TestSupport
@@ -162,6 +163,13 @@ struct IngestionPrivacyTests {
         ).handler
     }
 
+    /// What identity tells when it has erased the person.
+    private func tell(_ told: JSON, of request: PrivacyRequest, _ collecting: Collecting) async throws {
+        let answer = try await collecting.service.request(
+            "PUT", "/v1/erasures/\(request.id)", json: told, as: .service(.identity))
+        #expect(answer.status == 204, "\(answer.text)")
+    }
+
     @Test("access gives the raw events of the person, and of nobody else")
     func access() async throws {
         try await with { collecting, _, request, _ in
@@ -178,6 +186,7 @@ struct IngestionPrivacyTests {
     func erasure() async throws {
         try await with { collecting, owner, request, _ in
             let pool = collecting.database.pool(as: .ingestion, maxConnections: 1)
+            try await tell(["subjects": ["device-one", "user-one"]], of: request, collecting)
             let result = try await pool.transaction { try await handler(collecting).erase(request, $0) }
             #expect(result["rawEvents"] == 3)
             let bodies = try await owner.query("SELECT body, key FROM ingestion.stream_events")
@@ -214,7 +223,10 @@ struct IngestionPrivacyTests {
                 #expect(answer.json["quarantined"] == 1)
             }
             let pool = collecting.database.pool(as: .ingestion, maxConnections: 1)
-            _ = try await pool.transaction { try await handler(collecting).erase(request, $0) }
+            // Identity could not erase them, so ingestion goes by what it finds itself.
+            try await tell(["subjects": []], of: request, collecting)
+            let result = try await pool.transaction { try await handler(collecting).erase(request, $0) }
+            #expect(result["rawEvents"] == 3)
             await pool.close()
             let kept = try await owner.query(
                 "SELECT message_id FROM ingestion.quarantine WHERE item IS NOT NULL")
@@ -222,12 +234,61 @@ struct IngestionPrivacyTests {
         }
     }
 
-    @Test("when identity has forgotten the person first, the names that it told are waited for and used")
+    @Test(
+        "what came after the point that identity names is of somebody new, unless it names the profile itself"
+    )
+    func cut() async throws {
+        try await with { collecting, owner, request, person in
+            let pool = collecting.database.pool(as: .ingestion, maxConnections: 1)
+            let key = collecting.profiles.key
+            let rows = try await owner.query(
+                #"SELECT shard, max("offset") AS head FROM ingestion.stream_events GROUP BY shard"#)
+            let heads = try rows.map {
+                ("\(try $0.get("shard", as: Int.self))", JSON.integer(try $0.get("head", as: Int64.self)))
+            }
+            for call: JSON in [
+                ["event": "x", "anonymousId": "device-one", "messageId": "m4"],
+                ["event": "x", "userId": "new", "messageId": "m5"],
+            ] { #expect(try await collecting.send("track", call).status == 200) }
+            // A mail of before that is told of late.
+            let late = try await collecting.service.request(
+                "POST", "/v1/batch",
+                json: [
+                    "batch": [
+                        [
+                            "type": "track", "event": "Email Opened", "messageId": "m6",
+                            "profileId": .string(person.description),
+                        ]
+                    ]
+                ], as: .service(.delivery))
+            #expect(late.status == 200, "\(late.text)")
+            try await tell(
+                [
+                    "subjects": ["device-one", "user-one", "new", .string(person.description)],
+                    "profileIds": [.string(person.description)],
+                    "upTo": .object(Dictionary(uniqueKeysWithValues: heads)),
+                ], of: request, collecting)
+            let result = try await pool.transaction { try await handler(collecting).erase(request, $0) }
+            #expect(result["rawEvents"] == 4)
+            let left = try await owner.query("SELECT key FROM ingestion.stream_events WHERE key <> 'erased'")
+            #expect(
+                try Set(left.map { try $0.get("key", as: String.self) })
+                    == Set(["device-one", "device-two", "new"].map { key.mark(of: $0) }))
+            for upTo: JSON in [["64": 1], ["0": "1"], []] {
+                let answer = try await collecting.service.request(
+                    "PUT", "/v1/erasures/\(request.id)", json: ["subjects": [], "upTo": upTo],
+                    as: .service(.identity))
+                #expect(answer.status == 400)
+            }
+            await pool.close()
+        }
+    }
+
+    @Test("the names that identity tells are waited for and used, and then forgotten")
     func handOver() async throws {
         try await with { collecting, owner, request, person in
             let pool = collecting.database.pool(as: .ingestion, maxConnections: 1)
             try await owner.execute("DELETE FROM profiles.identifier")
-            try await owner.execute("UPDATE profiles.profile SET erased_at = \(noon)")
             await #expect(throws: RetryLater.self) {
                 try await pool.transaction { try await handler(collecting).erase(request, $0) }
             }

@@ -1,6 +1,7 @@
 import Models
 import Postgres
 import ProfileStore
+import Streams
 
 /// Lists people, and takes away what is known of them.
 struct PeopleStore {
@@ -85,6 +86,22 @@ struct PeopleStore {
             """)
         return try await transaction.execute(
             "DELETE FROM profiles.identifier WHERE profile_id = ANY(\(memberIDs)::uuid[])")
+    }
+
+    /// Deletes events that were sent under these names and could not be resolved, which lie in quarantine.
+    func deleteUnresolved(
+        _ names: [String], key: IdentifierKey, upTo positions: [Shard: Int64],
+        in transaction: PostgresTransaction
+    ) async throws -> Int {
+        let shards = names.map { Shard(hashing: $0) }
+        return try await transaction.execute(
+            """
+            DELETE FROM identity.stream_quarantine q
+            USING unnest(\(binary: shards), \(binary: names.map { key.mark(of: $0) }),
+                         \(binary: shards.map { positions[$0] ?? 0 })) AS w (shard, key, up_to)
+            WHERE q.stream = \(StreamDefinition.events.name) AND q.shard = w.shard AND q.key = w.key
+                AND q."offset" <= w.up_to
+            """)
     }
 
     func markErased(

@@ -2,8 +2,8 @@ import Models
 import Postgres
 import ServiceKit
 
-/// Where identity tells, before it forgets them, which names somebody went by who is to be erased: the raw log knows
-/// people by these alone.
+/// Where identity tells, when it forgets them, which names somebody went by who is erased, and how far their events were
+/// resolved: the raw log knows people by these names alone, and what came later is of somebody new.
 struct ErasureRoutes: Sendable {
     let store: RawEventStore
     let pool: PostgresPool
@@ -19,8 +19,30 @@ struct ErasureRoutes: Sendable {
                 }
                 return text
             }
-            try await store.handOver(id, subjects: subjects, at: try await clock.now(), in: pool)
+            let told = RawEventStore.Told(
+                subjects: subjects, profileIDs: try Self.profileIDs(fields), upTo: try Self.positions(fields))
+            try await store.handOver(id, told, at: try await clock.now(), in: pool)
             return .empty()
         }
+    }
+
+    private static func profileIDs(_ fields: JSONFields) throws(DecodingProblem) -> [ProfileID] {
+        guard fields["profileIds"] != nil else { return [] }
+        var ids: [ProfileID] = []
+        for element in try fields.array("profileIds") {
+            guard let id = element.string.flatMap({ ProfileID($0) }) else {
+                throw fields.problem("profileIds", expected: "an array of UUIDs")
+            }
+            ids.append(id)
+        }
+        return ids
+    }
+
+    private static func positions(_ fields: JSONFields) throws(DecodingProblem) -> [Shard: Int64]? {
+        guard let json = fields["upTo"] else { return nil }
+        guard let positions = RawEventStore.Told.positions(json) else {
+            throw fields.problem("upTo", expected: "an object of offsets by the numbers of shards")
+        }
+        return positions
     }
 }

@@ -31,15 +31,15 @@ struct IngestionPrivacy {
         ]
     }
 
+    /// Identity goes first: it alone knows up to where events were resolved to the person when it erased them, and what
+    /// comes after that is resolved to somebody new. Such an event must be in both places, or in neither.
     func erase(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
-        var subjects = try await store.subjects(of: request.people, in: transaction)
-        if let told = try await store.handedOver(request.id, in: transaction) {
-            subjects += told
-        } else if try await store.isErased(request.profileID, in: transaction) {
-            // Identity was faster, and what it knew is on its way.
-            throw RetryLater("identity's names of the person have not arrived yet")
+        guard var told = try await store.handedOver(request.id, in: transaction) else {
+            throw RetryLater("identity has not told yet what names the person went by")
         }
-        let erased = try await store.erase(subjects, at: try await clock.now(), in: transaction)
+        told.subjects += try await store.subjects(of: request.people, in: transaction)
+        told.profileIDs += request.people
+        let erased = try await store.erase(told, at: try await clock.now(), in: transaction)
         try await store.forgetHandOver(request.id, in: transaction)
         try await RecentItemStore.erase(in: transaction)
         return ["rawEvents": .integer(Int64(erased))]

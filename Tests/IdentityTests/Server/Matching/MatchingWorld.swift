@@ -119,8 +119,7 @@ struct MatchingWorld {
 
     func erase(_ id: String) async throws {
         guard let id = ProfileID(id) else { return }
-        let reading = ProfileReading(store: database.store, pool: database.pool)
-        let privacy = IdentityPrivacy(reading: reading, clock: SimulatedClock(start + .hours(2)).serviceClock)
+        let privacy = database.privacy()
         _ = try await database.pool.transaction { transaction in
             try await privacy.erase(
                 PrivacyRequest(

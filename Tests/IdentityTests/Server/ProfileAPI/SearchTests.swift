@@ -114,10 +114,7 @@ struct SearchTests {
             let request = PrivacyRequest(
                 id: PrivacyRequestID(UUIDv7.derived(at: start, from: "request")), type: .erasure,
                 profileID: id, profileIDs: [id], requestedAt: start)
-            let privacy = IdentityPrivacy(
-                reading: ProfileReading(
-                    store: api.database.store, pool: api.database.pool),
-                clock: api.clock.serviceClock)
+            let privacy = api.database.privacy()
             _ = try await api.database.pool.transaction { try await privacy.erase(request, in: $0) }
             #expect(try await found("anna", in: api) == [])
             let left = try await api.database.owner.query(

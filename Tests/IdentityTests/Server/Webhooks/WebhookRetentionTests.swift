@@ -29,9 +29,7 @@ struct WebhookRetentionTests {
                 let request = PrivacyRequest(
                     id: PrivacyRequestID(UUIDv7.derived(at: start, from: "r")), type: .erasure, profileID: id,
                     profileIDs: [id], requestedAt: start)
-                let privacy = IdentityPrivacy(
-                    reading: ProfileReading(store: store, pool: world.pool), clock: world.machine.serviceClock
-                )
+                let privacy = world.identity.privacy()
                 let held = try await world.pool.transaction { try await privacy.access(request, in: $0) }
                 #expect(held[path: "webhooks.0.type"] == "profile.created")
                 let counts = try await world.pool.transaction { try await privacy.erase(request, in: $0) }
