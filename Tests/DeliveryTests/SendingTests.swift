@@ -202,6 +202,50 @@ struct SendingTests {
         }
     }
 
+    @Test("what journeys still wanted for somebody who was erased is not sent, and says nothing of them")
+    func wantedOfTheErased() async throws {
+        try await DeliveryFixture.with { fixture in
+            try await fixture.put()
+            let jo = try await fixture.makeProfile(email: "jo@example.org", traits: ["name": "Jo"])
+            try await fixture.owner.execute(
+                "UPDATE profiles.profile SET erased_at = \(fixture.clock.now) WHERE profile_id = \(jo)")
+            let intent = try await fixture.want(jo, variables: ["trigger": ["name": "Mug"]])
+            let message = try await fixture.message(intent, in: "suppressed")
+            #expect(message["reason"] == "erased")
+            #expect(message[path: "evidence.decision.doNotSend"] == "erased")
+            #expect(message[path: "evidence.facts.consents"]?.array?.isEmpty ?? true)
+            let rows = try await fixture.owner.query(
+                "SELECT variables, links, subject, address_hash FROM delivery.message")
+            #expect(try rows.map { try $0.get("variables", as: String.self) } == ["{}"])
+            #expect(try rows.map { try $0.get("subject", as: String?.self) } == [nil])
+        }
+    }
+
+    @Test("what was sent between delivery's own erasure and identity's goes when identity tells of its")
+    func sentInBetween() async throws {
+        try await DeliveryFixture.with { fixture in
+            try await fixture.put()
+            let (jo, bo) = (
+                try await fixture.makeProfile(email: "jo@example.org"),
+                try await fixture.makeProfile(email: "bo@example.org")
+            )
+            for profile in [jo, bo] {
+                _ = try await fixture.message(try await fixture.want(profile), in: "delivered")
+            }
+            let path = "/v1/erasures/\(PrivacyRequestID(UUIDv7.make(at: fixture.clock.now)))"
+            let told: JSON = ["profileIds": [.string(jo.description)]]
+            #expect(try await fixture.service.request("PUT", path, json: told, as: .none).status == 401)
+            for _ in 1...2 {
+                let answer = try await fixture.service.request(
+                    "PUT", path, json: told, as: .service(.identity))
+                #expect(answer.status == 204, "\(answer.text)")
+            }
+            let left = try await fixture.owner.query("SELECT profile_id FROM delivery.message")
+            #expect(try left.map { try $0.get("profile_id", as: ProfileID.self) } == [bo])
+            #expect(try await fixture.owner.query("SELECT FROM delivery.attempt").count == 1)
+        }
+    }
+
     @Test("erasure leaves nothing but the suppression, and old links stay harmless")
     func erasure() async throws {
         try await DeliveryFixture.with { fixture in

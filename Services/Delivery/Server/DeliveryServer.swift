@@ -39,10 +39,12 @@ package let deliveryService = ServiceDefinition(
     let intents = IntentWorker.consumer(in: context, store: corrections)
     let sender = Sender(batch: batch, transport: settings.transport(), outcomes: outcomes, context: context)
     let retries = RetryWorker(context: context, store: queue)
+    let erasures = ErasureStore(sealing: sealing)
     return ServiceParts(
         routes: { router in
             TemplateRoutes(pool: context.pool, clock: context.clock, store: templates).add(to: router)
             MessageRoutes(pool: context.pool, profiles: profiles).add(to: router)
+            ErasureRoutes(pool: context.pool, store: erasures).add(to: router)
             SuppressionRoutes(pool: context.pool, clock: context.clock, key: profiles.key).add(to: router)
             TrackingRoutes(
                 pool: context.pool, clock: context.clock, links: links, outbox: context.outbox,
@@ -52,6 +54,6 @@ package let deliveryService = ServiceDefinition(
         // The sender is last, so that on shutdown it stops first, while all that it needs still runs.
         workers: [intents, retries, sender],
         privacy: PrivacyHandler(
-            access: { try await ErasureStore(sealing: sealing).access($0.profileIDs, in: $1) },
-            erase: { try await ErasureStore(sealing: sealing).erase($0.profileIDs, in: $1) }))
+            access: { try await erasures.access($0.profileIDs, in: $1) },
+            erase: { try await erasures.erase($0.profileIDs, in: $1) }))
 }

@@ -192,6 +192,42 @@ struct JourneyRunTests {
         }
     }
 
+    @Test("what is still read of somebody who was erased leaves nothing, in whatever order the streams come")
+    func readAfterErasure() async throws {
+        try await JourneysFixture.with { fixture in
+            _ = try await fixture.put(TestJourney.abandonedCart)
+            _ = try await fixture.put(
+                """
+                name: VIP
+                status: active
+                entry: {segment: vip, reentry: always}
+                steps:
+                  - send: {template: vip, channel: email, purpose: marketing}
+                """, as: "vip")
+            try await fixture.happen(fixture.event("Product Added", "m1", of: fixture.bob))
+            try await fixture.drain()
+            #expect(try await fixture.count("instance") == 1)
+            for profile in [fixture.ada, fixture.bob] {
+                try await fixture.owner.execute(
+                    """
+                    INSERT INTO profiles.profile (shard, profile_id, canonical_id, erased_at)
+                    VALUES (\(Shard(profile)), \(profile), \(profile),
+                        \(profile == fixture.bob ? fixture.clock.now : nil)::timestamptz)
+                    """)
+                // Pages that were read before, and a stream that is behind the one that tells of the erasure.
+                try await fixture.happen(fixture.event("Product Added", "m2 \(profile)", of: profile))
+                try await fixture.change("vip", .entered, of: profile)
+            }
+            try await fixture.pass(.hours(1))
+            #expect(Set(try await fixture.intents().map(\.profileID)) == [fixture.ada])
+            for table in ["profile", "instance", "deadline", "instance_history", "intent"] {
+                let rows = try await fixture.owner.query(
+                    "SELECT FROM journeys.\(unsafe: table) WHERE profile_id = \(fixture.bob)")
+                #expect(rows.isEmpty, "\(table)")
+            }
+        }
+    }
+
     @Test("a paused journey stands still, and after it goes on the steps keep their distance")
     func pausing() async throws {
         try await JourneysFixture.with { fixture in

@@ -118,6 +118,29 @@ struct RecommendationAPITests {
         }
     }
 
+    @Test("what a profile did that stands on the shard of another goes with the other's erasure")
+    func erasureOfOtherShards() async throws {
+        try await withShop { fixture, people in
+            let member = try await fixture.makeProfile()
+            try await fixture.merge(member, into: people[1])
+            try await fixture.append([.erased(profileID: member, at: fixture.clock.now)])
+            try await fixture.drain()
+            // An instance with other shards was behind.
+            try await fixture.append([
+                fixture.track("Product Viewed", ["sku": "tea"], of: people[1], arrivedUnder: member),
+                fixture.order("o-late", ["tea"], of: people[1]),
+                .erased(profileID: people[1], at: fixture.clock.now),
+            ])
+            try await fixture.drain()
+            for table in ["shop_order", "interest"] {
+                let rows = try await fixture.owner.query(
+                    "SELECT FROM recommendation.\(unsafe: table) WHERE profile_id = ANY(\([member, people[1]])::uuid[])"
+                )
+                #expect(rows.isEmpty, "\(table)")
+            }
+        }
+    }
+
     @Test("the catalog takes the good items of a batch and says of each what became of it")
     func catalog() async throws {
         try await ShopFixture.with { fixture in

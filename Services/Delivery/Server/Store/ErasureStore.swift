@@ -44,6 +44,9 @@ struct ErasureStore: Sendable {
     /// keyed hash, and it is what keeps the person from being written to again.
     func erase(_ profiles: [ProfileID], in transaction: PostgresTransaction) async throws -> JSON {
         var counts: [String: JSON] = [:]
+        // Whoever is at one of them writes first, and what was written goes as well.
+        _ = try await transaction.query(
+            "SELECT FROM delivery.message WHERE profile_id = ANY(\(profiles)::uuid[]) FOR UPDATE")
         for table in ["engagement", "attempt", "deadline"] {
             counts[table] = .integer(
                 Int64(

@@ -153,7 +153,7 @@ struct QueueStore: Sendable {
             """)
     }
 
-    /// Records why messages aren't sent.
+    /// Records why messages aren't sent. Of somebody who was erased nothing else stays.
     func markSuppressed(
         _ all: [(message: QueuedMessage, reason: NonSendReason, evidence: JSON)], at now: Instant,
         in transaction: PostgresTransaction
@@ -164,10 +164,15 @@ struct QueueStore: Sendable {
         try await transaction.execute(
             """
             WITH settled AS (UPDATE delivery.message m
-            SET state = 'suppressed', reason = s.reason, evidence = s.evidence, updated_at = \(now)
+            SET state = 'suppressed', reason = s.reason, evidence = s.evidence, updated_at = \(now),
+                variables = CASE WHEN s.is_erased THEN '{}' ELSE m.variables END,
+                links = CASE WHEN s.is_erased THEN '{}' ELSE m.links END,
+                subject = CASE WHEN NOT s.is_erased THEN m.subject END,
+                address_hash = CASE WHEN NOT s.is_erased THEN m.address_hash END
             FROM unnest(\(all.map(\.message.shard))::smallint[], \(all.map(\.message.id))::uuid[],
-                        \(all.map(\.reason.rawValue))::text[], \(evidence)::text[])
-                 AS s (shard, message_id, reason, evidence)
+                        \(all.map(\.reason.rawValue))::text[], \(evidence)::text[],
+                        \(all.map { $0.reason == .erased })::boolean[])
+                 AS s (shard, message_id, reason, evidence, is_erased)
             WHERE m.shard = s.shard AND m.message_id = s.message_id
             RETURNING m.shard, m.message_id)
             DELETE FROM delivery.deadline d USING settled

@@ -185,8 +185,10 @@ struct SendBatch: Sendable {
         var later: [(shard: Shard, id: MessageID, until: Instant)] = []
         for draft in drafts {
             let decision = SendDecision.decide(draft.facts)
-            var evidence = draft.evidence
-            evidence["facts"] = draft.facts.json
+            var (facts, evidence) = (draft.facts, draft.evidence)
+            // That they were erased is all that there is to say of them.
+            if facts.isErased { (facts.consents, evidence) = ([], [:]) }
+            evidence["facts"] = facts.json
             evidence["decision"] = decision.json
             switch decision {
             case .send(let contact, _):

@@ -46,6 +46,12 @@ package struct ProfileDesk {
                 memories[$0] == nil && survivors[$0] == nil
             }
         }
+        // What still comes of somebody who was erased, out of a page that was read before or of another stream, would be
+        // remembered for ever. The rows are locked: an erasure that is not seen here is read of after this.
+        for id in try await profiles.erased(among: memories.keys, in: transaction) {
+            memories[id] = nil
+            erase(id)
+        }
         try await load(memories)
     }
 

@@ -42,9 +42,16 @@ struct ShopEventsWorker: Sendable {
             gathered.interests.flatMap { profile, interests in interests.values.map { (profile, $0) } },
             in: transaction)
         try await follow(gathered.merged, in: transaction)
-        if !gathered.erased.isEmpty {
-            _ = try await RecommendationPrivacy.forget(Array(gathered.erased), in: transaction)
-        }
+        try await forget(gathered.erased, in: transaction)
+    }
+
+    /// Forgets the people of the profiles. What one of them did may stand on the shard of another, where it was not read
+    /// yet when its own erasure was; the other's is behind it.
+    private func forget(_ erased: Set<ProfileID>, in transaction: PostgresTransaction) async throws {
+        guard !erased.isEmpty else { return }
+        let people = try await profiles.people(Array(erased), in: transaction)
+        let all = people.values.reduce(into: erased) { $0.formUnion($1.memberIDs) }
+        _ = try await RecommendationPrivacy.forget(all.sorted(), in: transaction)
     }
 
     private static func gather(
