@@ -94,6 +94,7 @@ package final class ProfileKeys: Sendable {
     private func find(
         _ ids: [ProfileID], making candidates: [ProfileID], in transaction: PostgresTransaction
     ) async throws -> [ProfileID: SealingKey] {
+        if candidates.isEmpty { return try await load(ids, in: transaction) }
         let new = try candidates.map { id in
             let key = SealingKey.random()
             return (id: id, key: key, wrapped: try keys.wrap(key, at: Self.place(of: id)))

@@ -141,6 +141,50 @@ struct SealedDatabaseTests {
         }
     }
 
+    @Test("profiles that have a key are written with by reading it, whoever has it in memory")
+    func writingReads() async throws {
+        try await with { world in
+            _ = try await world.pool.transaction { transaction in
+                try await world.identity([old]).profiles.writing([anna, ben], new: [anna], in: transaction)
+            }
+            // Nothing can be made in here.
+            let text = try await world.pool.transaction { transaction in
+                try await transaction.execute("SET TRANSACTION READ ONLY")
+                return try await world.identity([old]).profiles.writing([anna, ben], in: transaction)
+                    .seal("ada", of: ben, at: "place")
+            }
+            let keyring = try await world.identity([old]).profiles.reading([ben], in: world.pool)
+            #expect(try keyring.open(text, of: ben, at: "place") == "ada")
+        }
+    }
+
+    @Test("of instances that bring the same profile into being, or meet one without a key, one makes the key")
+    func racingWriters() async throws {
+        try await with { world in
+            let vaults = (0..<6).map { _ in world.identity([old]) }
+            for (id, new) in [(anna, Set([anna])), (ben, Set<ProfileID>())] {
+                let texts = try await withThrowingTaskGroup(of: String.self) { group in
+                    for (place, vault) in vaults.enumerated() {
+                        group.addTask {
+                            try await world.pool.transaction { transaction in
+                                // Half of them know that it is new.
+                                try await vault.profiles.writing(
+                                    [id], new: place.isMultiple(of: 2) ? new : [], in: transaction
+                                ).seal("ada", of: id, at: "place")
+                            }
+                        }
+                    }
+                    return try await group.reduce(into: [String]()) { $0.append($1) }
+                }
+                for vault in vaults {
+                    let keyring = try await vault.profiles.reading([id], in: world.pool)
+                    for text in texts { #expect(try keyring.open(text, of: id, at: "place") == "ada") }
+                }
+            }
+            #expect(try await world.owner.query("SELECT FROM profiles.data_key").count == 2)
+        }
+    }
+
     @Test("a key that was rolled back is not remembered")
     func rollback() async throws {
         try await with { world in
