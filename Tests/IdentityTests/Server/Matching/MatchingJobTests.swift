@@ -60,6 +60,33 @@ struct MatchingJobTests {
         }
     }
 
+    @Test("a rehearsal keeps together whom matching has joined, and says so of nobody whose merge was undone")
+    func rehearsed() async throws {
+        let people = MadeUpPeople(60, missing: 0, seed: 4)
+        try await MatchingWorld.with(MatchingWorld.events(people)) { world in
+            func rehearse() async throws -> JSON {
+                let answer = try await world.service.request(
+                    "POST", "/v1/identity-policy/rehearsal", body: Array(ShippedPolicy.source.utf8),
+                    headers: ["Content-Type": "application/yaml"])
+                #expect(answer.status == 200, "\(answer.text)")
+                return answer.json
+            }
+            let before = try await rehearse()
+            #expect(before[path: "people.now"] == 120 && before[path: "people.then"] == 120)
+            let merged = try #require(try await world.match()[path: "counts.merged"]?.integer)
+            #expect(merged > 20)
+            let after = try await rehearse()
+            #expect(after[path: "people.now"] == .integer(120 - merged))
+            #expect(after[path: "people.then"] == .integer(120 - merged))
+            #expect(after["staying"] == .integer(120 - merged))
+            #expect(after[path: "splitting.people"] == 0 && after[path: "merging.people"] == 0)
+            let merge = try #require(try await world.proposals("automatic").first?["mergeId"]?.string)
+            _ = try await world.service.request("POST", "/v1/merges/\(merge)/undo", json: ["note": "two"])
+            let apart = try await rehearse()
+            #expect(apart["staying"] == .integer(121 - merged))
+        }
+    }
+
     private static func numbered(_ owners: [ProfileID]) -> [Int] {
         let places = Dictionary(owners.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         return owners.compactMap { places[$0] }
