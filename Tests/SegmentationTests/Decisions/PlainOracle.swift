@@ -225,30 +225,52 @@ struct PlainOracle {
 
     private func trait(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
         let name = payload["name"]?.string ?? ""
-        let value = value(of: name, facts.filter { $0.kind == .identify && time($0) <= instant })
+        let value = value(at: name, facts.filter { $0.kind == .identify && time($0) <= instant })
         return compare(payload, value.map { [$0] } ?? [], at: instant)
     }
 
-    /// The value of a trait that holds after all these calls; they are all of one source.
+    /// The value of a trait, or of what is within it, that holds after all these calls.
+    private func value(at path: String, _ calls: [TrackingEvent]) -> JSON? {
+        let names = path.split(separator: ".").map(String.init)
+        let value = value(of: names[0], calls)
+        guard names.count > 1 else { return value }
+        let found = value?.object?[names[1]]
+        return found?.isNull == true ? nil : found
+    }
+
+    /// What was said of a trait, before it had a rule or since.
+    private struct Saying: Equatable {
+        let value: JSON
+        let hasRule: Bool
+    }
+
+    /// The value of a trait that holds after all these calls; they are all of one source. Of those from before it had a
+    /// rule the last alone counts, as if somebody else had said it.
     private func value(of name: String, _ calls: [TrackingEvent]) -> JSON? {
-        let sayings = calls.filter { $0.traits[name] != nil }
+        var sayings = calls.filter { $0.traits[name] != nil }
             .sorted { (time($0), $0.messageID) < (time($1), $1.messageID) }
-        let said = sayings.map { (value: $0.traits[name] ?? .null, rule: $0.traitRules[name]) }
-        let standing = said.suffix(from: said.lastIndex { $0.value.isNull }.map { $0 + 1 } ?? 0).map(\.value)
+        let before = sayings.prefix { $0.traitRules[name] == nil }.count
+        if before < sayings.count { sayings.removeFirst(max(0, before - 1)) }
+        let said = sayings.map {
+            Saying(value: $0.traits[name] ?? .null, hasRule: $0.traitRules[name] != nil)
+        }
+        let standing = Array(said.suffix(from: said.lastIndex { $0.value.isNull }.map { $0 + 1 } ?? 0))
         guard !standing.isEmpty else { return nil }
         // In the order in which they were ever said first.
-        var all: [JSON] = []
-        for saying in said where !saying.value.isNull && !all.contains(saying.value) {
-            all.append(saying.value)
-        }
-        switch said.last?.rule {
-        case .first: return all.first { standing.contains($0) }
-        case .union: return .array(all.filter { standing.contains($0) })
+        var all: [Saying] = []
+        for saying in said where !saying.value.isNull && !all.contains(saying) { all.append(saying) }
+        switch sayings.last?.traitRules[name] {
+        case .first: return all.first { standing.contains($0) }?.value
+        case .union:
+            let values = all.filter { standing.contains($0) }.map(\.value)
+            return .array(
+                values.enumerated().filter { !values[..<$0.offset].contains($0.element) }.map(\.element))
         case .maximum:
-            let numbers = standing.compactMap(\.number)
+            let numbers = standing.compactMap(\.value.number)
             return numbers.max().map { .integer(Int64($0)) }
-                ?? standing.compactMap(\.string).max().map { .string($0) }
-        default: return standing.last
+                ?? standing.compactMap(\.value.string).max().map { .string($0) } ?? standing.last?.value
+        case .priority: return standing.last { $0.hasRule }?.value ?? standing.last?.value
+        default: return standing.last?.value
         }
     }
 

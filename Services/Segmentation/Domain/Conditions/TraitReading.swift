@@ -14,9 +14,19 @@ package struct TraitReading: Hashable, Sendable {
             )
         }
         if let held = memory.trait, held.stamp >= stamp { return false }
-        // Only what the path leads to is kept, as the list of its values.
-        memory.trait = EffectiveTraits.Entry(value: .array(values(below: value)), stamp: stamp)
+        memory.trait = kept(value, stamp)
         return true
+    }
+
+    /// Only what the path leads to is kept: as the list of its values, or, where the path goes into the trait's value, in
+    /// its place there. Should the trait be given a rule later, this is what was said of it before.
+    private func kept(_ value: JSON, _ stamp: EffectiveTraits.Stamp) -> EffectiveTraits.Entry {
+        guard path.steps.count > 1 else {
+            return EffectiveTraits.Entry(value: .array(values(below: value)), stamp: stamp)
+        }
+        let part = path.part(of: value, leaf: \.comparable)
+        return EffectiveTraits.Entry(
+            value: part, stamp: stamp, history: TraitHistory(part, at: stamp, from: nil, by: .latest))
     }
 
     private func take(_ said: EffectiveTraits.Entry, in memory: inout Memory) -> Bool {
@@ -25,9 +35,12 @@ package struct TraitReading: Hashable, Sendable {
             return true
         }
         if trait.history == nil {
-            // From before the trait had a rule; of a value within it the rest is not known any more.
-            let whole: JSON = path.steps.count == 1 ? trait.value.array?.first ?? .null : .null
-            trait = EffectiveTraits.Entry(value: whole, stamp: trait.stamp)
+            // From before the trait had a rule. Of a value within it an earlier version kept too little to go by.
+            guard path.steps.count == 1 else {
+                memory.trait = said
+                return true
+            }
+            trait = EffectiveTraits.Entry(value: trait.value.array?.first ?? .null, stamp: trait.stamp)
         }
         guard trait.merge(said) else { return false }
         memory.trait = trait

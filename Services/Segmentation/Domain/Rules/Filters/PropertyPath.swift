@@ -41,10 +41,33 @@ package struct PropertyPath: Hashable, Sendable {
         Self.values(of: value, steps.dropFirst())
     }
 
+    /// A value that the first step has led to, with nothing in it but what the path goes on to: it is of the same kind, and
+    /// the values below it are the same. `leaf` is what is left of each of these.
+    package func part(of value: JSON, leaf: (JSON) -> JSON) -> JSON {
+        Self.part(of: value, steps.dropFirst(), leaf)
+    }
+
     /// The first step's name.
     package var root: String {
         guard case .member(let name)? = steps.first else { return "" }
         return name
+    }
+
+    private static func part(of value: JSON, _ steps: ArraySlice<Step>, _ leaf: (JSON) -> JSON) -> JSON {
+        guard let step = steps.first else { return leaf(value) }
+        let rest = steps.dropFirst()
+        switch (step, value) {
+        case (.member(let name), .object(let members)):
+            return .object(members[name].map { [name: part(of: $0, rest, leaf)] } ?? [:])
+        case (.member(let name), .array(let elements)):
+            guard let index = Int(name), elements.indices.contains(index) else { return [] }
+            return .array(
+                Array(repeating: .null, count: index) + [part(of: elements[index], rest, leaf)])
+        case (.eachElement, .array(let elements)):
+            return .array(elements.prefix(RuleLimits.listElements).map { part(of: $0, rest, leaf) })
+        case (.eachElement, .object): return [:]
+        default: return value
+        }
     }
 
     private static func values(of value: JSON, _ steps: ArraySlice<Step>) -> [JSON] {
