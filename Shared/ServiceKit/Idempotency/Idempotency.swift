@@ -76,15 +76,11 @@ package struct Idempotency: Sendable {
     private func repeated(
         _ used: IdempotencyStore.Used, digest: [UInt8], at place: String
     ) async throws -> ServiceResponse {
-        guard used.requestDigest == digest else {
-            throw Problem.conflict(
-                "this Idempotency-Key was used for another request; send a new key",
-                type: "idempotency-key-reused")
-        }
+        guard used.requestDigest == digest else { throw Problem.idempotencyKeyReused }
         guard let status = used.status, let kept = used.body,
             let body = try await vault.days.open(kept, at: place)
         else {
-            throw Problem.unavailable("a request with this Idempotency-Key is under way; try again")
+            throw Problem.idempotentRequestUnderWay
         }
         return .bytes(
             Array(body.utf8), contentType: "application/json", status: HTTPResponse.Status(code: status))
@@ -97,6 +93,20 @@ package struct Idempotency: Sendable {
             throw .badRequest("`Idempotency-Key` must be 1 to 255 visible ASCII characters")
         }
         return key
+    }
+}
+
+extension Problem {
+    /// 409: the key stands for another request.
+    package static var idempotencyKeyReused: Problem {
+        .conflict(
+            "this Idempotency-Key was used for another request; send a new key",
+            type: "idempotency-key-reused")
+    }
+
+    /// 503: what the first request came to is not known yet.
+    package static var idempotentRequestUnderWay: Problem {
+        .unavailable("a request with this Idempotency-Key is under way; try again")
     }
 }
 

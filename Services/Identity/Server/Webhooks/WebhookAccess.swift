@@ -1,6 +1,5 @@
 import Crypto
 import FoundationEssentials
-import HTTPTypes
 import IdentityDomain
 import Models
 import Postgres
@@ -54,44 +53,20 @@ struct WebhookAccess: Sendable {
         perform: (PostgresTransaction) async throws -> (WebhookKeyStore.Effect, Result),
         repeat: (WebhookKeyStore.Effect, PostgresTransaction) async throws -> Result
     ) async throws -> Result {
-        let key = try Self.key(of: request)
+        let key = try Idempotency.key(of: request)
         let digest = Data(SHA256.hash(data: Array("\(request.path)\n\(body.compact)".utf8)))
         return try await pool.transaction { transaction in
             guard let key else { return try await perform(transaction).1 }
-            let use = WebhookKeyStore.Use(caller: request.caller.name, key: key, digest: digest)
+            let use = WebhookKeyStore.Use(caller: request.caller.label, key: key, digest: digest)
             if let used = try await keys.find(use, in: transaction) {
-                guard used.digest == digest else {
-                    throw Problem.conflict(
-                        "this Idempotency-Key was used for another request; send a new key",
-                        type: "idempotency-key-reused")
-                }
+                guard used.digest == digest else { throw Problem.idempotencyKeyReused }
                 return try await `repeat`(used.effect, transaction)
             }
             let (effect, result) = try await perform(transaction)
             guard try await keys.keep(use, effect, at: machine(), in: transaction) else {
-                throw Problem.unavailable("a request with this Idempotency-Key is under way; try again")
+                throw Problem.idempotentRequestUnderWay
             }
             return result
-        }
-    }
-
-    /// 1 to 255 visible characters.
-    private static func key(of request: ServiceRequest) throws(Problem) -> String? {
-        guard let key = request.header(.idempotencyKey) else { return nil }
-        guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-            throw .badRequest("`Idempotency-Key` must be 1 to 255 visible ASCII characters")
-        }
-        return key
-    }
-}
-
-extension Caller {
-    /// Who it is, for records: a key's id, never the key.
-    fileprivate var name: String {
-        switch self {
-        case .anonymous: "anonymous"
-        case .apiKey(let id, _): "key \(id)"
-        case .service(let name): "service \(name.rawValue)"
         }
     }
 }

@@ -75,20 +75,13 @@ struct ImportRoutes: Sendable {
             createdAt: now, touchedAt: now, idempotencyKey: try Self.idempotencyKey(request))
         let digest = Data(SHA256.hash(data: Data(body.compact.utf8)))
         guard let (stored, made) = try await store.create(new, digest: digest) else { throw Problem.noSource }
-        guard made == digest else {
-            throw Problem.conflict(
-                "this Idempotency-Key was used for another request; send a new key",
-                type: "idempotency-key-reused")
-        }
+        guard made == digest else { throw Problem.idempotencyKeyReused }
         return stored.answer(status: .created, headers: [.location: "/v1/imports/\(stored.id)"])
     }
 
     /// The key with its caller: two callers may choose the same.
     private static func idempotencyKey(_ request: ServiceRequest) throws(Problem) -> String? {
-        guard let key = request.header(.idempotencyKey) else { return nil }
-        guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-            throw .badRequest("`Idempotency-Key` must be 1 to 255 visible ASCII characters")
-        }
+        guard let key = try Idempotency.key(of: request) else { return nil }
         switch request.caller {
         case .apiKey(let id, _): return "\(id) \(key)"
         case .service(let name): return "\(name.rawValue) \(key)"
