@@ -26,7 +26,7 @@ package let segmentationService = ServiceDefinition(
         .sweeper(in: context, after: events)
     return ServiceParts(
         routes: { router in
-            SegmentRoutes(pool: context.pool, clock: context.clock).add(to: router)
+            SegmentRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             MemberRoutes(pool: context.pool, clock: context.clock, registry: registry, profiles: profiles)
                 .add(to: router)
         },

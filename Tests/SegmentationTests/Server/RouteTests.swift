@@ -156,6 +156,39 @@ struct RouteTests {
         }
     }
 
+    @Test("a rule looks at another segment, which then stays; one that isn't there, or leads back, is refused with its place")
+    func references() async throws {
+        try await Installation.with { installation in
+            let harness = installation.harness
+            let unknown = try await harness.request(
+                "PUT", "/v1/segments/regulars", json: ["rule": ["segment": "buyers"]])
+            #expect(unknown.status == 400)
+            #expect(unknown.json[path: "errors.0.path"] == "rule.segment")
+            let buyers: JSON = ["rule": "did \"Order Completed\" at least 2 times in 30 days"]
+            #expect(try await harness.request("PUT", "/v1/segments/buyers", json: buyers).status == 201)
+            let regulars = try await harness.request(
+                "PUT", "/v1/segments/regulars", json: ["rule": ["segment": "buyers"]])
+            #expect(regulars.status == 201)
+            let circle = try await harness.request(
+                "PUT", "/v1/segments/buyers", json: ["rule": ["not": ["segment": "regulars"]]])
+            #expect(circle.status == 400)
+            let kept = try await harness.request("DELETE", "/v1/segments/buyers")
+            #expect(kept.status == 409)
+            #expect(kept.json["detail"]?.string?.contains("regulars") == true)
+
+            let anna = Installation.profile("anna")
+            try await installation.drain()
+            try await installation.append(
+                [Installation.track("Order Completed", at: start, id: "order-1")], to: anna)
+            try await installation.drain()
+            let why = try await harness.request("GET", "/v1/segments/regulars/members/\(anna)/why")
+            #expect(why.json["member"] == false)
+            #expect(why.json[path: "whyNot.text"]?.string?.contains("1 of 2 times") == true)
+            #expect(try await harness.request("DELETE", "/v1/segments/regulars").status == 204)
+            #expect(try await harness.request("DELETE", "/v1/segments/buyers").status == 204)
+        }
+    }
+
     @Test("without a key nothing is read or written")
     func access() async throws {
         try await Installation.with { installation in

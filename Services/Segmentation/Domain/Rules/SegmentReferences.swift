@@ -80,6 +80,12 @@ package struct SegmentReferences: Sendable {
         }
     }
 
+    /// The segments whose rules name this one.
+    package static func users(of id: String, among segments: [SegmentDefinition]) -> [String] {
+        segments.filter { $0.id != id && $0.rule.condition.segments().contains { $0.id == id } }.map(\.id)
+            .sorted()
+    }
+
     /// A shortest way of references from one segment to another.
     private func way(from start: String, to end: String) -> [String]? {
         var ways = [[start]]

@@ -98,12 +98,15 @@ struct MemberRoutes {
                     .string(try $0.get("entered_at", as: Instant.self).rfc3339)
                 } ?? .null,
                 "evidence": evidence,
-                "conditions": .null, "decidedAt": .null, "nextChangeAt": .null,
+                "conditions": .null, "whyNot": .null, "decidedAt": .null, "nextChangeAt": .null,
             ]
             // A state of an older rule is being brought up to date; until then the entry's evidence is all there is.
             if let own = state.segments[segment], own.version == definition.version {
                 let instant = max(now, max(state.decidedAt, own.decidesFrom))
-                answer["conditions"] = definition.rule.explain(own.memories, at: instant).json
+                let explanation = decider.explain(segment, of: state, at: instant)
+                answer["conditions"] = explanation?.json ?? .null
+                answer["whyNot"] =
+                    explanation?.whyNot.map { ["text": .string($0.text), "lacks": $0.json] } ?? .null
                 answer["decidedAt"] = .string(instant.rfc3339)
                 answer["nextChangeAt"] = own.deadline.map { .string($0.rfc3339) } ?? .null
             }

@@ -66,7 +66,8 @@ struct SegmentDocument {
         }
     }
 
-    private static func problem(_ problems: [RuleProblem], in text: [UInt8]) -> Problem {
+    /// A 400 that names each mistake with its place in the body.
+    static func problem(_ problems: [RuleProblem], in text: [UInt8]) -> Problem {
         let errors = problems.map { problem -> JSON in
             let place = TextPosition(of: problem.path, in: text)
             return [

@@ -8,6 +8,7 @@ import ServiceKit
 struct SegmentRoutes {
     let pool: PostgresPool
     let clock: ServiceClock
+    let registry: SegmentRegistry
 
     func add(to router: ServiceRouter) {
         router.get("/v1/segments", scope: .segmentsRead) { try await list($0) }
@@ -44,8 +45,8 @@ struct SegmentRoutes {
                 type: "invalid-segment")
         }
         try request.requireMediaType(["application/json"])
-        let document = try SegmentDocument(
-            id: id, text: try await request.body(maxBytes: SegmentDocument.maxBytes))
+        let text = try await request.body(maxBytes: SegmentDocument.maxBytes)
+        let document = try SegmentDocument(id: id, text: text)
         let rule = document.condition.json
         let now = try await clock.now()
         let (stored, isNew) = try await pool.transaction { transaction in
@@ -53,6 +54,10 @@ struct SegmentRoutes {
             try await store.lockAlone()
             let previous = try await store.segment(id)
             try Self.check(request, against: previous)
+            let problems = SegmentReferences.problems(
+                of: document.condition, as: id, among: try await registry.decider(in: transaction).set.segments,
+                at: RulePath(["rule"]))
+            guard problems.isEmpty else { throw SegmentDocument.problem(problems, in: text) }
             try await store.store(
                 id: id, name: document.name, description: document.description, rule: rule, at: now)
             return (try await store.segment(id), previous == nil)
@@ -69,6 +74,13 @@ struct SegmentRoutes {
             try await store.lockAlone()
             guard let previous = try await store.segment(id) else { throw Problem.noSegment }
             try Self.check(request, against: previous)
+            let users = SegmentReferences.users(
+                of: id, among: try await registry.decider(in: transaction).set.segments)
+            guard users.isEmpty else {
+                throw Problem.conflict(
+                    "the rules of other segments look at this one; change or delete these first: "
+                        + users.joined(separator: ", "), type: "segment-in-use")
+            }
             try await store.delete(id, at: now)
         }
         return .empty()
