@@ -45,6 +45,7 @@ struct IdentityPrivacy {
             "timeline": .array(entries),
             "webhooks": try await WebhookQueue.told(of: members, in: transaction),
             "matching": try await MatchingProposalStore.told(of: members, in: transaction),
+            "matchingRecords": try await MatchingRecordStore.told(of: members, in: transaction),
         ]
     }
 
@@ -58,6 +59,7 @@ struct IdentityPrivacy {
             .lockProfiles(Set(request.profileIDs + [request.profileID]), in: transaction)
         let members = try await members(request, in: transaction)
         try await tellIngestion(request, of: members, at: now, in: transaction)
+        let records = try await MatchingRecordStore.erase(members, in: transaction)
         let traits = try await people.deleteTraits(of: members, in: transaction)
         let identifiers = try await people.deleteIdentifiers(of: members, in: transaction)
         try await SearchStore(key: reading.store.key).delete(members, in: transaction)
@@ -78,6 +80,7 @@ struct IdentityPrivacy {
             "profiles": .integer(Int64(members.count)), "identifiers": .integer(Int64(identifiers)),
             "traits": .integer(Int64(traits)), "timelineEntries": .integer(Int64(entries)),
             "webhookDeliveries": .integer(Int64(deliveries)), "matchingProposals": .integer(Int64(proposals)),
+            "matchingRecords": .integer(Int64(records)),
         ]
     }
 

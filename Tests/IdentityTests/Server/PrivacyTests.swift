@@ -65,7 +65,7 @@ struct PrivacyTests {
             #expect(
                 counts == [
                     "profiles": 2, "identifiers": 3, "traits": 2, "timelineEntries": 3,
-                    "webhookDeliveries": 0, "matchingProposals": 0,
+                    "webhookDeliveries": 0, "matchingProposals": 0, "matchingRecords": 0,
                 ])
             let told = try await Outbox(schema: "identity", vault: database.store.vault)
                 .bodies(in: database.pool)
