@@ -101,6 +101,9 @@ package struct Resolver: Sendable {
     /// What is known of a profile after everything decided so far.
     package func profile(_ id: ProfileID) -> ProfileState? { profiles[id] }
 
+    /// The profile that an identifier leads to after everything decided so far.
+    package func owner(of identifier: Identifier) -> ProfileID? { owners[identifier] }
+
     /// The canonical profile of a profile.
     package func root(of id: ProfileID) -> ProfileID {
         var id = id

@@ -51,6 +51,7 @@ struct IdentityPrivacy {
             "timeline": .array(entries),
             "webhooks": try await WebhookQueue.told(of: members, in: transaction),
             "matching": try await MatchingProposalStore.told(of: members, in: transaction),
+            "matchingRecords": try await MatchingRecordStore.told(of: members, in: transaction),
         ]
     }
 
@@ -77,6 +78,7 @@ struct IdentityPrivacy {
         try await tellOthers(request, of: members, names, resolved, at: now, in: transaction)
         let unresolved = try await people.deleteUnresolved(
             names, key: reading.store.key, upTo: resolved, in: transaction)
+        let records = try await MatchingRecordStore.erase(members, in: transaction)
         let traits = try await people.deleteTraits(of: members, in: transaction)
         let identifiers = try await people.deleteIdentifiers(of: members, in: transaction)
         try await SearchStore(key: reading.store.key).delete(members, in: transaction)
@@ -98,6 +100,7 @@ struct IdentityPrivacy {
             "traits": .integer(Int64(traits)), "timelineEntries": .integer(Int64(entries)),
             "webhookDeliveries": .integer(Int64(deliveries)), "matchingProposals": .integer(Int64(proposals)),
             "unresolvedEvents": .integer(Int64(unresolved)),
+            "matchingRecords": .integer(Int64(records)),
         ]
     }
 

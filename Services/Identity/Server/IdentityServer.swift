@@ -29,6 +29,8 @@ package let identityService = ServiceDefinition(
         Migration(resource: "V0009_sealed_timeline", bytes: PackageResources.V0009_sealed_timeline_sql),
         Migration(
             resource: "V0010_unmerged_profiles", bytes: PackageResources.V0010_unmerged_profiles_sql),
+        Migration(
+            resource: "V0011_matching_records", bytes: PackageResources.V0011_matching_records_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents],
     channels: [WebhookQueue.channel, MatchingJobStore.channel]
@@ -40,7 +42,7 @@ package let identityService = ServiceDefinition(
     let webhooks = try Webhooks(context, secret: secret, reading: reading)
     let merging = Merging(resolution: resolution, key: key)
     let events = EventResolution(resolution: resolution).consumer(in: context)
-    let matching = try Matching(context, resolution: resolution, reading: reading, merging: merging)
+    let matching = try Matching(context, resolution: resolution, reading: reading)
     return ServiceParts(
         routes: { router in
             ProfileRoutes(reading: reading, policies: resolution.policies).add(to: router)

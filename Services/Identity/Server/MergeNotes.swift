@@ -27,9 +27,15 @@ struct MergeNotes: Sendable {
         try await days.key(at: now).seal(note, at: Self.place(of: id))
     }
 
-    /// The proposal with what was written about it.
+    /// The proposal with what was written about it, and the ids of the records in it.
     func opened(_ proposal: MatchingProposal) async throws -> MatchingProposal {
         var proposal = proposal
+        if let name = proposal.leftName, let place = proposal.left.record {
+            proposal.leftName = try await days.open(name, at: ImportedRecord.namePlace(of: place))
+        }
+        if let name = proposal.rightName, let place = proposal.right.record {
+            proposal.rightName = try await days.open(name, at: ImportedRecord.namePlace(of: place))
+        }
         if let note = proposal.note {
             proposal.note = try await days.open(note, at: Self.place(of: proposal.id))
         }

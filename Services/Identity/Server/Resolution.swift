@@ -25,20 +25,25 @@ struct Resolution {
         webhooks = WebhookQueue(store: profiles)
     }
 
-    /// A resolver over everything that the events can touch, whose observations were read by the policy, and the keys of
-    /// the people that it knows.
+    /// A resolver over everything that the events can touch, whose observations were read by the policy, and over the
+    /// people of further profiles, who may come to hold whatever the observations say; and the keys of the people that the
+    /// observations lead to.
     func resolver(
         for observations: [Observation], of events: [TrackingEvent], policy: IdentityPolicy,
-        in transaction: PostgresTransaction
+        profiles others: Set<ProfileID> = [], in transaction: PostgresTransaction
     ) async throws -> (resolver: Resolver, keys: ProfileKeyring) {
-        let named = Set(observations.compactMap(\.profileID))
+        let named = Set(observations.compactMap(\.profileID)).union(others)
         let met = try await store.meet(
             Set(observations.flatMap(\.allIdentifiers)), naming: named, in: transaction)
         var snapshot = try await snapshot(of: Array(met.profiles.values), in: transaction)
         snapshot.owners = met.owners
         snapshot.shares = met.shares
         snapshot.seen = met.seen
-        let roots = Self.growing(observations, snapshot)
+        var roots = Self.growing(observations, snapshot)
+        if !others.isEmpty {
+            let joined = snapshot.profiles.filter { others.contains($0.id) }.map(\.canonicalID)
+            roots = Set(roots).union(joined).sorted()
+        }
         snapshot.traits = try await traits(
             of: Set(met.owners.values).union(named), named: policy.ruledTraits(of: events), in: transaction)
         snapshot.holdings = try await store.holdings(of: roots, policy: policy, in: transaction)

@@ -51,6 +51,19 @@ struct MatchIndexTests {
         #expect(index.count == 400)
     }
 
+    @Test("it tells about how much memory it takes, which goes with the records")
+    func memory() throws {
+        let (few, many) = (MadeUpPeople(150), MadeUpPeople(1_500, seed: 3))
+        let small = MatchIndex(RecordMatching(try few.table(), workers: .cores))
+        var large = MatchIndex(RecordMatching(try many.table(), workers: .cores))
+        #expect((200...3_000).contains(small.bytes / small.count))
+        #expect((200...1_500).contains(large.bytes / large.count))
+        #expect(large.bytes > small.bytes * 4)
+        let before = large.bytes
+        for record in 0..<300 { _ = large.add(values(few, record)) }
+        #expect(large.bytes > before + 300 * 50)
+    }
+
     @Test("with nobody or somebody to learn from there are weights as well", arguments: [0, 1])
     func hardlyAnybody(count: Int) throws {
         let somebody = ["Wilhelmina", "Featherstone", "1951-03-30", "town Nowhere", "9999", "0555123456"]

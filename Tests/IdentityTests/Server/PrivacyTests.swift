@@ -59,7 +59,8 @@ struct PrivacyTests {
             #expect(
                 counts == [
                     "profiles": 2, "identifiers": 3, "traits": 2, "timelineEntries": 3,
-                    "webhookDeliveries": 0, "matchingProposals": 0, "unresolvedEvents": 0,
+                    "webhookDeliveries": 0, "matchingProposals": 0, "matchingRecords": 0,
+                    "unresolvedEvents": 0,
                 ])
             let told = try await Outbox(schema: "identity", vault: database.store.vault)
                 .bodies(to: .ingestion, in: database.pool)

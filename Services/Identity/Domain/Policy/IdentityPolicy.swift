@@ -181,6 +181,14 @@ package enum IdentifierRefusal: Error, Hashable, Sendable {
 }
 
 extension IdentityPolicy {
+    /// Traits that hold identifiers, or have one inside.
+    package var identifyingTraits: Set<String> {
+        Set(
+            types.flatMap(\.fields).compactMap { field in
+                if case .traits(let path) = field { path.first } else { nil }
+            })
+    }
+
     /// Reads `{"type":"email","value":"someone@example.com"}` as the policy says.
     package func identifier(json: JSON, at path: String = "") throws(DecodingProblem) -> Identifier {
         let fields = try JSONFields(json, at: path)

@@ -4,11 +4,12 @@ import Models
 import Postgres
 import ProfileStore
 
-/// Carries out what a job has found, some steps in a transaction: the merges, what becomes of each step, and how far the
-/// job is are one commit. Everything is asked once more under the locks of the people, because other things have happened
-/// since they were read.
+/// Carries out what a job has found, some steps in a transaction: the merges, what becomes of each step and record, and how
+/// far the job is are one commit. Everything is asked once more under the locks of the people, because other things have
+/// happened since they were read.
 struct MatchingApplication: Sendable {
     let resolution: Resolution
+    let records: MatchingRecordStore
 
     /// Takes the next steps of a job that is locked, and counts them in it; false when there were none.
     func step(
@@ -16,19 +17,22 @@ struct MatchingApplication: Sendable {
     ) async throws -> Bool {
         let steps = try await MatchingPlanStore.next(limit, of: job, in: transaction)
         guard !steps.isEmpty else { return false }
-        var resolver = try await resolution.resolver(
-            profiles: Set(steps.flatMap { [$0.left, $0.right] }), in: transaction)
-        let people = Set(steps.flatMap { [resolver.root(of: $0.left), resolver.root(of: $0.right)] }).sorted()
+        var linking = try await MatchingLinking(steps, resolution, records, in: transaction)
+        let ends = Set(steps.flatMap { [linking.now($0.left), linking.now($0.right)] })
+        let people = ends.compactMap(\.profileID).sorted()
+        let brought = Set(steps.flatMap(\.records)).sorted()
         var answered = Answered(
-            rejected: try await MatchingProposalStore.rejections(among: people, in: transaction),
-            pending: try await MatchingProposalStore.pending(among: people, in: transaction))
+            rejected: try await MatchingProposalStore.rejections(among: people, brought, in: transaction),
+            pending: try await MatchingProposalStore.pending(among: people, brought, in: transaction))
         var outcomes: [(step: MatchingProposal, outcome: MatchingPlanStore.Outcome)] = []
         for step in steps {
-            let outcome = Self.carryOut(step, &resolver, &answered, counts: &job.counts, at: now)
+            let outcome = try Self.carryOut(step, &linking, &answered, counts: &job.counts, at: now)
             outcomes.append((step, outcome))
         }
+        let resolver = linking.resolver
         try await resolution.write(
-            resolver, traceparents: resolver.facts.map { _ in nil }, at: now, in: transaction)
+            resolver, traceparents: resolver.facts.map { _ in nil }, having: linking.keys, at: now,
+            in: transaction)
         try await MatchingPlanStore.settle(outcomes, at: now, in: transaction)
         job.counts.stepsDone += Int64(steps.count)
         return true
@@ -36,60 +40,67 @@ struct MatchingApplication: Sendable {
 
     /// What somebody was asked before, and what they said, by who is who when the steps began.
     private struct Answered {
-        let rejected: Set<MatchingProposalStore.Couple>
-        var pending: [MatchingProposalStore.Couple: MatchingProposalID]
+        let rejected: Set<MatchingCouple>
+        var pending: [MatchingCouple: MatchingProposalID]
 
-        func isRejected(_ left: ProfileID, _ right: ProfileID, _ resolver: Resolver) -> Bool {
-            let asked = MatchingProposalStore.Couple(left, right)
+        func isRejected(_ left: MatchingEnd, _ right: MatchingEnd, _ linking: MatchingLinking) -> Bool {
+            let asked = MatchingCouple(left, right)
             return rejected.contains {
-                MatchingProposalStore.Couple(resolver.root(of: $0.first), resolver.root(of: $0.second))
-                    == asked
+                MatchingCouple(linking.now($0.first), linking.now($0.second)) == asked
             }
         }
 
-        func asked(_ left: ProfileID, _ right: ProfileID, _ resolver: Resolver) -> MatchingProposalID? {
-            let asked = MatchingProposalStore.Couple(left, right)
+        func asked(
+            _ left: MatchingEnd, _ right: MatchingEnd, _ linking: MatchingLinking
+        ) -> MatchingProposalID? {
+            let asked = MatchingCouple(left, right)
             return pending.filter {
-                MatchingProposalStore.Couple(
-                    resolver.root(of: $0.key.first), resolver.root(of: $0.key.second))
-                    == asked
+                MatchingCouple(linking.now($0.key.first), linking.now($0.key.second)) == asked
             }.map(\.value).min()
         }
     }
 
     private static func carryOut(
-        _ step: MatchingProposal, _ resolver: inout Resolver, _ answered: inout Answered,
+        _ step: MatchingProposal, _ linking: inout MatchingLinking, _ answered: inout Answered,
         counts: inout MatchingJob.Counts, at now: Instant
-    ) -> MatchingPlanStore.Outcome {
-        let (left, right) = (resolver.root(of: step.left), resolver.root(of: step.right))
-        let states = [left, right].map { resolver.profile($0) }
-        if left == right || states.contains(where: { $0?.isErased ?? true }) {
+    ) throws -> MatchingPlanStore.Outcome {
+        let (left, right) = (linking.now(step.left), linking.now(step.right))
+        if left == right || !linking.isThere(left) || !linking.isThere(right) {
             counts.moot += 1
             return .dropped
         }
-        if answered.isRejected(left, right, resolver) {
+        if answered.isRejected(left, right, linking) {
             counts.rejectedBefore += 1
             return .dropped
         }
-        let isSeparated = resolver.undoneMerge(between: left, and: right) != nil
+        var isSeparated = false
+        if let left = left.profileID, let right = right.profileID {
+            isSeparated = linking.resolver.undoneMerge(between: left, and: right) != nil
+        }
         guard step.kind == .merge else {
             if isSeparated {
                 counts.withheld += 1
                 return .dropped
             }
-            return ask(step, left, right, step.doubt, resolver, &answered, &counts)
+            return ask(step, left, right, step.doubt, linking, &answered, &counts)
+        }
+        if let doubt = doubt(left, right, linking) {
+            return ask(step, left, right, doubt, linking, &answered, &counts)
         }
         let order = MergeOrder(
             id: MergeID(UUIDv7.derived(at: now, from: "matching merge", step.id.description)),
             cause: step.cause(), at: now, isExplicit: false)
         do {
-            let merge = try resolver.merge(step.left, with: step.right, because: order)
-            counts.merged += 1
+            let merge = try linking.join(step.left, step.right, because: order)
+            if left.record == nil, right.record == nil { counts.merged += 1 } else { counts.linked += 1 }
             return .merged(merge.id)
-        } catch {
-            switch error {
+        } catch is MatchingLinking.RecordGone {
+            counts.moot += 1
+            return .dropped
+        } catch let refusal as MergeRefusal {
+            switch refusal {
             case .bothKnown where !isSeparated:
-                return ask(step, left, right, .bothKnown, resolver, &answered, &counts)
+                return ask(step, left, right, .bothKnown, linking, &answered, &counts)
             case .bothKnown, .undone:
                 counts.withheld += 1
             case .alreadyOne, .erased, .unknownProfile:
@@ -99,13 +110,23 @@ struct MatchingApplication: Sendable {
         }
     }
 
+    /// Why somebody is asked whose a record is, before anything is made of it.
+    private static func doubt(
+        _ left: MatchingEnd, _ right: MatchingEnd, _ linking: MatchingLinking
+    ) -> MatchPlan.Doubt? {
+        guard left.record != nil || right.record != nil else { return nil }
+        if left.record != nil, right.record != nil { return .noProfile }
+        if linking.isKnown(left), linking.isKnown(right) { return .bothKnown }
+        return linking.leadsElsewhere(left, right) ? .elsewhere : nil
+    }
+
     private static func ask(
-        _ step: MatchingProposal, _ left: ProfileID, _ right: ProfileID, _ doubt: MatchPlan.Doubt?,
-        _ resolver: Resolver, _ answered: inout Answered, _ counts: inout MatchingJob.Counts
+        _ step: MatchingProposal, _ left: MatchingEnd, _ right: MatchingEnd, _ doubt: MatchPlan.Doubt?,
+        _ linking: MatchingLinking, _ answered: inout Answered, _ counts: inout MatchingJob.Counts
     ) -> MatchingPlanStore.Outcome {
         counts.proposed += 1
-        if let id = answered.asked(left, right, resolver) { return .renewed(id) }
-        answered.pending[MatchingProposalStore.Couple(left, right)] = step.id
+        if let id = answered.asked(left, right, linking) { return .renewed(id) }
+        answered.pending[MatchingCouple(left, right)] = step.id
         return .asked(doubt)
     }
 }

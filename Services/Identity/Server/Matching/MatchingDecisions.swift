@@ -13,10 +13,12 @@ struct MatchingDecisions: Sendable {
         case unknown
         case decided(MatchingProposal.State)
         case moot
+        /// Nothing is left of the record.
+        case recordGone
     }
 
-    let merging: Merging
-    let key: IdentifierKey
+    let resolution: Resolution
+    let records: MatchingRecordStore
     let notes: MergeNotes
 
     /// Joins the two, or remembers that they are two.
@@ -28,38 +30,50 @@ struct MatchingDecisions: Sendable {
             throw Refusal.unknown
         }
         // The people first, as everybody does who writes to them.
-        _ = try await ResolutionStore(key: key).lockProfiles([found.left, found.right], in: transaction)
+        let linking = try await MatchingLinking([found], resolution, records, in: transaction)
         guard let proposal = try await MatchingProposalStore.lock(id, in: transaction) else {
             throw Refusal.unknown
         }
         guard proposal.state == .pending else { throw Refusal.decided(proposal.state) }
-        guard proposal.leftRoot != proposal.rightRoot else { throw Refusal.moot }
+        guard !proposal.isMoot else { throw Refusal.moot }
         var sealed = step
         if let note = step.note { sealed.note = try await notes.seal(note, of: id, at: step.at) }
         switch decision {
         case .accept:
-            let mergeID = MergeID(UUIDv7.make(at: step.at))
-            var note: String?
-            if let written = step.note { note = try await notes.seal(written, of: mergeID, at: step.at) }
-            let order = MergeOrder(
-                id: mergeID, cause: proposal.cause(by: step.by ?? "", note: note),
-                at: step.at, isExplicit: true)
-            let merge: StoredMerge
-            do {
-                merge = try await merging.merge(
-                    proposal.left, with: proposal.right, because: order, traceparent: traceparent,
-                    in: transaction)
-            } catch is MergeRefusal {
-                // Erased, or one by now: nothing that anybody is to be asked.
-                throw Refusal.moot
-            }
-            try await MatchingProposalStore.decide(id, .accepted, sealed, merge: merge.id, in: transaction)
+            let merge = try await accept(proposal, linking, step, traceparent: traceparent, in: transaction)
+            try await MatchingProposalStore.decide(id, .accepted, sealed, merge: merge, in: transaction)
         case .reject:
             try await MatchingProposalStore.decide(id, .rejected, sealed, merge: nil, in: transaction)
         }
+        try await MatchingRecordStore.release(proposal.records, at: step.at, in: transaction)
         guard let decided = try await MatchingProposalStore.find(id, in: transaction) else {
             throw Refusal.unknown
         }
         return decided
+    }
+
+    private func accept(
+        _ proposal: MatchingProposal, _ linking: MatchingLinking, _ step: StoredMerge.Step,
+        traceparent: String?, in transaction: PostgresTransaction
+    ) async throws -> MergeID {
+        var linking = linking
+        let id = MergeID(UUIDv7.make(at: step.at))
+        var note: String?
+        if let written = step.note { note = try await notes.seal(written, of: id, at: step.at) }
+        let order = MergeOrder(
+            id: id, cause: proposal.cause(by: step.by ?? "", note: note), at: step.at, isExplicit: true)
+        do {
+            _ = try linking.join(proposal.left, proposal.right, because: order)
+        } catch is MergeRefusal {
+            // Erased, or one by now: nothing that anybody is to be asked.
+            throw Refusal.moot
+        } catch is MatchingLinking.RecordGone {
+            throw proposal.records.isEmpty ? Refusal.moot : Refusal.recordGone
+        }
+        let resolver = linking.resolver
+        try await resolution.write(
+            resolver, traceparents: resolver.facts.map { _ in traceparent }, having: linking.keys,
+            at: step.at, in: transaction)
+        return id
     }
 }

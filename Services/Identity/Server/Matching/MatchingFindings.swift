@@ -1,7 +1,7 @@
 import IdentityDomain
 import Models
 
-/// What matching finds among people. Computes for long; to be made off the threads that answer requests.
+/// What matching finds among people and records. Computes for long; to be made off the threads that answer requests.
 struct MatchingFindings: Sendable {
     private let columns: MatchingColumns
     private let matching: RecordMatching
@@ -30,12 +30,11 @@ struct MatchingFindings: Sendable {
 
     /// What is to be done about it, with the explanation of each step.
     func steps(
-        rejected: Set<MatchingProposalStore.Couple>, separated: Set<MatchingProposalStore.Couple>,
-        automatic: Bool
+        rejected: Set<MatchingCouple>, separated: Set<MatchingCouple>, automatic: Bool
     ) -> (steps: [MatchingPlanStore.NewStep], passedOver: Int) {
         let places = Dictionary(
-            columns.ids.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
-        func pairs(_ couples: Set<MatchingProposalStore.Couple>) -> [(Int, Int)] {
+            (0..<columns.count).map { (columns.end($0), $0) }, uniquingKeysWith: { first, _ in first })
+        func pairs(_ couples: Set<MatchingCouple>) -> [(Int, Int)] {
             couples.compactMap { couple in
                 guard let left = places[couple.first], let right = places[couple.second] else { return nil }
                 return (left, right)
@@ -44,12 +43,13 @@ struct MatchingFindings: Sendable {
         let plan = MatchPlan(
             proposals, groups: groups,
             MatchPlan.Circumstances(
-                known: columns.known, rejected: pairs(rejected), separated: pairs(separated)),
+                known: columns.known, rejected: pairs(rejected), separated: pairs(separated),
+                profiles: columns.ids.count),
             automatic: automatic)
         let steps = plan.steps.map { step in
             let explanation = matching.explain(step.a, step.b)
             return MatchingPlanStore.NewStep(
-                step: step, left: columns.ids[step.a], right: columns.ids[step.b],
+                step: step, left: columns.end(step.a), right: columns.end(step.b),
                 probability: step.probability, explanation: explanation.json)
         }
         return (steps, plan.passedOver)

@@ -2,7 +2,7 @@ import IdentityDomain
 import Models
 import Postgres
 
-/// A run of matching over the profiles.
+/// A run of matching over the profiles, and records that were brought to it.
 enum MatchingJobTag {}
 typealias MatchingJobID = TypedID<MatchingJobTag>
 
@@ -12,10 +12,22 @@ struct MatchingDefinition: Sendable, Hashable {
     let policy: MatchPolicy
     /// Whether pairs at the policy's threshold are merged; else all are proposed.
     let automatic: Bool
+    /// What the ids of the job's records are, where it has any.
+    let recordType: Identifier.Kind?
+    /// Whose the traits of the records are.
+    let sourceID: SourceID?
 
     init(json: JSON) throws(DecodingProblem) {
         let fields = try JSONFields(json)
-        try fields.allow(["fields", "policy", "automatic"])
+        try fields.allow(["fields", "policy", "automatic", "recordType", "sourceId"])
+        recordType = try fields.optionalString("recordType").map { text throws(DecodingProblem) in
+            guard let kind = Identifier.Kind(rawValue: text) else {
+                throw fields.problem(
+                    "recordType", expected: "a type of identifiers, such as salesforce:contact")
+            }
+            return kind
+        }
+        sourceID = try fields.optionalID("sourceId")
         mapping = try MatchMapping(json: fields["fields"] ?? MatchMapping.standardJSON, at: "fields")
         if let policy = fields["policy"] {
             try JSONFields(policy, at: "policy").allow(["merge", "review"])
@@ -26,7 +38,14 @@ struct MatchingDefinition: Sendable, Hashable {
         automatic = fields["automatic"] == nil ? true : try fields.bool("automatic")
     }
 
-    var json: JSON { ["fields": mapping.json, "policy": policy.json, "automatic": .bool(automatic)] }
+    var json: JSON {
+        var members: [String: JSON] = [
+            "fields": mapping.json, "policy": policy.json, "automatic": .bool(automatic),
+        ]
+        members["recordType"] = recordType.map { .string($0.rawValue) }
+        members["sourceId"] = sourceID.map { .string($0.description) }
+        return .object(members)
+    }
 }
 
 extension MatchMapping {
@@ -48,12 +67,18 @@ struct MatchingJob: Sendable {
 
     /// What it came to so far.
     struct Counts: Sendable, Hashable {
+        /// Records that were brought, those of them that were refused, and those that were somebody's before.
+        var records: Int64 = 0
+        var refusedRecords: Int64 = 0
+        var knownRecords: Int64 = 0
         var profiles: Int64 = 0
         var comparedProfiles: Int64 = 0
         var comparedPairs: Int64 = 0
         var steps: Int64 = 0
         var stepsDone: Int64 = 0
         var merged: Int64 = 0
+        /// Merges that made a record somebody's.
+        var linked: Int64 = 0
         var proposed: Int64 = 0
         var rejectedBefore: Int64 = 0
         var withheld: Int64 = 0
@@ -75,7 +100,8 @@ struct MatchingJob: Sendable {
 
     static let columns: SQL = """
         job_id, definition, state, stage, failure, created_at, created_by, started_at, ended_at, run, is_planned,
-        profiles, compared_profiles, compared_pairs, steps, steps_done, merged, proposed, rejected_before, withheld, moot
+        profiles, compared_profiles, compared_pairs, steps, steps_done, merged, proposed, rejected_before, withheld, moot,
+        records, refused_records, known_records, linked
         """
 
     init(_ row: PostgresRow) throws {
@@ -91,10 +117,13 @@ struct MatchingJob: Sendable {
         run = try row.get("run")
         isPlanned = try row.get("is_planned")
         counts = Counts(
-            profiles: try row.get("profiles"), comparedProfiles: try row.get("compared_profiles"),
+            records: try row.get("records"), refusedRecords: try row.get("refused_records"),
+            knownRecords: try row.get("known_records"), profiles: try row.get("profiles"),
+            comparedProfiles: try row.get("compared_profiles"),
             comparedPairs: try row.get("compared_pairs"), steps: try row.get("steps"),
             stepsDone: try row.get("steps_done"), merged: try row.get("merged"),
-            proposed: try row.get("proposed"), rejectedBefore: try row.get("rejected_before"),
+            linked: try row.get("linked"), proposed: try row.get("proposed"),
+            rejectedBefore: try row.get("rejected_before"),
             withheld: try row.get("withheld"), moot: try row.get("moot"))
     }
 }
@@ -119,10 +148,12 @@ extension MatchingJob {
 extension MatchingJob.Counts {
     var json: JSON {
         [
-            "profiles": .integer(profiles), "comparedProfiles": .integer(comparedProfiles),
+            "records": .integer(records), "refusedRecords": .integer(refusedRecords),
+            "knownRecords": .integer(knownRecords), "profiles": .integer(profiles),
+            "comparedProfiles": .integer(comparedProfiles),
             "comparedPairs": .integer(comparedPairs), "steps": .integer(steps),
             "stepsDone": .integer(stepsDone),
-            "merged": .integer(merged), "proposed": .integer(proposed),
+            "merged": .integer(merged), "linked": .integer(linked), "proposed": .integer(proposed),
             "rejectedBefore": .integer(rejectedBefore), "withheld": .integer(withheld),
             "moot": .integer(moot),
         ]

@@ -10,13 +10,14 @@ enum MatchingJobStore {
     static let mostRuns = 5
 
     static func insert(
-        _ definition: MatchingDefinition, id: MatchingJobID, by caller: String, at now: Instant,
-        in transaction: PostgresTransaction
+        _ definition: MatchingDefinition, id: MatchingJobID, records: Int = 0, refused: Int = 0,
+        by caller: String, at now: Instant, in transaction: PostgresTransaction
     ) async throws -> MatchingJob? {
         let rows = try await transaction.query(
             """
-            INSERT INTO identity.matching_job (job_id, definition, state, created_at, created_by)
-            VALUES (\(id), \(definition.json), 'queued', \(now), \(caller))
+            INSERT INTO identity.matching_job
+                (job_id, definition, state, created_at, created_by, records, refused_records)
+            VALUES (\(id), \(definition.json), 'queued', \(now), \(caller), \(records), \(refused))
             RETURNING \(MatchingJob.columns)
             """)
         try await transaction.notify(channel)
@@ -61,7 +62,7 @@ enum MatchingJobStore {
             SET state = 'cancelled', stage = NULL, ended_at = \(now), lease_until = NULL
             WHERE job_id = \(id) AND state IN ('queued', 'running')
             """)
-        if count > 0 { try await dropPlan(of: id, in: transaction) }
+        if count > 0 { try await clear(id, at: now, in: transaction) }
         return count > 0
     }
 
@@ -98,7 +99,8 @@ enum MatchingJobStore {
         try await session.execute(
             """
             UPDATE identity.matching_job
-            SET lease_until = \(lease), stage = \(stage.rawValue), profiles = greatest(profiles, \(profiles))
+            SET lease_until = \(lease), stage = CASE WHEN is_planned THEN 'merging' ELSE \(stage.rawValue) END,
+                profiles = greatest(profiles, \(profiles))
             WHERE job_id = \(job.id) AND run = \(job.run) AND state = 'running'
             """) == 1
     }
@@ -124,7 +126,8 @@ enum MatchingJobStore {
                 compared_profiles = \(counts.comparedProfiles), compared_pairs = \(counts.comparedPairs),
                 steps = \(counts.steps), steps_done = \(counts.stepsDone), merged = \(counts.merged),
                 proposed = \(counts.proposed), rejected_before = \(counts.rejectedBefore),
-                withheld = \(counts.withheld), moot = \(counts.moot)
+                withheld = \(counts.withheld), moot = \(counts.moot),
+                known_records = \(counts.knownRecords), linked = \(counts.linked)
             WHERE job_id = \(job.id)
             """)
     }
@@ -138,8 +141,11 @@ enum MatchingJobStore {
             """)
     }
 
-    static func dropPlan(of id: MatchingJobID, in transaction: PostgresTransaction) async throws {
+    /// What nobody needs any more of a job that is at its end.
+    static func clear(_ id: MatchingJobID, at now: Instant, in transaction: PostgresTransaction) async throws
+    {
         try await transaction.execute(
             "DELETE FROM identity.matching_proposal WHERE job_id = \(id) AND state = 'planned'")
+        try await MatchingRecordStore.settle(id, at: now, in: transaction)
     }
 }

@@ -1,35 +1,48 @@
 import IdentityDomain
 import Models
 import Postgres
+import ProfileStore
 
 /// The SQL of what a job has still to carry out.
 enum MatchingPlanStore {
     /// One step before it is carried out.
     struct NewStep: Sendable {
         let step: MatchPlan.Step
-        let left: ProfileID
-        let right: ProfileID
+        let left: MatchingEnd
+        let right: MatchingEnd
         let probability: Double
         let explanation: JSON
     }
 
+    /// `names` are the ids of the records, sealed.
     static func insert(
-        _ steps: [NewStep], of job: MatchingJob, at now: Instant, in transaction: PostgresTransaction
+        _ steps: [NewStep], of job: MatchingJob, names: [IdentifierPlace: String], at now: Instant,
+        in transaction: PostgresTransaction
     ) async throws {
         var rows = CopyRows()
         for (place, new) in steps.enumerated() {
             let id = MatchingProposal.id(of: new.left, new.right, in: job)
-            rows.append(
-                MatchingProposal.shard(of: id), id, job.id, new.left, new.right, new.step.weight,
-                new.probability,
-                MatchingProposal.State.planned.rawValue, new.step.kind.rawValue, place,
-                new.step.doubt?.rawValue,
-                new.explanation, now)
+            let sides = [new.left, new.right].flatMap { end -> [any PostgresEncodable] in
+                let record = end.record
+                return [
+                    end.profileID, record?.shard, record?.kind.rawValue, record?.hash,
+                    record.flatMap { names[$0] },
+                ]
+            }
+            let start: [any PostgresEncodable] = [MatchingProposal.shard(of: id), id, job.id]
+            let rest: [any PostgresEncodable] = [
+                new.step.weight, new.probability, MatchingProposal.State.planned.rawValue,
+                new.step.kind.rawValue, place, new.step.doubt?.rawValue, new.explanation, now,
+            ]
+            rows.append(row: start + sides + rest)
         }
         try await transaction.copyIn(
             table: "identity.matching_proposal",
             columns: [
-                "shard", "proposal_id", "job_id", "left_id", "right_id", "weight", "probability", "state",
+                "shard", "proposal_id", "job_id", "left_id", "left_shard", "left_type", "left_hash",
+                "left_name",
+                "right_id", "right_shard", "right_type", "right_hash", "right_name", "weight", "probability",
+                "state",
                 "step_kind", "step", "doubt", "explanation", "proposed_at",
             ], rows: rows)
     }
@@ -48,7 +61,8 @@ enum MatchingPlanStore {
 
     /// Who the profiles belong to is not asked here: they are locked and looked up by whoever carries the step out.
     private static let columns: SQL = """
-        p.proposal_id, p.job_id, p.left_id, p.right_id, p.left_id AS left_root, p.right_id AS right_root, p.weight,
+        p.proposal_id, p.job_id, \(MatchingProposalStore.ends), p.left_id AS left_member, p.right_id AS right_member,
+        p.left_id AS left_root, p.right_id AS right_root, p.weight,
         p.probability, p.state, p.step_kind, p.doubt, p.explanation, p.proposed_at, p.decided_at, p.decided_by, p.note,
         p.merge_id
         """
@@ -100,7 +114,11 @@ enum MatchingPlanStore {
                 """
                 UPDATE identity.matching_proposal p
                 SET job_id = s.job_id, weight = s.weight, probability = s.probability, doubt = s.doubt,
-                    explanation = s.explanation, left_id = s.left_id, right_id = s.right_id
+                    explanation = s.explanation,
+                    left_id = s.left_id, left_shard = s.left_shard, left_type = s.left_type,
+                    left_hash = s.left_hash, left_name = s.left_name,
+                    right_id = s.right_id, right_shard = s.right_shard, right_type = s.right_type,
+                    right_hash = s.right_hash, right_name = s.right_name
                 FROM unnest(\(renewed.map { MatchingProposal.shard(of: $0.1) })::smallint[],
                             \(renewed.map(\.1))::uuid[],
                             \(renewed.map { MatchingProposal.shard(of: $0.0.id) })::smallint[],

@@ -1,12 +1,13 @@
 import IdentityDomain
 import Models
 import Postgres
+import ProfileStore
 
-/// Two profiles that may be of one person.
+/// Two profiles, a profile and a record, or two records that may be of one person.
 enum MatchingProposalTag {}
 typealias MatchingProposalID = TypedID<MatchingProposalTag>
 
-/// A proposal as it is stored, with who its profiles belong to by now.
+/// A proposal as it is stored, with who its sides belong to by now.
 struct MatchingProposal: Sendable {
     enum State: String, CaseIterable, Sendable {
         case planned, pending, accepted, rejected, automatic, superseded
@@ -17,10 +18,18 @@ struct MatchingProposal: Sendable {
 
     var id: MatchingProposalID
     var jobID: MatchingJobID
-    var left: ProfileID
-    var right: ProfileID
-    var leftRoot: ProfileID
-    var rightRoot: ProfileID
+    /// A profile on the left where there is one.
+    var left: MatchingEnd
+    var right: MatchingEnd
+    /// The profiles that they are; nil of a record that is nobody's.
+    var leftMember: ProfileID?
+    var rightMember: ProfileID?
+    /// And those that these belong to.
+    var leftRoot: ProfileID?
+    var rightRoot: ProfileID?
+    /// The ids of the records, sealed; as text where the proposal was opened.
+    var leftName: String?
+    var rightName: String?
     var weight: Double
     var probability: Double
     var state: State
@@ -36,10 +45,14 @@ struct MatchingProposal: Sendable {
     init(_ row: PostgresRow) throws {
         id = try row.get("proposal_id")
         jobID = try row.get("job_id")
-        left = try row.get("left_id")
-        right = try row.get("right_id")
+        left = try MatchingEnd("left", of: row)
+        right = try MatchingEnd("right", of: row)
+        leftMember = try row.get("left_member")
+        rightMember = try row.get("right_member")
         leftRoot = try row.get("left_root")
         rightRoot = try row.get("right_root")
+        leftName = try row.get("left_name")
+        rightName = try row.get("right_name")
         weight = try row.get("weight")
         probability = try row.get("probability")
         state = State(rawValue: try row.get("state")) ?? .superseded
@@ -56,13 +69,23 @@ struct MatchingProposal: Sendable {
     /// Where a proposal is kept.
     static func shard(of id: MatchingProposalID) -> Shard { Shard(hashing: id.description) }
 
-    /// The proposal that a job makes of two profiles: always the same, whoever carries the job out.
-    static func id(of left: ProfileID, _ right: ProfileID, in job: MatchingJob) -> MatchingProposalID {
+    /// The proposal that a job makes of two sides: always the same, whoever carries the job out.
+    static func id(of left: MatchingEnd, _ right: MatchingEnd, in job: MatchingJob) -> MatchingProposalID {
         MatchingProposalID(
             UUIDv7.derived(
-                at: job.createdAt, from: "matching proposal", job.id.description, left.description,
-                right.description))
+                at: job.createdAt, from: "matching proposal", job.id.description, left.name, right.name))
     }
+
+    /// Its sides, each with whom it belongs to by now and the id of the record that it is.
+    var sides: [(end: MatchingEnd, root: ProfileID?, name: String?)] {
+        [(left, leftRoot, leftName), (right, rightRoot, rightName)]
+    }
+
+    /// The records in it.
+    var records: [IdentifierPlace] { [left, right].compactMap(\.record) }
+
+    /// Whether both sides are one person.
+    var isMoot: Bool { leftRoot != nil && leftRoot == rightRoot }
 }
 
 extension MatchingProposal {
@@ -70,12 +93,13 @@ extension MatchingProposal {
     var json: JSON {
         var members: [String: JSON] = [
             "proposalId": .string(id.description), "jobId": .string(jobID.description),
-            "between": [.string(left.description), .string(right.description)],
-            "profileIds": [.string(leftRoot.description), .string(rightRoot.description)],
+            "between": .array(sides.map { Self.json($0.end.profileID) }),
+            "profileIds": .array(sides.map { Self.json($0.root) }),
             "score": .double(probability), "weight": .double(weight), "state": .string(state.rawValue),
             "heldBack": doubt.map { .string($0.rawValue) } ?? .null,
             "proposedAt": .string(proposedAt.rfc3339),
         ]
+        if !records.isEmpty { members["records"] = .array(sides.map { Self.json($0.end, named: $0.name) }) }
         if let decidedAt {
             var decision: [String: JSON] = ["at": .string(decidedAt.rfc3339)]
             decision["by"] = decidedBy.map { .string($0) }
@@ -84,6 +108,13 @@ extension MatchingProposal {
         }
         members["mergeId"] = mergeID.map { .string($0.description) }
         return .object(members)
+    }
+
+    private static func json(_ id: ProfileID?) -> JSON { id.map { .string($0.description) } ?? .null }
+
+    private static func json(_ end: MatchingEnd, named name: String?) -> JSON {
+        guard let place = end.record else { return .null }
+        return ["type": .string(place.kind.rawValue), "id": name.map { .string($0) } ?? .null]
     }
 
     /// The cause of a merge that follows from it.

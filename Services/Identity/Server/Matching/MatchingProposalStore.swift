@@ -1,18 +1,30 @@
 import IdentityDomain
 import Models
 import Postgres
+import ProfileStore
 
 /// The SQL of proposals.
 enum MatchingProposalStore {
     private static let columns: SQL = """
-        p.proposal_id, p.job_id, p.left_id, p.right_id, l.canonical_id AS left_root, r.canonical_id AS right_root,
+        p.proposal_id, p.job_id, \(ends), l.profile_id AS left_member, r.profile_id AS right_member,
+        l.canonical_id AS left_root, r.canonical_id AS right_root,
         p.weight, p.probability, p.state, p.step_kind, p.doubt, p.explanation, p.proposed_at, p.decided_at,
         p.decided_by, p.note, p.merge_id
         """
-    private static let tables: SQL = """
+    /// What is compared.
+    static let ends: SQL = """
+        p.left_id, p.left_shard, p.left_type, p.left_hash, p.left_name,
+        p.right_id, p.right_shard, p.right_type, p.right_hash, p.right_name
+        """
+    /// A proposal `p` with the profiles `l` and `r` of its sides, where a record has one by now.
+    static let tables: SQL = """
         identity.matching_proposal p
-        JOIN profiles.profile l ON l.profile_id = p.left_id
-        JOIN profiles.profile r ON r.profile_id = p.right_id
+        LEFT JOIN profiles.identifier li
+            ON li.shard = p.left_shard AND li.type = p.left_type AND li.value_hash = p.left_hash
+        LEFT JOIN profiles.identifier ri
+            ON ri.shard = p.right_shard AND ri.type = p.right_type AND ri.value_hash = p.right_hash
+        LEFT JOIN profiles.profile l ON l.profile_id = coalesce(p.left_id, li.profile_id)
+        LEFT JOIN profiles.profile r ON r.profile_id = coalesce(p.right_id, ri.profile_id)
         """
 
     static func find(_ id: MatchingProposalID, in session: some PostgresSession) async throws
@@ -105,18 +117,22 @@ enum MatchingProposalStore {
     static func told(of ids: [ProfileID], in session: some PostgresSession) async throws -> JSON {
         let rows = try await session.query(
             """
-            SELECT proposal_id, left_id, right_id, state, probability, explanation, proposed_at
+            SELECT proposal_id, left_id, right_id, coalesce(left_type, right_type) AS type, state, probability,
+                explanation, proposed_at
             FROM identity.matching_proposal
             WHERE (left_id = ANY(\(ids)::uuid[]) OR right_id = ANY(\(ids)::uuid[])) AND state <> 'planned'
             ORDER BY proposed_at, proposal_id
             """)
         return .array(
             try rows.map { row in
-                let ends: [ProfileID] = [try row.get("left_id"), try row.get("right_id")]
+                let ends = [
+                    try row.get("left_id", as: ProfileID?.self), try row.get("right_id", as: ProfileID?.self),
+                ].compactMap(\.self)
                 return [
                     "proposalId": .string(
                         try row.get("proposal_id", as: MatchingProposalID.self).description),
                     "profileIds": .array(ends.filter(ids.contains).map { .string($0.description) }),
+                    "recordType": try row.get("type", as: String?.self).map { .string($0) } ?? .null,
                     "state": .string(try row.get("state")), "score": .double(try row.get("probability")),
                     "explanation": try row.get("explanation"),
                     "proposedAt": .string(try row.get("proposed_at", as: Instant.self).rfc3339),
@@ -126,65 +142,92 @@ enum MatchingProposalStore {
 
     // MARK: What nobody is asked again
 
-    /// Two people of whom something is known, by their canonical profiles.
-    struct Couple: Hashable, Sendable {
-        let first: ProfileID
-        let second: ProfileID
-
-        init(_ left: ProfileID, _ right: ProfileID) { (first, second) = (min(left, right), max(left, right)) }
-    }
-
     /// Everybody whom somebody has said to be two, by who they are now.
-    static func rejections(in session: some PostgresSession) async throws -> Set<Couple> {
-        try await couples("SELECT \(roots) FROM \(tables) WHERE p.state = 'rejected'", in: session)
+    static func rejections(in session: some PostgresSession) async throws -> Set<MatchingCouple> {
+        Set(
+            try await session.query(
+                """
+                SELECT \(ends), l.canonical_id AS left_root, r.canonical_id AS right_root
+                FROM \(tables) WHERE p.state = 'rejected'
+                """
+            ).map(couple))
     }
 
-    /// The same among some people.
+    /// The same among some people and records.
     static func rejections(
-        among people: [ProfileID], in session: some PostgresSession
-    ) async throws -> Set<Couple> {
-        try await couples(
-            """
-            SELECT \(roots) FROM \(tables)
-            WHERE p.state = 'rejected' AND l.canonical_id = ANY(\(people)::uuid[])
-                AND r.canonical_id = ANY(\(people)::uuid[])
-            """, in: session)
+        among people: [ProfileID], _ records: [IdentifierPlace] = [], in session: some PostgresSession
+    ) async throws -> Set<MatchingCouple> {
+        Set(try await among(people, records, .rejected, in: session).map(couple))
     }
 
     /// Everybody whose merge was undone and not allowed again.
-    static func separations(in session: some PostgresSession) async throws -> Set<Couple> {
-        try await couples(
+    static func separations(in session: some PostgresSession) async throws -> Set<MatchingCouple> {
+        let rows = try await session.query(
             """
-            SELECT \(roots) FROM profiles.merge m
+            SELECT l.canonical_id AS left_root, r.canonical_id AS right_root FROM profiles.merge m
             JOIN profiles.profile l ON l.profile_id = m.survivor_member
             JOIN profiles.profile r ON r.profile_id = m.merged_member
             WHERE m.undone_at IS NOT NULL AND m.allowed_at IS NULL
-            """, in: session)
-    }
-
-    /// What waits for an answer among some people, by who they are now.
-    static func pending(
-        among people: [ProfileID], in transaction: PostgresTransaction
-    ) async throws -> [Couple: MatchingProposalID] {
-        let rows = try await transaction.query(
-            """
-            SELECT p.proposal_id, \(roots) FROM \(tables)
-            WHERE p.state = 'pending' AND l.canonical_id = ANY(\(people)::uuid[])
-                AND r.canonical_id = ANY(\(people)::uuid[])
-            ORDER BY p.proposal_id
             """)
+        return Set(
+            try rows.map { row in
+                MatchingCouple(
+                    .profile(try row.get("left_root")), .profile(try row.get("right_root")))
+            })
+    }
+
+    /// What waits for an answer among some people and records, by who they are now.
+    static func pending(
+        among people: [ProfileID], _ records: [IdentifierPlace] = [], in transaction: PostgresTransaction
+    ) async throws -> [MatchingCouple: MatchingProposalID] {
+        let rows = try await among(people, records, .pending, in: transaction)
         return Dictionary(
-            try rows.map { (try couple($0), try $0.get("proposal_id")) },
-            uniquingKeysWith: { first, _ in first })
+            try rows.map { (try couple($0), try $0.get("proposal_id", as: MatchingProposalID.self)) },
+            uniquingKeysWith: { min($0, $1) })
     }
 
-    private static let roots: SQL = "l.canonical_id AS left_root, r.canonical_id AS right_root"
-
-    private static func couples(_ sql: SQL, in session: some PostgresSession) async throws -> Set<Couple> {
-        Set(try await session.query(sql).map(couple))
+    /// Proposals whose sides are both among some people and records. Records that were made profiles in the meantime are
+    /// found by the identifiers of these.
+    private static func among(
+        _ people: [ProfileID], _ records: [IdentifierPlace], _ state: MatchingProposal.State,
+        in session: some PostgresSession
+    ) async throws -> [PostgresRow] {
+        let chosen: SQL = "p.proposal_id, \(ends)"
+        return try await session.query(
+            """
+            WITH known AS (
+                SELECT i.value_hash AS hash, q.canonical_id AS root
+                FROM profiles.profile q JOIN profiles.identifier i ON i.profile_id = q.profile_id
+                WHERE q.canonical_id = ANY(\(people)::uuid[])
+                UNION ALL
+                SELECT w.hash, NULL FROM unnest(\(records.map(\.hash))::bytea[]) AS w (hash)
+            )
+            SELECT \(chosen), l.canonical_id AS left_root, r.canonical_id AS right_root
+            FROM identity.matching_proposal p
+            JOIN profiles.profile l ON l.profile_id = p.left_id
+            JOIN profiles.profile r ON r.profile_id = p.right_id
+            WHERE p.state = \(state.rawValue) AND l.canonical_id = ANY(\(people)::uuid[])
+                AND r.canonical_id = ANY(\(people)::uuid[])
+            UNION ALL
+            SELECT \(chosen), l.canonical_id, k.root
+            FROM known k
+            JOIN identity.matching_proposal p ON p.right_hash = k.hash
+            JOIN profiles.profile l ON l.profile_id = p.left_id
+            WHERE p.state = \(state.rawValue) AND l.canonical_id = ANY(\(people)::uuid[])
+            UNION ALL
+            SELECT \(chosen), o.root, k.root
+            FROM known k
+            JOIN identity.matching_proposal p ON p.right_hash = k.hash
+            JOIN known o ON o.hash = p.left_hash
+            WHERE p.state = \(state.rawValue)
+            """)
     }
 
-    private static func couple(_ row: PostgresRow) throws -> Couple {
-        Couple(try row.get("left_root"), try row.get("right_root"))
+    private static func couple(_ row: PostgresRow) throws -> MatchingCouple {
+        func end(_ side: String) throws -> MatchingEnd {
+            if let root = try row.get("\(side)_root", as: ProfileID?.self) { return .profile(root) }
+            return try MatchingEnd(side, of: row)
+        }
+        return MatchingCouple(try end("left"), try end("right"))
     }
 }

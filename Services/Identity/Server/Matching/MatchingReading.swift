@@ -49,7 +49,7 @@ struct MatchingReading: Sendable {
     }
 
     static func record(_ view: ProfileView, _ mapping: MatchMapping) -> Record? {
-        let values = mapping.values(traits: view.values, email: email(of: view))
+        let values = mapping.values(traits: view.values, identifiers: identifiers(of: view))
         return values.map {
             Record(
                 profileID: view.person.profileID, updatedAt: view.person.updatedAt,
@@ -57,15 +57,17 @@ struct MatchingReading: Sendable {
         }
     }
 
-    /// The address that they were seen with last.
-    static func email(of view: ProfileView) -> String? {
-        view.identifiers.first { $0.identifier.kind == .email }?.identifier.value
+    /// The address and the number that they were seen with last.
+    static func identifiers(of view: ProfileView) -> MatchIdentifiers {
+        MatchIdentifiers(view.identifiers.lazy.map(\.identifier))
     }
 }
 
-/// Columns of records while they are gathered.
+/// Columns of profiles, and of the records that are compared with them, while they are gathered.
 struct MatchingColumns: Sendable {
     private(set) var ids: [ProfileID] = []
+    /// Records, which stand behind all profiles.
+    private(set) var records: [IdentifierPlace] = []
     private(set) var updatedAt: [Instant] = []
     private(set) var known: [Bool] = []
     private(set) var columns: [[String?]]
@@ -81,5 +83,18 @@ struct MatchingColumns: Sendable {
             known.append(record.isKnown)
             for (column, value) in record.values.enumerated() { columns[column].append(value) }
         }
+    }
+
+    /// Adds a record; no profile may come after it.
+    mutating func append(_ record: IdentifierPlace, _ values: [String?]) {
+        records.append(record)
+        known.append(record.kind == .userID)
+        for (column, value) in values.enumerated() { columns[column].append(value) }
+    }
+
+    var count: Int { known.count }
+
+    func end(_ place: Int) -> MatchingEnd {
+        place < ids.count ? .profile(ids[place]) : .record(records[place - ids.count])
     }
 }

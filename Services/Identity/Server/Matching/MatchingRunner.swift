@@ -2,6 +2,7 @@ import IdentityDomain
 import Logging
 import Models
 import Postgres
+import ProfileStore
 import ServiceKit
 import Streams
 import Synchronization
@@ -10,6 +11,8 @@ import Synchronization
 /// whoever takes a job up after its instance was killed looks for everything again, or goes on with what was found.
 struct MatchingRunner: Sendable {
     let people: MatchingReading
+    let records: MatchingRecordStore
+    let policies: PolicyRegistry
     let application: MatchingApplication
     let settings: MatchingSettings
     let clock: ServiceClock
@@ -85,9 +88,11 @@ struct MatchingRunner: Sendable {
 
     private func plan(_ job: MatchingJob, _ progress: MatchingProgress) async throws {
         let mapping = job.definition.mapping
-        let columns = try await read(mapping, progress)
+        var columns = try await read(mapping, progress)
+        let brought = try await readRecords(of: job, into: &columns)
         let policy = job.definition.policy
-        let found = await MatchingCompute.run { MatchingFindings(columns, mapping, policy, progress) }
+        let gathered = columns
+        let found = await MatchingCompute.run { MatchingFindings(gathered, mapping, policy, progress) }
         try Task.checkCancellation()
         let rejected = try await MatchingProposalStore.rejections(in: pool)
         let separated = try await MatchingProposalStore.separations(in: pool)
@@ -99,11 +104,13 @@ struct MatchingRunner: Sendable {
         let profiles = progress.now.profiles
         try await pool.transaction { transaction in
             guard var locked = try await MatchingJobStore.lock(job, in: transaction) else { throw NotOurs() }
-            try await MatchingPlanStore.insert(steps, of: job, at: now, in: transaction)
+            try await MatchingPlanStore.insert(
+                steps, of: job, names: brought.names, at: now, in: transaction)
             locked.isPlanned = true
             locked.stage = .merging
             locked.counts.profiles = profiles
-            locked.counts.comparedProfiles = Int64(columns.ids.count)
+            locked.counts.comparedProfiles = Int64(gathered.ids.count)
+            locked.counts.knownRecords = Int64(brought.known)
             locked.counts.comparedPairs = Int64(found.comparedPairs)
             locked.counts.steps = Int64(steps.count)
             locked.counts.rejectedBefore = Int64(passedOver)
@@ -127,6 +134,33 @@ struct MatchingRunner: Sendable {
         }
     }
 
+    /// Reads the job's records, but those that are somebody's already.
+    private func readRecords(
+        of job: MatchingJob, into columns: inout MatchingColumns
+    ) async throws -> (names: [IdentifierPlace: String], known: Int) {
+        var names: [IdentifierPlace: String] = [:]
+        var (known, row) = (0, 0)
+        guard job.counts.records > job.counts.refusedRecords else { return (names, known) }
+        let policy = try await policies.latest(in: pool)
+        while true {
+            let page = try await records.page(of: job.id, after: row, limit: Self.pageSize, in: pool)
+            for stored in page.records {
+                guard stored.owner == nil else {
+                    known += 1
+                    continue
+                }
+                guard let values = stored.record.values(job.definition.mapping, policy) else { continue }
+                columns.append(stored.place, values)
+                names[stored.place] = stored.sealedName
+            }
+            guard columns.count <= settings.mostProfiles else {
+                throw MatchingProblem.tooManyProfiles(limit: settings.mostProfiles)
+            }
+            guard let last = page.last else { return (names, known) }
+            row = last
+        }
+    }
+
     // MARK: Carrying out
 
     /// Takes some steps; true when the job is done.
@@ -146,6 +180,7 @@ struct MatchingRunner: Sendable {
                         locked.endedAt = now
                     }
                     try await MatchingJobStore.update(locked, in: transaction)
+                    if !isMore { try await MatchingJobStore.clear(job.id, at: now, in: transaction) }
                     return !isMore
                 }
             } catch is RetryLater { continue }
@@ -162,7 +197,7 @@ struct MatchingRunner: Sendable {
             locked.failure = failure
             locked.endedAt = now
             try await MatchingJobStore.update(locked, in: transaction)
-            try await MatchingJobStore.dropPlan(of: job.id, in: transaction)
+            try await MatchingJobStore.clear(job.id, at: now, in: transaction)
         }
     }
 
@@ -193,7 +228,7 @@ enum MatchingProblem: Error, CustomStringConvertible {
     var description: String {
         switch self {
         case .tooManyProfiles(let limit):
-            "more than \(limit) profiles have something to compare; MARTLET_MATCHING_PROFILES may be raised where there is memory for more"
+            "more than \(limit) profiles and records have something to compare; MARTLET_MATCHING_PROFILES may be raised where there is memory for more"
         case .busy: "the same people are being resolved elsewhere all the time; start another job"
         }
     }

@@ -1,6 +1,7 @@
 import Dispatch
 import IdentityDomain
 import Logging
+import Metrics
 import Models
 import Postgres
 import ProfileStore
@@ -28,6 +29,9 @@ actor OnlineMatching {
     /// The pass over the changes that is under way, and the one that begins after it.
     private var running: Task<Void, any Error>?
     private var waiting: Task<Void, any Error>?
+
+    private let profilesHeld = Gauge(label: "martlet_matching_index_profiles")
+    private let bytesHeld = Gauge(label: "martlet_matching_index_bytes")
 
     private static let pageSize = 1_000
     private static let longestAge: Duration = .hours(24)
@@ -107,6 +111,7 @@ actor OnlineMatching {
             try await take(page)
             index?.move(to: page)
         }
+        report()
         if building == nil, index?.isOutdated(after: Self.longestAge) ?? false { startBuilding() }
     }
 
@@ -135,8 +140,15 @@ actor OnlineMatching {
         throw Absence.tooManyProfiles(limit: settings.mostProfiles)
     }
 
+    /// Tells how much is held.
+    private func report() {
+        profilesHeld.record(index?.count ?? 0)
+        bytesHeld.record(index?.bytes ?? 0)
+    }
+
     private func giveUp() {
         index = nil
+        report()
         tooLargeUntil = .now + Self.pauseWhenTooLarge
         logger.warning(
             "there are more profiles than look-ups of records hold",
@@ -170,6 +182,7 @@ actor OnlineMatching {
         }
         let (gathered, mapping) = (columns, mapping)
         index = await MatchingCompute.run { ProfileIndex(gathered, mapping, positions) }
+        report()
     }
 }
 

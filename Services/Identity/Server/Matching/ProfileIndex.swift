@@ -31,6 +31,13 @@ struct ProfileIndex: Sendable {
 
     var count: Int { entries.count }
 
+    /// About how many bytes it takes.
+    var bytes: Int {
+        // A table of ids and entries is at most three quarters full.
+        index.bytes + entries.capacity * 2 * MemoryLayout<(ProfileID, Entry)>.stride + profiles.capacity
+            * MemoryLayout<ProfileID>.stride
+    }
+
     func updatedAt(of id: ProfileID) -> Instant? { entries[id]?.updatedAt }
 
     /// Whether so much has changed, or so long ago, that the weights are to be learned anew.

@@ -8,6 +8,7 @@ import ServiceKit
 struct MatchingLookupRoutes {
     let online: OnlineMatching
     let people: MatchingReading
+    let policies: PolicyRegistry
 
     private static let patience: Duration = .seconds(3)
     private static let mostCandidates = 100
@@ -21,22 +22,23 @@ struct MatchingLookupRoutes {
         try fields.allow(["traits", "policy", "limit"])
         let traits = try fields.object("traits")
         try ProfileUpsert.check(traits: traits, at: "traits")
-        var policy = MatchPolicy.standard
+        var thresholds = MatchPolicy.standard
         if let json = fields["policy"] {
             try JSONFields(json, at: "policy").allow(["merge", "review"])
-            policy = try MatchPolicy(json: json, at: "policy")
+            thresholds = try MatchPolicy(json: json, at: "policy")
         }
         let limit = try fields.optionalInteger("limit") ?? 20
         guard (1...Int64(Self.mostCandidates)).contains(limit) else {
             throw fields.problem("limit", expected: "a whole number from 1 to \(Self.mostCandidates)")
         }
-        let email = Identifier(.email, traits["email"]?.string)?.value
-        guard let values = online.mapping.values(traits: traits, email: email) else {
+        let policy = try await policies.latest(in: people.pool)
+        let said = MatchIdentifiers(ImportedRecord.identifiers(in: traits, policy))
+        guard let values = online.mapping.values(traits: traits, identifiers: said) else {
             throw fields.problem(
                 "traits",
                 expected: "an object with something to compare: a name, a date of birth, an address, …")
         }
-        let found = try await candidates(for: values, policy, limit: Int(limit))
+        let found = try await candidates(for: values, thresholds, limit: Int(limit))
         // What is told of them is what holds now, and of who is not there any more there is nothing to tell.
         let views = try await people.views(of: found.map(\.profileID))
         return .json([
@@ -74,7 +76,9 @@ struct MatchingLookupRoutes {
         _ candidate: OnlineMatching.Candidate, _ view: ProfileView, _ values: [String?],
         _ mapping: MatchMapping
     ) -> JSON {
-        let theirs = mapping.values(traits: view.values, email: MatchingReading.email(of: view)) ?? []
+        let theirs =
+            mapping.values(
+                traits: view.values, identifiers: MatchingReading.identifiers(of: view)) ?? []
         return [
             "profileId": .string(candidate.profileID.description),
             "score": .double(candidate.found.explanation.probability),

@@ -64,26 +64,39 @@ struct MatchingProposalRoutes {
     ) async throws -> JSON {
         guard case .object(var members) = proposal.json else { return .null }
         let mapping = try await MatchingJobStore.find(proposal.jobID, in: transaction)?.definition.mapping
-        let values = try await values(of: proposal, mapping, in: transaction)
+        let policy = try await decisions.resolution.policies.latest(in: transaction)
+        let values = try await values(of: proposal, mapping, policy, in: transaction)
         members["explanation"] = Self.filled(proposal.explanation, values)
         return .object(members)
     }
 
-    /// What each of the two has in each column.
+    /// What each of the two has in each column; nothing of a record that is not kept any more.
     private func values(
-        of proposal: MatchingProposal, _ mapping: MatchMapping?, in transaction: PostgresTransaction
+        of proposal: MatchingProposal, _ mapping: MatchMapping?, _ policy: IdentityPolicy,
+        in transaction: PostgresTransaction
     ) async throws -> [[String?]] {
         guard let mapping else { return [] }
+        let records = try await decisions.records.latest(proposal.records, in: transaction)
         var values: [[String?]] = []
-        for (id, root) in [(proposal.left, proposal.leftRoot), (proposal.right, proposal.rightRoot)] {
+        let members = [
+            (proposal.left, proposal.leftMember, proposal.leftRoot),
+            (proposal.right, proposal.rightMember, proposal.rightRoot),
+        ]
+        for (end, member, root) in members {
+            guard let member, let root else {
+                let record = end.record.flatMap { records[$0]?.record }
+                values.append(record?.values(mapping, policy) ?? [])
+                continue
+            }
             // Of one person by now each shows what is its own.
             let view =
-                proposal.leftRoot == proposal.rightRoot
-                ? try await reading.ownView(of: id, in: transaction)
+                proposal.isMoot
+                ? try await reading.ownView(of: member, in: transaction)
                 : try await reading.view(of: root, in: transaction)
             values.append(
-                view.flatMap { mapping.values(traits: $0.values, email: MatchingReading.email(of: $0)) } ?? []
-            )
+                view.flatMap {
+                    mapping.values(traits: $0.values, identifiers: MatchingReading.identifiers(of: $0))
+                } ?? [])
         }
         return values
     }
@@ -124,7 +137,9 @@ struct MatchingProposalRoutes {
                     traceparent: request.traceparent, in: transaction)
                 // The answer is kept under one profile, and what was written may be about the other.
                 proposal.note = nil
-                return Idempotency.Outcome(status: .ok, body: proposal.json, profileID: proposal.leftRoot)
+                proposal = try await decisions.notes.opened(proposal)
+                return Idempotency.Outcome(
+                    status: .ok, body: proposal.json, profileID: proposal.leftRoot ?? proposal.rightRoot)
             }
         } catch let refusal as MatchingDecisions.Refusal {
             throw Problem(refusal)
@@ -150,6 +165,8 @@ extension Problem {
                     type: "proposal-decided")
             case .moot:
                 .conflict("both are the same person by now", type: "already-merged")
+            case .recordGone:
+                .conflict("nothing is left of the record; bring it again in a new job", type: "record-gone")
             }
     }
 }

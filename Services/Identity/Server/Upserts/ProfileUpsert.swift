@@ -22,6 +22,15 @@ struct ProfileUpsert: Hashable, Sendable {
     /// How far a caller's clock may be ahead.
     static let leeway: Duration = .minutes(5)
 
+    init(
+        identifiers: [Identifier], traits: [String: JSON], occurredAt: Instant?, sourceID: SourceID?
+    ) {
+        self.identifiers = identifiers
+        self.traits = traits
+        self.occurredAt = occurredAt
+        self.sourceID = sourceID
+    }
+
     /// Reads one item out of the text of a body. Whatever is wrong with it is its own.
     init(text: ArraySlice<UInt8>, now: Instant) throws(ItemRefusal) {
         guard text.count <= Self.itemBytes else {
@@ -114,9 +123,11 @@ struct ProfileUpsert: Hashable, Sendable {
     }
 
     /// The call that says the same, as if it had come through ingestion.
-    func event(messageID: String, now: Instant) -> TrackingEvent {
+    func event(
+        messageID: String, now: Instant, library: String = "martlet-profile-api"
+    ) -> TrackingEvent {
         func value(_ kind: Identifier.Kind) -> String? { identifiers.first { $0.kind == kind }?.value }
-        var context: [String: JSON] = ["library": ["name": "martlet-profile-api"]]
+        var context: [String: JSON] = ["library": ["name": .string(library)]]
         let others = identifiers.filter { ![.userID, .anonymousID, .email].contains($0.kind) }
         if !others.isEmpty {
             context["externalIds"] = .array(

@@ -4,6 +4,7 @@ import Logging
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 import ServiceKit
 import Streams
 import TestSupport
@@ -60,11 +61,64 @@ struct MatchingWorld {
     func instance(ahead: Duration = .zero, mostProfiles: Int = 100_000) -> MatchingRunner {
         let reading = ProfileReading(store: database.store, pool: database.pool)
         return MatchingRunner(
-            people: MatchingReading(reading: reading),
-            application: MatchingApplication(resolution: database.resolution),
+            people: MatchingReading(reading: reading), records: records,
+            policies: database.resolution.policies,
+            application: MatchingApplication(resolution: database.resolution, records: records),
             settings: MatchingSettings(mostProfiles: mostProfiles),
             clock: SimulatedClock(start + .hours(1)).serviceClock, machine: { start + ahead },
             logger: Logger(label: "test"))
+    }
+
+    var records: MatchingRecordStore {
+        MatchingRecordStore(key: IdentityDatabase.key, days: database.database.vault(of: .identity).days)
+    }
+
+    /// Has a job with records made and done; returns it as it is then.
+    @discardableResult
+    func bring(
+        _ records: [JSON], type: String = "crm:contact", _ policy: JSON? = nil, automatic: Bool = true
+    ) async throws -> JSON {
+        let started = try await startJob(with: records, type: type, policy, automatic: automatic)
+        guard let id = started.json["jobId"]?.string else { return started.json }
+        let runner = instance()
+        if let job = try await runner.claim() { try await runner.run(job) }
+        return try await get("/v1/matching/jobs/\(id)")
+    }
+
+    func startJob(
+        with records: [JSON], type: String = "crm:contact", _ policy: JSON? = nil, automatic: Bool = true,
+        fields: JSON = fields
+    ) async throws -> ServiceHarness.Answer {
+        var body: [String: JSON] = [
+            "fields": fields, "automatic": .bool(automatic), "recordType": .string(type),
+            "records": .array(records),
+        ]
+        body["policy"] = policy
+        return try await service.request("POST", "/v1/matching/jobs", json: .object(body))
+    }
+
+    /// A record of somebody made up.
+    static func record(_ people: MadeUpPeople, _ number: Int, _ more: [String: JSON] = [:]) -> JSON {
+        var traits = more
+        for (name, column) in zip(names, people.columns) where traits[name] == nil {
+            traits[name] = column[number].map { .string($0) }
+        }
+        return ["id": .string("c\(number)"), "traits": .object(traits)]
+    }
+
+    /// What became of the records of a job, row by row.
+    func rows(_ job: JSON, _ state: String? = nil) async throws -> [JSON] {
+        let chosen = state.map { "&state=\($0)" } ?? ""
+        return try await get("/v1/matching/jobs/\(job["jobId"]?.string ?? "")/records?limit=1000\(chosen)")[
+            "items"]?
+            .array ?? []
+    }
+
+    /// The profile that an identifier leads to.
+    func found(_ type: String, _ value: String) async throws -> JSON {
+        try await service.request(
+            "POST", "/v1/profiles/lookup", json: ["type": .string(type), "value": .string(value)]
+        ).json
     }
 
     /// Has a job made and done; returns it as it is then.

@@ -5,6 +5,9 @@ struct FeatureIndex: Sendable {
     private var added: [UInt32: [UInt32]] = [:]
     private(set) var addedRecords = 0
 
+    /// About how many bytes it takes.
+    var bytes: Int { Footprint.of(sorted) + Footprint.of(added) + added.count * 40 }
+
     init(_ table: FeatureTable, count: Int, workers: MatchWorkers) {
         let (features, hashes) = (table.features, table.hashes)
         let parts = workers.map(features.count) { index in

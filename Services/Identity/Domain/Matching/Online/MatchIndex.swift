@@ -29,6 +29,11 @@ package struct MatchIndex: Sendable {
         shares = [Float](repeating: 0, count: table.count)
     }
 
+    /// About how many bytes it takes.
+    package var bytes: Int {
+        table.bytes + index.bytes + Footprint.of(alive) + Footprint.of(shares)
+    }
+
     /// How many records there are.
     package var count: Int { alive.reduce(0) { $0 + ($1 ? 1 : 0) } }
 

@@ -3,8 +3,8 @@ package import Models
 /// By which fields people are compared, and where each is found among what is known of them.
 ///
 /// A source is the name of a trait (`lastName`), a path into one (`address.city`), one word of it (`name#first`,
-/// `name#last`), or `identifiers.email`, the address that the person was seen with last. Of a field's sources the first
-/// that has a value counts.
+/// `name#last`), or `identifiers.email` and `identifiers.phone`, the address and the number that the person was seen with
+/// last. Of a field's sources the first that has a value counts.
 package struct MatchMapping: Sendable, Hashable {
     /// One field and its sources.
     package struct Column: Sendable, Hashable {
@@ -25,15 +25,36 @@ package struct MatchMapping: Sendable, Hashable {
     }
 
     /// What a record has of each field, in the order of the columns; nil when there is nothing to compare it by.
-    package func values(traits: [String: JSON], email: String?) -> [String?]? {
+    package func values(traits: [String: JSON], identifiers: MatchIdentifiers) -> [String?]? {
         let values = columns.map { column -> String? in
-            column.sources.lazy.compactMap { $0.value(traits: traits, email: email) }.first
+            column.sources.lazy.compactMap { $0.value(traits: traits, identifiers: identifiers) }.first
         }
         let tells = zip(columns, values).contains { column, value in
             value != nil && column.field.comparator != .category
         }
         return tells ? values : nil
     }
+}
+
+/// The identifiers that people are compared by, as the identity policy writes them: of each type the one that counts.
+package struct MatchIdentifiers: Sendable, Hashable {
+    package let email: String?
+    package let phone: String?
+
+    /// Of several of a type the first counts.
+    package init(_ identifiers: some Sequence<Identifier>) {
+        var (email, phone): (String?, String?)
+        for identifier in identifiers {
+            switch identifier.kind {
+            case .email: email = email ?? identifier.value
+            case .phone: phone = phone ?? identifier.value
+            default: break
+            }
+        }
+        (self.email, self.phone) = (email, phone)
+    }
+
+    package static let none = MatchIdentifiers([])
 }
 
 /// Where a value is found.
@@ -47,6 +68,8 @@ package struct MatchSource: Sendable, Hashable {
 
     /// The address among the identifiers.
     package static let email = "identifiers.email"
+    /// The telephone number among them.
+    package static let phone = "identifiers.phone"
     /// Scalars of a value that are looked at; nobody is told apart by what follows.
     private static let longest = 256
 
@@ -57,8 +80,9 @@ package struct MatchSource: Sendable, Hashable {
         path = word.map { String(text.dropLast($0.rawValue.count + 1)) } ?? text
     }
 
-    package func value(traits: [String: JSON], email: String?) -> String? {
-        if path == Self.email { return email }
+    package func value(traits: [String: JSON], identifiers: MatchIdentifiers) -> String? {
+        if path == Self.email { return identifiers.email }
+        if path == Self.phone { return identifiers.phone }
         guard let json = traits[path] ?? nested(traits) else { return nil }
         let raw = json.string ?? json.integer.map { String($0) }
         guard let raw else { return nil }
@@ -104,7 +128,7 @@ extension MatchMapping {
         ],
         .state: ["address.state", "state"],
         .country: ["address.country", "country"],
-        .phone: ["phone", "phoneNumber", "phone_number", "mobile", "mobilePhone"],
+        .phone: [MatchSource.phone, "phone", "phoneNumber", "phone_number", "mobile", "mobilePhone"],
         .email: [MatchSource.email, "email"],
     ]
 

@@ -5,6 +5,9 @@
 /// things hold an edge back, also where it would join the two by way of others: somebody has said that they are two, both
 /// have a `userId`, or what is known of the group as a whole speaks against it. Of two people who remain, one question is
 /// asked, that of their most likely pair.
+///
+/// Records that are no profiles are joined in the same way, to profiles and by way of each other. Where a group is of
+/// records alone, joining them would make a profile of people whom nobody has asked for: that is asked about.
 package struct MatchPlan: Sendable {
     /// Why somebody is asked although the pair is likely enough.
     package enum Doubt: String, CaseIterable, Sendable {
@@ -12,6 +15,10 @@ package struct MatchPlan: Sendable {
         case bothKnown
         /// The pairs around it say that they are two.
         case contradicted
+        /// Both are records, and neither is anybody's whom there is a profile of.
+        case noProfile
+        /// A record has an identifier that leads to somebody else.
+        case elsewhere
     }
 
     /// One thing to do.
@@ -36,15 +43,20 @@ package struct MatchPlan: Sendable {
         package var rejected: [(Int, Int)]
         /// Pairs whose merge was undone.
         package var separated: [(Int, Int)]
+        /// How many are profiles; those behind them are records.
+        package var profiles: Int
 
-        package init(known: [Bool], rejected: [(Int, Int)] = [], separated: [(Int, Int)] = []) {
+        package init(
+            known: [Bool], rejected: [(Int, Int)] = [], separated: [(Int, Int)] = [], profiles: Int? = nil
+        ) {
             self.known = known
             self.rejected = rejected
             self.separated = separated
+            self.profiles = profiles ?? known.count
         }
     }
 
-    /// Merges first, the most likely first.
+    /// Merges first, the most likely first; those of records in an order in which there is a profile to join.
     package let steps: [Step]
     /// Pairs of people that were passed over because somebody has said that they are two.
     package let passedOver: Int
@@ -83,6 +95,10 @@ package struct MatchPlan: Sendable {
         var passedOver = 0
         var reports: [Step] = []
         var reviews: [Step] = []
+        let joined = Self.anchored(merges, profiles: circumstances.profiles)
+        for step in joined.floating {
+            reviews.append(Step(kind: .review, doubt: .noProfile, a: step.a, b: step.b, weight: step.weight))
+        }
         for (pair, doubt, isReport) in rest {
             let couple = Couple(people.root(pair.a), people.root(pair.b))
             guard couple.first != couple.second, asked.insert(couple).inserted else { continue }
@@ -94,8 +110,39 @@ package struct MatchPlan: Sendable {
                 reviews.append(Step(kind: .review, doubt: doubt, pair))
             }
         }
-        steps = merges + reports + reviews
+        reviews.sort { ($0.weight, $1.a, $1.b) > ($1.weight, $0.a, $0.b) }
+        steps = joined.anchored + reports + reviews
         self.passedOver = passedOver
+    }
+
+    /// Merges of profiles as they were, then each that joins a record to what is joined to a profile, from there on; and
+    /// those of records alone.
+    private static func anchored(
+        _ merges: [Step], profiles: Int
+    ) -> (anchored: [Step], floating: [Step]) {
+        var anchored = merges.filter { $0.b < profiles }
+        guard anchored.count < merges.count else { return (anchored, []) }
+        var next: [Step] = []
+        var byRecord: [Int: [Step]] = [:]
+        for step in merges where step.b >= profiles {
+            if step.a < profiles {
+                next.append(step)
+            } else {
+                byRecord[step.a, default: []].append(step)
+                byRecord[step.b, default: []].append(step)
+            }
+        }
+        var reached: Set<Int> = []
+        var place = 0
+        while place < next.count {
+            let step = next[place]
+            place += 1
+            for record in [step.a, step.b] where record >= profiles && reached.insert(record).inserted {
+                next += (byRecord[record] ?? []).filter { !reached.contains($0.a == record ? $0.b : $0.a) }
+            }
+        }
+        anchored += next
+        return (anchored, merges.filter { $0.a >= profiles && !reached.contains($0.a) })
     }
 
     /// Two people, in either order.

@@ -21,6 +21,12 @@ package struct MatchTable: Sendable {
 
     var width: Int { schema.fields.count }
 
+    /// About how many bytes it takes.
+    var bytes: Int {
+        let columns = counts.reduce(0) { $0 + Footprint.of($1) } + rarity.reduce(0) { $0 + Footprint.of($1) }
+        return columns + pools.reduce(0) { $0 + $1.bytes } + Footprint.of(numbers) + Footprint.of(glances)
+    }
+
     /// A table of the columns, which are of the same length.
     package init(_ schema: MatchSchema, columns: [[String?]], workers: MatchWorkers = .alone) {
         self.schema = schema

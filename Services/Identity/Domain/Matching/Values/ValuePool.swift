@@ -16,6 +16,13 @@ struct ValuePool: Sendable {
 
     private var numbers: [String: Int32] = [:]
     private var raw: [String: Int32] = [:]
+    /// What the texts that are keys take beside the tables.
+    private var keyBytes = 0
+
+    /// About how many bytes it takes.
+    var bytes: Int {
+        Footprint.of(symbols) + Footprint.of(entries) + Footprint.of(numbers) + Footprint.of(raw) + keyBytes
+    }
 
     init(_ comparator: Comparator) { self.comparator = comparator }
 
@@ -26,7 +33,10 @@ struct ValuePool: Sendable {
         if let known = raw[text] { return known }
         let number = intern(text, reading)
         // Endless texts would be endless keys.
-        if text.utf8.count <= 256 { raw[text] = number }
+        if text.utf8.count <= 256 {
+            raw[text] = number
+            keyBytes += Footprint.outside(text)
+        }
         return number
     }
 
@@ -35,6 +45,7 @@ struct ValuePool: Sendable {
         if let known = numbers[value.key] { return known }
         let number = put(value)
         numbers[value.key] = number
+        keyBytes += Footprint.outside(value.key)
         return number
     }
 
