@@ -55,7 +55,8 @@ struct SegmentRoutes {
             let previous = try await store.segment(id)
             try Self.check(request, against: previous)
             let problems = SegmentReferences.problems(
-                of: document.condition, as: id, among: try await registry.decider(in: transaction).set.segments,
+                of: document.condition, as: id,
+                among: try await registry.decider(in: transaction).set.segments,
                 at: RulePath(["rule"]))
             guard problems.isEmpty else { throw SegmentDocument.problem(problems, in: text) }
             try await store.store(
