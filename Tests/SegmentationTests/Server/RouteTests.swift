@@ -156,7 +156,7 @@ struct RouteTests {
         }
     }
 
-    @Test("a rule looks at another segment, which then stays; one that isn't there, or leads back, is refused")
+    @Test("a rule looks at another segment, which then stays; one that isn't there or leads back is refused")
     func references() async throws {
         try await Installation.with { installation in
             let harness = installation.harness
