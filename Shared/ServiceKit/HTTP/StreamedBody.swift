@@ -51,10 +51,25 @@ package final class BodyWriter: @unchecked Sendable {
         self.inner = inner
     }
 
+    /// How long a write that has begun may take once the body is to end.
+    private static let grace = Duration.seconds(1)
+
     /// Returns when the client has room for more, so that whoever reads slowly fills nobody's memory.
+    ///
+    /// A write that is cut off leaves the client in the middle of something, so one that has begun when the body is to end
+    /// is let finish, unless the client takes too long for that.
     package func write(_ bytes: [UInt8]) async throws {
+        try Task.checkCancellation()
+        let writing = Task { try await self.inner.write(ByteBuffer(bytes: bytes)) }
         do {
-            try await inner.write(ByteBuffer(bytes: bytes))
+            try await withTaskCancellationHandler {
+                try await writing.value
+            } onCancel: {
+                Task {
+                    try? await Task.sleep(for: Self.grace)
+                    writing.cancel()
+                }
+            }
         } catch {
             isBroken = true
             throw error
