@@ -103,7 +103,7 @@ import Testing
     func random() {
         var generator = seededGenerator("corrections")
         var stages: [MessageStanding.Stage: Int] = [:]
-        for _ in 0..<3_000 {
+        for _ in 0..<6_000 {
             var life = Life()
             var past: [Happening] = []
             for minutes in 0..<Int.random(in: 1...12, using: &generator) {
