@@ -1,4 +1,4 @@
-/// A profile entered or left a segment: the body of the stream `memberships`.
+/// A profile entered or left a segment: what the stream `memberships` is about.
 package struct MembershipChange: Hashable, Sendable {
     package enum Change: String, CaseIterable, Sendable, Codable {
         case entered, exited

@@ -286,6 +286,52 @@ def test_without_consent_nothing_is_sent_and_the_reason_is_kept(shop, mailbox):
     assert shopper.events("Email Not Sent")[0]["properties"]["reason"] == "noConsent"
 
 
+def test_an_undone_merge_gives_each_the_mails_that_are_theirs(shop, mailbox):
+    martlet = shop
+    hers, his = Shopper(martlet, "Emmy"), Shopper(martlet, "David")
+    for shopper in (hers, his):
+        shopper.logs_in()
+    own = {shopper.profile_id: shopper for shopper in (hers, his)}
+    merge = martlet.call("POST", "identity", "/v1/merges", expect=201, json={
+        "profileIds": list(own), "note": "they pay with the same card"})
+    martlet.drain()
+    # Whoever's profile goes on is hers here.
+    hers = own.pop(hers.profile_id)
+    [(his_id, his)] = own.items()
+
+    # The reminder is wanted of the one person whom the two are taken for, and can't be delivered yet.
+    his.does("Consent Granted", {"purpose": "marketing"})
+    his.does("Product Added", {"cart_id": "his", "quantity": 1, **TEAPOT})
+    [added] = his.events("Product Added")
+    added_at = parse_instant(added["timestamp"])
+    mailbox.refuse = "451 4.7.1 try again"
+    martlet.advance_to(added_at + HOUR)
+    [message] = hers.messages()
+    assert (message["status"], message["attempts"]) == ("waiting", 1)
+    assert mailbox.to(hers.email) == mailbox.to(his.email) == []
+
+    # It was his cart, and his consent. A message that was never tried at his address is tried at once.
+    martlet.call("POST", "identity", f"/v1/merges/{merge['mergeId']}/undo", expect=200, json={"note": "a couple"})
+    martlet.drain()
+    assert hers.messages() == [] and hers.instances("abandoned-cart") == []
+    [message] = his.messages()
+    assert (message["status"], message["attempts"]) == ("waiting", 2)
+    [instance] = his.instances("abandoned-cart")
+    assert instance["status"] == "running" and parse_instant(instance["dueAt"]) == added_at + 24 * HOUR
+    mailbox.refuse = None
+    martlet.advance("2m")
+    [reminder] = mailbox.to(his.email)
+    assert his.name in reminder.part("plain") and reminder.id == message["messageId"]
+    [message] = his.messages()
+    facts = message["evidence"]["facts"]
+    assert message["status"] == "delivered" and message["evidence"]["correction"]["kind"] in ("restated", "renewed")
+    assert {consent["profileId"] for consent in facts["consents"]} == {his_id}
+    assert facts["unmerges"] and all(unmerge["isFollowed"] for unmerge in facts["unmerges"])
+    martlet.advance("23h")
+    assert len(mailbox.to(his.email)) == 2 and mailbox.to(hers.email) == []
+    assert martlet.quarantined() == []
+
+
 def test_the_sdk_is_told_of_a_wrong_key(shop):
     wrong = segment.analytics.client.Client(
         "wrong-key", host=shop.url("ingestion"), sync_mode=True, max_retries=0)

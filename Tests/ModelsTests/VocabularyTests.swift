@@ -68,6 +68,12 @@ struct VocabularyTests {
             profileID: profile, segment: "lapsed", change: .entered, at: at, version: 3, reason: .time,
             evidence: ["events": []])
         #expect(try MembershipChange(json: membership.json) == membership)
+        let history = MembershipHistory(
+            profileID: profile, mergeID: MergeID(other.uuid), since: at, versions: ["lapsed": 3],
+            changes: [membership])
+        for fact: MembershipFact in [.changed(membership), .unmerged(history)] {
+            #expect(try MembershipFact(json: fact.json) == fact)
+        }
         let intent = SendIntent(
             intentID: IntentID(profile.uuid), journey: "abandoned-cart", journeyVersion: 1,
             instanceID: InstanceID(other.uuid), step: "reminder", profileID: profile, template: "t",

@@ -18,6 +18,7 @@ package let journeysService = ServiceDefinition(
         Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql),
         Migration(
             resource: "V0002_intents_set_right", bytes: PackageResources.V0002_intents_set_right_sql),
+        Migration(resource: "V0003_undone_merges", bytes: PackageResources.V0003_undone_merges_sql),
     ],
     openAPI: Contracts.journeys, published: [.intents]
 ) { context in

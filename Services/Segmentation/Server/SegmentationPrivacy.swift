@@ -84,7 +84,11 @@ enum Erasure {
             ids.map { (Shard($0), $0.description) }, at: now, in: transaction
         ) { body in
             guard var members = body.object else { return body }
-            members["evidence"] = evidence
+            if members["changes"] != nil {
+                members["changes"] = []
+            } else {
+                members["evidence"] = evidence
+            }
             return .object(members)
         }
     }

@@ -52,11 +52,18 @@ struct IntentReviewTests {
             }
             let still: Set<InstanceID> = random.chance(20) ? [Self.instances[0]] : []
             let review = IntentReview(of: Self.people[1], wanted: wanted) { !still.contains($0) }
-            let corrections = review.corrections(of: told, undoing: Self.merge, at: now)
+            let unfired = random.chance(50) ? Instant.distantFuture : now - .hours(2)
+            let corrections = review.corrections(of: told, undoing: Self.merge, at: now, unfired: unfired)
+            let due = IntentReview.due(wanted, beside: Array(told.dropFirst()), unfired: unfired)
+            #expect(
+                due.map(\.step)
+                    == wanted.filter { $0.instanceID == told[0].instanceID && $0.step == told[0].step }
+                    .filter { $0.variables["journey"]?["visit"]?.integer == Int64(told[0].visit) }
+                    .filter { $0.at.milliseconds >= unfired.milliseconds }.map(\.step))
             #expect(Set(corrections.map(\.intentID)).count == corrections.count)
             for one in told {
                 let correction = corrections.first { $0.intentID == one.id }
-                let expected = Self.expected(one, wanted, still, now)
+                let expected = Self.expected(one, wanted, still, now, unfired)
                 #expect(
                     correction.map { "\($0.kind) \($0.at)" } == expected,
                     "seed \(seed): \(one), \(wanted.map { "\($0.step) \($0.at)" })")
@@ -71,13 +78,17 @@ struct IntentReviewTests {
 
     /// The rules, one after the other.
     private static func expected(
-        _ told: ToldIntent, _ wanted: [SendIntent], _ still: Set<InstanceID>, _ now: Instant
+        _ told: ToldIntent, _ wanted: [SendIntent], _ still: Set<InstanceID>, _ now: Instant,
+        _ unfired: Instant
     ) -> String? {
-        if told.isWithdrawn { return nil }
         func isTooOld(_ at: Instant) -> Bool { now.milliseconds - at.milliseconds > 72 * 3_600_000 }
         let matches = wanted.filter {
             $0.instanceID == told.instanceID && $0.step == told.step
                 && $0.variables["journey"]?["visit"]?.integer == Int64(told.visit)
+        }
+        if told.isWithdrawn {
+            let due = matches.first { $0.at.milliseconds >= unfired.milliseconds && !isTooOld($0.at) }
+            return due.map { "renewed \($0.at)" }
         }
         if matches.isEmpty, !still.contains(told.instanceID) {
             return isTooOld(told.at) ? nil : "withdrawn \(told.at)"

@@ -108,16 +108,23 @@ struct JourneysFixture {
     }
 
     func change(
-        _ segment: String, _ change: MembershipChange.Change, of profile: ProfileID, evidence: JSON = [:]
+        _ segment: String, _ change: MembershipChange.Change, of profile: ProfileID, evidence: JSON = [:],
+        reason: MembershipChange.Reason = .event
     ) async throws {
         let body = MembershipChange(
-            profileID: profile, segment: segment, change: change, at: clock.now, version: 1, reason: .event,
+            profileID: profile, segment: segment, change: change, at: clock.now, version: 1, reason: reason,
             evidence: evidence)
+        try await tell(.changed(body))
+    }
+
+    /// Tells something of segments, as segmentation does.
+    func tell(_ facts: MembershipFact...) async throws {
         let now = clock.now
         try await owner.transaction { transaction in
             try await StreamWriter(.memberships).append(
-                [NewRecord(shard: Shard(profile), key: profile.description, body: body.json)], at: now,
-                in: transaction)
+                facts.map {
+                    NewRecord(shard: Shard($0.profileID), key: $0.profileID.description, body: $0.json)
+                }, at: now, in: transaction)
         }
     }
 

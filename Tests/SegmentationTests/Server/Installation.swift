@@ -175,8 +175,19 @@ struct Installation {
 
     /// The changes on the stream, in the order of their appending within each shard.
     func changes(of segment: String? = nil) async throws -> [MembershipChange] {
-        try await harness.published(.memberships).map { try MembershipChange(json: $0.body) }
+        try await harness.published(.memberships)
+            .compactMap {
+                if case .changed(let change) = try MembershipFact(json: $0.body) { change } else { nil }
+            }
             .filter { segment == nil || $0.segment == segment }
+    }
+
+    /// What was told of undone merges, by profile.
+    func histories() async throws -> [ProfileID: MembershipHistory] {
+        let told = try await harness.published(.memberships).compactMap {
+            if case .unmerged(let history) = try MembershipFact(json: $0.body) { history } else { nil }
+        }
+        return Dictionary(told.map { ($0.profileID, $0) }, uniquingKeysWith: { $1 })
     }
 
     /// The changes in short: `entered event 1790000000000`.

@@ -37,6 +37,15 @@ struct UnmergeTests {
                     "entered merge 5000", "exited unmerge 600000",
                 ])
             #expect(try await installation.story(of: "two", bert) == ["entered unmerge 600000"])
+            let told = try await installation.histories()
+            #expect(told[anna]?.changes == [])
+            #expect(
+                told[bert]?.changes.map { "\($0.segment) \($0.change) \($0.at - start)" } == [
+                    "two entered 600.0 seconds"
+                ])
+            #expect(told[bert]?.changes.first?.evidence[path: "cause.kind"] == "event")
+            #expect(told[bert]?.versions == ["one": 1, "two": 1])
+            #expect(told[bert]?.since == start + .minutes(10))
             installation.clock.set(start + .minutes(65))
             try await installation.sweep()
             #expect(try await installation.members("one") == [bert])
@@ -71,14 +80,17 @@ struct UnmergeTests {
         print("seed \(seed)")
         for number in 0..<UInt64(4) {
             var outcomes: [[String]] = []
+            var told: [Set<String>] = []
             for merges in [true, false] {
                 try await Installation.with { installation in
                     // The same numbers in both runs: rules and facts are the same.
                     var run = PairRun(installation, seed: seed &+ number, merges: merges)
                     outcomes.append(try await run.outcome())
+                    told.append(try await run.told())
                 }
             }
             #expect(outcomes[0] == outcomes[1], "seed \(seed &+ number)")
+            #expect(told[0] == told[1], "seed \(seed &+ number)")
         }
     }
 }
@@ -92,6 +104,7 @@ private struct PairRun {
     private var histories: [RandomHistory]
     private var facts: [[TrackingEvent]] = [[], []]
     private let sweeps: Bool
+    private var asOne: ClosedRange<Instant>?
     private let people = [Installation.profile("anna"), Installation.profile("bert")]
 
     init(_ installation: Installation, seed: UInt64, merges: Bool) {
@@ -110,6 +123,7 @@ private struct PairRun {
     mutating func outcome() async throws -> [String] {
         for number in 0..<4 { try await installation.put("s\(number)", rules.rule()) }
         try await happen(8, merged: false)
+        let merged = installation.clock.now
         if merges { try await installation.merge(people[1], into: people[0]) }
         try await happen(8, merged: merges)
         if random.chance(50) {
@@ -117,6 +131,7 @@ private struct PairRun {
             try await installation.backfill()
         }
         try await happen(3, merged: merges)
+        asOne = merged...installation.clock.now
         if merges { try await installation.unmerge(people[1], from: people[0]) }
         try await happen(4, merged: false, onTime: true)
         try await installation.drain()
@@ -148,6 +163,21 @@ private struct PairRun {
             if drains || sweeps { try await installation.drain() }
             if sweeps { try await installation.sweep() }
         }
+    }
+
+    /// What was told of the time in which the two were one, or would have been; not of the rule that was changed.
+    func told() async throws -> Set<String> {
+        guard sweeps, let asOne else { return [] }
+        let changes =
+            try await merges
+            ? installation.histories().values.flatMap(\.changes).filter { asOne.contains($0.at) }
+            : installation.changes().filter {
+                ($0.reason == .event || $0.reason == .time) && asOne.contains($0.at)
+            }
+        return Set(
+            changes.filter { $0.segment != "s0" }.map {
+                "\($0.profileID) \($0.segment) \($0.change) \($0.at) \($0.version) \($0.reason)"
+            })
     }
 
     private func look() async throws -> [String] {

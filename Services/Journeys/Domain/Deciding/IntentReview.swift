@@ -35,6 +35,16 @@ package struct IntentReview: Sendable {
         var instanceID: InstanceID
         var step: String
         var visit: Int
+
+        init(instanceID: InstanceID, step: String, visit: Int) {
+            (self.instanceID, self.step, self.visit) = (instanceID, step, visit)
+        }
+
+        init(_ intent: SendIntent) {
+            self.init(
+                instanceID: intent.instanceID, step: intent.step,
+                visit: intent.variables["journey"]?["visit"]?.integer.map { Int($0) } ?? 1)
+        }
     }
 
     private let owner: ProfileID
@@ -49,32 +59,42 @@ package struct IntentReview: Sendable {
         self.owner = owner
         self.isTold = isTold
         self.wanted = Dictionary(
-            wanted.map { intent in
-                let visit = intent.variables["journey"]?["visit"]?.integer.map { Int($0) } ?? 1
-                return (
-                    Send(instanceID: intent.instanceID, step: intent.step, visit: visit), intent.at
-                )
-            }, uniquingKeysWith: { first, _ in first })
+            wanted.map { (Send($0), $0.at) }, uniquingKeysWith: { first, _ in first })
     }
 
-    /// What is to be said of the messages of this person's passages; those that are too old to be sent are left out.
+    /// What is to be said of the messages of this person's passages; those that are too old to be sent are left out. From
+    /// `unfired` on timers have not been fired: what falls due by them has yet to be asked for.
     package func corrections(
-        of told: [ToldIntent], undoing mergeID: MergeID, at now: Instant
+        of told: [ToldIntent], undoing mergeID: MergeID, at now: Instant, unfired: Instant = .distantFuture
     ) -> [IntentCorrection] {
         told.compactMap { intent in
-            guard let correction = correction(of: intent, undoing: mergeID) else { return nil }
+            guard let correction = correction(of: intent, undoing: mergeID, unfired) else { return nil }
             return now - correction.at > SendIntent.lifetime ? nil : correction
         }
     }
 
-    private func correction(of told: ToldIntent, undoing mergeID: MergeID) -> IntentCorrection? {
-        // What was taken back would be late by now; when its time is yet to come, the passage asks for it again.
-        guard !told.isWithdrawn else { return nil }
+    /// What is asked for by timers that have not been fired.
+    package static func due(
+        _ wanted: [SendIntent], beside told: [ToldIntent], unfired: Instant
+    ) -> [SendIntent] {
+        let told = Set(told.map { Send(instanceID: $0.instanceID, step: $0.step, visit: $0.visit) })
+        return wanted.filter { $0.at >= unfired && !told.contains(Send($0)) }
+    }
+
+    private func correction(
+        of told: ToldIntent, undoing mergeID: MergeID, _ unfired: Instant
+    ) -> IntentCorrection? {
         let send = Send(instanceID: told.instanceID, step: told.step, visit: told.visit)
+        guard !told.isWithdrawn else {
+            // It would be late by now; when its time is yet to come, the passage asks for it again.
+            guard let due = wanted[send], due >= unfired else { return nil }
+            return IntentCorrection(.renewed, told.id, of: owner, at: due, mergeID: mergeID)
+        }
         guard let due = isTold(told.instanceID) ? wanted[send] : told.at else {
             return IntentCorrection(.withdrawn, told.id, of: owner, at: told.at, mergeID: mergeID)
         }
-        // What the other did may have brought it forward, never put it off; a pause of the journey may have.
+        // What the other did may have brought it forward. Where something put it off, a pause of the journey for one, the
+        // time since then doesn't make the message older.
         let at = max(due, told.at)
         guard at != told.at || owner != told.profileID else { return nil }
         return IntentCorrection(.restated, told.id, of: owner, at: at, mergeID: mergeID)

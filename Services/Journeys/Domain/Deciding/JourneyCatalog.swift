@@ -24,6 +24,7 @@ package struct JourneyCatalog: Sendable {
     package let eventNames: Set<String>
     package let remembered: [EventPattern]
     package let asksTraits: Bool
+    package let asksSegments: Bool
 
     package init(current: [Entry], older: [JourneyDefinition] = []) {
         open = current.filter { $0.status != .draft }.sorted { $0.definition.id < $1.definition.id }
@@ -34,6 +35,7 @@ package struct JourneyCatalog: Sendable {
         eventNames = all.reduce(into: []) { $0.formUnion($1.eventNames) }
         remembered = Array(Set(all.flatMap(\.rememberedEvents))).sorted { $0.key < $1.key }
         asksTraits = all.contains(where: \.asksTraits)
+        asksSegments = all.contains(where: \.asksSegments)
     }
 
     package func definition(of journey: String, version: Int) -> JourneyDefinition? {

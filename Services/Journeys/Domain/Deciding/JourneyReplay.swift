@@ -56,16 +56,16 @@ package struct JourneyReplay: Sendable {
         self.considered = first
     }
 
-    /// The journeys of a person from their facts in the order of arrival, at an instant. Of `memory` the segments are
+    /// The journeys of a person from their facts, in the order of arrival, at an instant. Of `memory` the segments are
     /// taken; the events are found again.
     package func journeys(
         of profileID: ProfileID, traits: [String: JSON], memory: ProfileMemory, arrivals: [Arrival],
         through instant: Instant
     ) -> Outcome {
-        var journeys = ProfileJourneys(
-            profileID: profileID, traits: traits, memory: memory.withoutEvents())
+        var journeys = ProfileJourneys(profileID: profileID, traits: traits)
         var reached = Instant.distantPast
         var intents: [SendIntent] = []
+        let arrivals = (memory.segmentFacts(of: profileID) + arrivals).sorted { $0.at < $1.at }
         for arrival in arrivals {
             let fact = arrival.fact.settled(by: arrival.at)
             // A fact that came late found the timers fired that were due until it came.

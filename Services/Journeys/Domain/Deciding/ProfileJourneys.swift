@@ -55,6 +55,7 @@ package struct ProfileJourneys: Sendable {
     ) -> Decision {
         var decision = fireTimers(through: max(fact.at, instant), catalog: catalog)
         remember(fact, catalog)
+        guard !fact.isOfMergedProfile else { return decision }
         for state in running {
             guard let definition = catalog.definition(of: state.journey, version: state.version) else {
                 continue

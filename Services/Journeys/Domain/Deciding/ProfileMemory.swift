@@ -27,11 +27,19 @@ package struct ProfileMemory: Hashable, Sendable {
         note(EventMark(at: event.timestamp, messageID: event.messageID), under: pattern.key)
     }
 
-    /// The segments alone, to go through the events again.
-    func withoutEvents() -> ProfileMemory {
-        var memory = self
-        memory.events = [:]
-        return memory
+    /// What it says of segments, each at its own time, to go through everything again: by it nobody enters or leaves a
+    /// journey, for that is told as well where it is known.
+    func segmentFacts(of profileID: ProfileID) -> [JourneyReplay.Arrival] {
+        segments.map { segment, mark in
+            JourneyReplay.Arrival(
+                JourneyFact(
+                    .segment(
+                        MembershipChange(
+                            profileID: profileID, segment: segment,
+                            change: mark.isMember ? .entered : .exited,
+                            at: mark.at, version: 1, reason: .unmerge, evidence: [:])),
+                    isOfMergedProfile: true), at: mark.at)
+        }
     }
 
     /// Takes in the events of a profile that was merged into this one. Not its segments: the survivor's are

@@ -9,6 +9,10 @@ package struct EntryRule: Hashable, Sendable {
         package var event: EventPattern? {
             if case .event(let pattern) = self { pattern } else { nil }
         }
+
+        package var segment: String? {
+            if case .segmentEntered(let segment) = self { segment } else { nil }
+        }
     }
 
     /// Whether somebody who has been through may enter again. Nobody is in the same journey twice at a time.

@@ -8,6 +8,10 @@ package enum ExitRule: Hashable, Sendable {
     package var event: EventPattern? {
         if case .event(let pattern) = self { pattern } else { nil }
     }
+
+    package var segment: String? {
+        if case .segmentExited(let segment) = self { segment } else { nil }
+    }
 }
 
 extension ExitRule {

@@ -17,6 +17,8 @@ package struct JourneyDefinition: Sendable {
     package let rememberedEvents: [EventPattern]
     /// Whether a branch asks for a trait.
     package let asksTraits: Bool
+    /// Whether segments let somebody in or out, or a branch asks for one.
+    package let asksSegments: Bool
 
     package init(
         id: String, name: String, version: Int, entry: EntryRule, exits: [ExitRule], program: JourneyProgram
@@ -31,6 +33,9 @@ package struct JourneyDefinition: Sendable {
         let exitEvents = exits.compactMap(\.event)
         rememberedEvents = Array(Set(exitEvents + questions.flatMap(\.happened))).sorted { $0.key < $1.key }
         asksTraits = questions.contains(where: \.traits)
+        asksSegments =
+            entry.trigger.segment != nil || exits.contains { $0.segment != nil }
+            || questions.contains(where: \.segments)
         eventNames = Set(
             (exitEvents + questions.flatMap { $0.happened + $0.awaited }).map(\.event)
                 + [entry.trigger.event?.event].compactMap { $0 })

@@ -14,6 +14,10 @@ package enum BranchCondition: Hashable, Sendable {
         if case .trait = self { true } else { false }
     }
 
+    package var asksSegment: Bool {
+        if case .segment = self { true } else { false }
+    }
+
     /// Whether it holds, and what was seen.
     package func answer(_ moment: StepMoment) -> (holds: Bool, evidence: JSON) {
         switch self {

@@ -55,7 +55,8 @@ package struct BranchStep: JourneyStep {
     package var questions: StepQuestions {
         StepQuestions(
             happened: cases.compactMap(\.condition.event),
-            traits: cases.contains(where: \.condition.asksTrait))
+            traits: cases.contains(where: \.condition.asksTrait),
+            segments: cases.contains(where: \.condition.asksSegment))
     }
 
     package func targets(next: String?) -> [String] { (cases.map(\.target) + [otherwise]).compactMap { $0 } }

@@ -61,11 +61,17 @@ package struct StepQuestions: Sendable {
     package var happened: [EventPattern] = []
     /// Whether it reads traits.
     package var traits = false
+    /// Whether it asks for segments.
+    package var segments = false
 
-    package init(awaited: [EventPattern] = [], happened: [EventPattern] = [], traits: Bool = false) {
+    package init(
+        awaited: [EventPattern] = [], happened: [EventPattern] = [], traits: Bool = false,
+        segments: Bool = false
+    ) {
         self.awaited = awaited
         self.happened = happened
         self.traits = traits
+        self.segments = segments
     }
 }
 

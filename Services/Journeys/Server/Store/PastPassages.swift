@@ -35,9 +35,12 @@ extension ProfileTables {
         var passages: [Passage] = []
         for row in rows {
             let hasEnded = try row.get("history_id", as: String?.self) != nil
+            var state = try await sealing.state(row)
+            // A passage that had ended when its profile was merged into this one still names that one.
+            state.profileID = profile
             passages.append(
                 Passage(
-                    state: try await sealing.state(row),
+                    state: state,
                     exitCause: hasEnded ? try await sealing.history("cause", row) : nil))
         }
         return passages

@@ -11,6 +11,7 @@ extension ProfileTables {
         let all = Array(Set(ids + (try merged.map { try $0.get("profile_id", as: ProfileID.self) }))).sorted()
         var counts: [String: Int] = [:]
         counts["stream_intents"] = try await emptyIntents(of: all, at: now)
+        try await emptyHistories(of: all, at: now)
         for table in ["deadline", "instance", "instance_history", "intent", "profile"] {
             counts[table] = try await transaction.execute(
                 """

@@ -27,9 +27,32 @@ package struct MembershipsWorker: Sendable {
 
     private func process(_ batch: StreamBatch, in transaction: PostgresTransaction) async throws {
         let catalog = try await catalogs.current(in: transaction)
+        let facts = try batch.records.map { ($0, try MembershipFact(json: $0.body)) }
+        var rest = facts[...]
+        while !rest.isEmpty {
+            let changes = rest.prefix { if case .changed = $0.1 { true } else { false } }
+            try await decide(
+                changes.compactMap { record, fact in
+                    if case .changed(let change) = fact { (record, change) } else { nil }
+                }, of: batch, catalog, in: transaction)
+            rest = rest.dropFirst(changes.count)
+            guard let (record, fact) = rest.popFirst(), case .unmerged(let history) = fact else { continue }
+            try await Unmerging(catalog: catalog, profiles: profiles, transaction: transaction).take(
+                history, at: Self.position(of: record), now: batch.now, record.traceparent)
+        }
+    }
+
+    private static func position(of record: StreamRecord) -> StreamPosition {
+        StreamPosition(
+            stream: StreamDefinition.memberships.name, shard: record.shard, offset: record.offset)
+    }
+
+    private func decide(
+        _ changes: [(StreamRecord, MembershipChange)], of batch: StreamBatch, _ catalog: JourneyCatalog,
+        in transaction: PostgresTransaction
+    ) async throws {
         // An erased profile leaves its segments too; nothing may be remembered of that.
-        let changes = try batch.records.map { ($0, try MembershipChange(json: $0.body)) }
-            .filter { $0.1.reason != .erasure }
+        let changes = changes.filter { $0.1.reason != .erasure }
         guard !changes.isEmpty else { return }
         var desk = try await ProfileDesk(
             Set(changes.map(\.1.profileID)), profiles: profiles, catalog: catalog, in: transaction)
@@ -42,8 +65,7 @@ package struct MembershipsWorker: Sendable {
         for (record, change) in changes {
             let fact = JourneyFact(
                 .segment(try await triggers.completed(change, catalog, now: batch.now, in: transaction)),
-                position: StreamPosition(
-                    stream: StreamDefinition.memberships.name, shard: record.shard, offset: record.offset),
+                position: Self.position(of: record),
                 isOfMergedProfile: try await isOfMergedProfile(change, desk, in: transaction))
             desk.apply(fact, to: change.profileID, now: batch.now, traceparent: record.traceparent)
         }

@@ -3,18 +3,43 @@ import Models
 
 /// What going through the facts again comes to.
 struct UnmergeOutcome {
-    let order: Unmerging.Order
-    let holder: ProfileID
+    /// From whom to whom passages go.
+    struct Move: Hashable {
+        var from: ProfileID
+        var to: ProfileID
+    }
+
+    private let order: Unmerging.Order
     private let told: [InstanceID: [ToldIntent]]
+    /// Where the passages are.
+    private let holders: [InstanceID: ProfileID]
+    /// The earliest timer that was due and had not been fired; what comes after it has yet to be asked for.
+    private let unfired: Instant
     var changed: [InstanceState] = []
     var history: [HistoryEntry] = []
     var memories: [ProfileID: ProfileMemory] = [:]
     var corrections: [IntentCorrection] = []
+    /// Messages that are asked for now.
+    var due: [SendIntent] = []
 
-    init(order: Unmerging.Order, holder: ProfileID, told: [ToldIntent]) {
+    init(order: Unmerging.Order, told: [ToldIntent], passages: [ProfileTables.Passage]) {
         self.order = order
-        self.holder = holder
         self.told = Dictionary(grouping: told, by: \.instanceID)
+        holders = Dictionary(
+            passages.map { ($0.state.id, $0.state.profileID) }, uniquingKeysWith: { $1 })
+        unfired =
+            passages.compactMap { InstanceDecider.nextDeadline($0.state) }.filter { $0 <= order.now }.min()
+            ?? .distantFuture
+    }
+
+    /// The passages that go from one profile to another.
+    var moves: [Move: [InstanceID]] {
+        var moves: [Move: [InstanceID]] = [:]
+        for state in changed {
+            guard let from = holders[state.id], from != state.profileID else { continue }
+            moves[Move(from: from, to: state.profileID), default: []].append(state.id)
+        }
+        return moves
     }
 
     mutating func take(
@@ -37,11 +62,13 @@ struct UnmergeOutcome {
             if let before, Self.isSame(before, state) { continue }
             history +=
                 InstanceDecider(definition)
-                .restate(&state, from: holder, at: order.now, cause: cause).history
+                .restate(&state, from: before?.profileID ?? state.profileID, at: order.now, cause: cause)
+                .history
             changed.append(state)
         }
         for passage in former where journeys.changed[passage.state.id] == nil {
             var state = passage.state
+            let former = state.profileID
             state.profileID = journeys.profileID
             if let definition = catalog.definition(of: state.journey, version: state.version) {
                 let decider = InstanceDecider(definition)
@@ -52,7 +79,7 @@ struct UnmergeOutcome {
                         ).history
                 } else {
                     state.endReason = InstanceDecider.unmerged
-                    history += decider.restate(&state, from: holder, at: order.now, cause: cause).history
+                    history += decider.restate(&state, from: former, at: order.now, cause: cause).history
                 }
             }
             changed.append(state)
@@ -74,7 +101,10 @@ struct UnmergeOutcome {
             !untold.contains($0)
         }
         corrections += review.corrections(
-            of: former.flatMap { told[$0.state.id] ?? [] }, undoing: order.mergeID, at: order.now)
+            of: former.flatMap { told[$0.state.id] ?? [] }, undoing: order.mergeID, at: order.now,
+            unfired: unfired)
+        due += IntentReview.due(
+            replayed.intents, beside: told.values.flatMap(\.self), unfired: unfired)
     }
 
     private static func isSame(_ before: InstanceState, _ after: InstanceState) -> Bool {

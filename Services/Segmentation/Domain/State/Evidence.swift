@@ -81,6 +81,25 @@ package enum Evidence {
         return .object(members)
     }
 
+    /// What caused an entry, and the newest event that it rests on, for a history of many.
+    package static func inShort(_ evidence: JSON) -> JSON {
+        var members: [String: JSON] = [:]
+        for name in ["version", "decidedAt", "cause"] { members[name] = evidence[name] }
+        var newest: (at: Instant, id: String)?
+        var waiting = [evidence]
+        while let json = waiting.popLast() {
+            waiting += json.array ?? json.object.map { Array($0.values) } ?? []
+            guard let id = json["messageId"]?.string,
+                let at = json["timestamp"]?.string.flatMap({ Instant(rfc3339: $0) })
+            else { continue }
+            if newest.map({ $0 < (at, id) }) ?? true { newest = (at, id) }
+        }
+        members["newest"] = newest.map {
+            ["messageId": .string($0.id), "timestamp": .string($0.at.rfc3339)]
+        }
+        return .object(members)
+    }
+
     /// Evidence of an exit that no rule decided: the profile itself, or the segment, is gone.
     static func ofRemoval(_ segment: SegmentState, at instant: Instant, cause: Cause) -> JSON {
         [

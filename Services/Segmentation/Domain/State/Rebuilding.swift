@@ -75,24 +75,25 @@ extension SegmentDecider {
     /// `events` are those that are left, or come back, in the order in which they arrived; `decidesFrom` says of each
     /// rule that is younger than the profile when it began to decide. What `state` had and the profile has not is
     /// exited; what it gains is entered when its own facts say; a membership that goes on since another instant is
-    /// restated, which is no change.
+    /// restated, which is no change. `history` is every change that there would have been by `now`; those that time alone
+    /// makes, and that the state has yet to be brought to, come as usual besides.
     package func unmerge(
         _ state: inout ProfileState?, with events: [TrackingEvent], decidesFrom: [String: Instant],
-        cause: Cause,
-        of profile: ProfileID
-    ) -> (changes: [MembershipChange], restated: [MembershipChange]) {
+        cause: Cause, now: Instant, of profile: ProfileID
+    ) -> (changes: [MembershipChange], restated: [MembershipChange], history: [MembershipChange]) {
         var fresh = newState()
         for (id, instant) in decidesFrom { fresh.segments[id]?.decidesFrom = instant }
         align(&fresh)
-        var told: [String: MembershipChange] = [:]
-        for event in events {
-            for change in apply(event, to: &fresh, of: profile) { told[change.segment] = change }
-        }
+        var history: [MembershipChange] = []
+        for event in events { history += apply(event, to: &fresh, of: profile) }
         let instant = max(state?.decidedAt ?? .distantPast, fresh.decidedAt)
         if !events.isEmpty {
-            for change in advance(&fresh, to: instant, of: profile) { told[change.segment] = change }
+            history += advance(&fresh, to: instant, of: profile)
             fresh.decidedAt = instant
         }
+        let told = Dictionary(history.map { ($0.segment, $0) }, uniquingKeysWith: { $1 })
+        var ahead = fresh
+        if !events.isEmpty { history += advance(&ahead, to: max(instant, now), of: profile) }
         var old = state ?? newState()
         let gone = Set(old.segments.keys.filter { set[id: $0] == nil })
         var changes = exits(from: gone, of: &old, at: instant, cause, of: profile)
@@ -120,7 +121,7 @@ extension SegmentDecider {
             }
         }
         state = fresh
-        return (changes, restated)
+        return (changes, restated, history)
     }
 
     /// Ends every membership, because the profile is no more.

@@ -69,6 +69,14 @@ enum TimelineReading {
         return Set(try rows.map { try $0.get("merge_id") })
     }
 
+    /// When a merge was made.
+    static func instant(
+        of merge: MergeID, in transaction: PostgresTransaction
+    ) async throws -> Instant? {
+        try await transaction.query("SELECT at FROM profiles.merge WHERE merge_id = \(merge)").first?.get(
+            "at")
+    }
+
     /// Whether a profile is merged into no other.
     static func isCanonical(_ profile: ProfileID, in transaction: PostgresTransaction) async throws -> Bool {
         try await transaction.query(

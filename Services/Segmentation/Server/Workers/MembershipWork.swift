@@ -18,6 +18,8 @@ struct MembershipWork {
     private var changes: [(change: MembershipChange, traceparent: String?)] = []
     /// The changes that are none, by their places: memberships that go on, but since another instant.
     private var restated: Set<Int> = []
+    /// What would have been without merges that were undone.
+    private var histories: [(history: MembershipHistory, traceparent: String?)] = []
     /// Merges that were undone since they were told: nothing is made of them any more.
     private var undone: Set<MergeID> = []
 
@@ -115,6 +117,10 @@ struct MembershipWork {
     private mutating func unmerge(
         _ profile: ProfileID, by mergeID: MergeID, of record: StreamRecord
     ) async throws {
+        let since = try await TimelineReading.instant(of: mergeID, in: transaction) ?? .distantPast
+        var told = MembershipHistory(profileID: profile, mergeID: mergeID, since: since)
+        defer { histories.append((told, record.traceparent)) }
+        touched.insert(profile)
         // Merged into another by now: that one's rebuilding takes everything in.
         guard try await TimelineReading.isCanonical(profile, in: transaction) else { return }
         let entries = try await TimelineReading.events(
@@ -130,18 +136,27 @@ struct MembershipWork {
         }
         var state: ProfileState?
         if case .state(let known) = states[profile] { state = known }
-        let (own, again) = decider.unmerge(
+        let (own, again, history) = decider.unmerge(
             &state, with: entries.map(\.event), decidesFrom: decidesFrom, cause: .unmerge(mergeID: mergeID),
-            of: profile)
+            now: now, of: profile)
         note(own, record.traceparent)
         restated.formUnion(changes.count..<(changes.count + again.count))
         note(again, record.traceparent)
+        told.versions = Dictionary(
+            decider.set.segments.map { ($0.id, $0.version) }, uniquingKeysWith: { $1 })
+        told.changes = history.filter { $0.at >= since }.map(Self.inShort)
         guard var state else { return }
         for entry in entries { state.include(offset: entry.offset, of: entry.shard) }
         state.include(offset: record.offset, of: record.shard)
         keep(state, of: profile)
         // Whatever its row says of a deadline is of another history.
         deadlines[profile] = nil
+    }
+
+    private static func inShort(_ change: MembershipChange) -> MembershipChange {
+        var change = change
+        change.evidence = change.change == .entered ? Evidence.inShort(change.evidence) : [:]
+        return change
     }
 
     /// Ends all memberships of a profile that is no more.
@@ -240,11 +255,12 @@ struct MembershipWork {
             var (change, traceparent) = told
             // Of somebody who is being erased only the bare exit is told.
             if erased.contains(change.profileID) { change.evidence = Erasure.evidence }
-            return NewRecord(
-                shard: Shard(change.profileID), key: change.profileID.description, body: change.json,
-                traceparent: traceparent)
+            return NewRecord(.changed(change), traceparent)
         }
-        try await StreamWriter(.memberships, sealing: vault.days).append(records, at: now, in: transaction)
+        // After all that was changed by the same fact.
+        let told = histories.map { NewRecord(.unmerged($0.history), $0.traceparent) }
+        try await StreamWriter(.memberships, sealing: vault.days)
+            .append(records + told, at: now, in: transaction)
     }
 
     // MARK: States
@@ -266,5 +282,13 @@ struct MembershipWork {
 
     private mutating func note(_ new: [MembershipChange], _ traceparent: String?) {
         for change in new { changes.append((change, traceparent)) }
+    }
+}
+
+extension NewRecord {
+    fileprivate init(_ fact: MembershipFact, _ traceparent: String?) {
+        self.init(
+            shard: Shard(fact.profileID), key: fact.profileID.description, body: fact.json,
+            traceparent: traceparent)
     }
 }

@@ -1,0 +1,73 @@
+/// What segmentation says of profiles: the body of the stream `memberships`.
+package enum MembershipFact: Hashable, Sendable {
+    /// A profile entered or left a segment.
+    case changed(MembershipChange)
+    /// A merge was undone, and this is what it would have been without.
+    case unmerged(MembershipHistory)
+
+    package var profileID: ProfileID {
+        switch self {
+        case .changed(let change): change.profileID
+        case .unmerged(let history): history.profileID
+        }
+    }
+
+    package init(json: JSON) throws(DecodingProblem) {
+        let fields = try JSONFields(json)
+        self =
+            try fields.optionalString("kind") == nil
+            // The oldest kind has no name of its own.
+            ? .changed(try MembershipChange(json: json)) : .unmerged(try MembershipHistory(json: json))
+    }
+
+    package var json: JSON {
+        switch self {
+        case .changed(let change): change.json
+        case .unmerged(let history): history.json
+        }
+    }
+}
+
+/// The segments that one of two people would have entered and left while they were taken for one, told when that merge
+/// was undone.
+package struct MembershipHistory: Hashable, Sendable {
+    package var profileID: ProfileID
+    package var mergeID: MergeID
+    /// When the two were merged.
+    package var since: Instant
+    /// The segments that were gone through, with the versions of their rules: of others, and of older versions, nothing
+    /// is said. None where the profile is part of somebody else by now.
+    package var versions: [String: Int]
+    /// In the order in which they would have been made. Evidence holds what caused an entry, not all it rests on.
+    package var changes: [MembershipChange]
+
+    package init(
+        profileID: ProfileID, mergeID: MergeID, since: Instant, versions: [String: Int] = [:],
+        changes: [MembershipChange] = []
+    ) {
+        self.profileID = profileID
+        self.mergeID = mergeID
+        self.since = since
+        self.versions = versions
+        self.changes = changes
+    }
+
+    package init(json: JSON) throws(DecodingProblem) {
+        let fields = try JSONFields(json)
+        profileID = try fields.id("profileId")
+        mergeID = try fields.id("mergeId")
+        since = try fields.instant("since")
+        versions = try fields.object("versions").compactMapValues { $0.integer.map(Int.init) }
+        changes = []
+        for change in try fields.array("changes") { changes.append(try MembershipChange(json: change)) }
+    }
+
+    package var json: JSON {
+        [
+            "kind": "unmerged", "profileId": .string(profileID.description),
+            "mergeId": .string(mergeID.description), "since": .string(since.rfc3339),
+            "versions": .object(versions.mapValues { .integer(Int64($0)) }),
+            "changes": .array(changes.map(\.json)),
+        ]
+    }
+}
