@@ -34,7 +34,7 @@ package struct Resolver: Sendable {
     var holdings: [ProfileID: [Identifier.Kind: [Instant]]]
     /// With how many other people an identifier was seen.
     let shares: [Identifier: Int]
-    private let seen: [Identifier: ResolverChanges.Seen]
+    private var seen: [Identifier: ResolverChanges.Seen]
     private let storedTraits: [ResolverChanges.TraitKey: EffectiveTraits.Entry]
     private var profiles: [ProfileID: ProfileState]
     private let separations: [Separation]
@@ -184,6 +184,7 @@ package struct Resolver: Sendable {
             return claim(identifier, for: home, because: observation)
         }
         changes.see(identifier, at: observation.at, stored: seen[identifier])
+        renew(identifier, of: root(of: owner), at: observation.at)
         guard let ours = profiles[root(of: home)], let theirs = profiles[root(of: owner)],
             ours.id != theirs.id
         else { return }
@@ -206,16 +207,30 @@ package struct Resolver: Sendable {
         ]
     }
 
+    /// What is seen again counts for a limit from now on, as it will once it is written.
+    private mutating func renew(_ identifier: Identifier, of root: ProfileID, at instant: Instant) {
+        let again = ResolverChanges.Seen(identifier.kind, at: instant)
+        guard var known = seen[identifier], known.last < again.last else {
+            return
+        }
+        if let place = holdings[root]?[identifier.kind]?.firstIndex(of: known.last) {
+            holdings[root]?[identifier.kind]?[place] = again.last
+        }
+        known.include(again)
+        seen[identifier] = known
+    }
+
     private mutating func claim(
         _ identifier: Identifier, for home: ProfileID, because observation: Observation
     ) {
         owners[identifier] = home
-        changes.claims[identifier] = ResolverChanges.Claim(
-            profileID: home, seen: ResolverChanges.Seen(identifier.kind, at: observation.at))
+        let first = ResolverChanges.Seen(identifier.kind, at: observation.at)
+        seen[identifier] = first
+        changes.claims[identifier] = ResolverChanges.Claim(profileID: home, seen: first)
         let root = root(of: home)
         if identifier.kind == .userID { profiles[root]?.isKnown = true }
         holdings[root, default: [:]][identifier.kind, default: []]
-            .append(ResolverChanges.Seen.mark(identifier.kind, at: observation.at))
+            .append(first.last)
         changes.touch(root, at: observation.receivedAt)
     }
 

@@ -136,6 +136,15 @@ struct IdentityPolicyTests {
         #expect(Set(resolver.changes.claims.keys.map(\.value)) == ["u", "a@x.org", "c@x.org"])
     }
 
+    @Test("an address that is seen again counts from then on, in the same batch as in the next")
+    func renewed() throws {
+        var resolver = Resolver(Resolver.Snapshot(), policy: .with(emails: 1, window: .seconds(60)))
+        try resolver.resolve(event(0, user: "u", email: "a@x.org"))
+        try resolver.resolve(event(50, user: "u", email: "a@x.org"))
+        try resolver.resolve(event(90, user: "u", email: "b@x.org"))
+        #expect(Set(resolver.changes.claims.keys.map(\.value)) == ["u", "a@x.org"])
+    }
+
     @Test("ids of other systems join, those of accounts and encoded ones don't")
     func externalIDs() throws {
         var resolver = Resolver(owners: [:], profiles: [])

@@ -7,7 +7,7 @@ import Testing
 struct OracleTests {
     @Test("for random rules, histories and instants, with late events, duplicates and restarts")
     func randomHistories() async throws {
-        try await Self.eachCase(220) { random in
+        try await Self.eachCase(600) { random in
             var run = try Run(random: random)
             for _ in 0..<(4 + run.random.below(24)) {
                 run.takeNext()
@@ -36,7 +36,7 @@ struct OracleTests {
 
     @Test("when rules are written and changed in between")
     func definitions() async throws {
-        try await Self.eachCase(80) { random in
+        try await Self.eachCase(200) { random in
             var run = try Run(random: random)
             for step in 0..<(6 + run.random.below(16)) {
                 run.takeNext()
@@ -63,7 +63,7 @@ struct OracleTests {
 
     @Test("when profiles are merged")
     func merges() async throws {
-        try await Self.eachCase(80) { random in
+        try await Self.eachCase(200) { random in
             var random = random
             var run = try Run(random: random, refers: random.chance(50))
             var other = try Run(

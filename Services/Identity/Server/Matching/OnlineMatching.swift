@@ -11,7 +11,8 @@ import Streams
 ///
 /// The index is made when it is first asked for, in the background, and follows the timeline from then on. Each look-up
 /// first takes in what was committed before it, so a profile that was created just now is found. It holds at most so many
-/// profiles as the settings say. When a quarter of it has changed, and once a day, it is made anew beside the one in use.
+/// profiles as the settings say. When a quarter of it has changed, once a day, and within a quarter of an hour of an erasure it
+/// is made anew beside the one in use.
 actor OnlineMatching {
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
     /// Look-ups compute for milliseconds: on a thread of their own, not on one of those that answer requests.
@@ -35,6 +36,8 @@ actor OnlineMatching {
 
     private static let pageSize = 1_000
     private static let longestAge: Duration = .hours(24)
+    /// How long values of somebody who was erased may stay in memory.
+    private static let longestErased: Duration = .minutes(10)
     private static let pauseWhenTooLarge: Duration = .hours(1)
 
     init(
@@ -112,7 +115,8 @@ actor OnlineMatching {
             index?.move(to: page)
         }
         report()
-        if building == nil, index?.isOutdated(after: Self.longestAge) ?? false { startBuilding() }
+        guard building == nil, let index else { return }
+        if index.isOutdated(after: Self.longestAge, erasedFor: Self.longestErased) { startBuilding() }
     }
 
     private func take(_ page: TimelineChanges.Page) async throws {
@@ -120,7 +124,7 @@ actor OnlineMatching {
         var wanted: Set<ProfileID> = []
         for person in persons.values {
             for member in person.memberIDs where member != person.profileID { index?.remove(member) }
-            if person.erasedAt != nil { index?.remove(person.profileID) }
+            if person.erasedAt != nil { index?.erase(person.profileID) }
             let isChanged = person.memberIDs.contains(where: page.changed.contains)
             if isChanged || index?.updatedAt(of: person.profileID) != person.updatedAt {
                 wanted.insert(person.profileID)

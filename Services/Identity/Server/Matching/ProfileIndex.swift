@@ -15,6 +15,8 @@ struct ProfileIndex: Sendable {
     private var changes = 0
     private let built: Int
     private let builtAt = ContinuousClock.now
+    /// When the first of those was erased whose values are still among the values that the index was made of.
+    private var erasedAt: ContinuousClock.Instant?
 
     /// Learns the weights from the records and makes the index of them. Computes for long.
     init(_ columns: MatchingColumns, _ mapping: MatchMapping, _ positions: [Shard: Int64]) {
@@ -40,9 +42,12 @@ struct ProfileIndex: Sendable {
 
     func updatedAt(of id: ProfileID) -> Instant? { entries[id]?.updatedAt }
 
-    /// Whether so much has changed, or so long ago, that the weights are to be learned anew.
-    func isOutdated(after age: Duration) -> Bool {
-        changes > max(10, built / 4) || changes > 0 && ContinuousClock.now - builtAt > age
+    /// Whether so much has changed, or so long ago, that the weights are to be learned anew, or somebody was erased so long
+    /// ago that nothing of them may be in memory any longer.
+    func isOutdated(after age: Duration, erasedFor longest: Duration) -> Bool {
+        let now = ContinuousClock.now
+        if let erasedAt, now - erasedAt >= longest { return true }
+        return changes > max(10, built / 4) || changes > 0 && now - builtAt > age
     }
 
     mutating func put(_ record: MatchingReading.Record) {
@@ -61,6 +66,12 @@ struct ProfileIndex: Sendable {
         guard let entry = entries.removeValue(forKey: id) else { return }
         index.remove(entry.place)
         changes += 1
+    }
+
+    /// Takes out somebody who was erased. They are found no more, but their values go only when the index is made anew.
+    mutating func erase(_ id: ProfileID) {
+        remove(id)
+        erasedAt = erasedAt ?? .now
     }
 
     mutating func move(to page: TimelineChanges.Page) {

@@ -26,6 +26,26 @@ struct MatchingLookupTests {
                 uniquingKeysWith: { first, _ in first }))
     }
 
+    @Test("who was erased is found no more, and makes the index be made anew while others changed little")
+    func forgetting() throws {
+        let mapping = try MatchMapping([.surname: ["lastName"], .city: ["city"]])
+        var columns = MatchingColumns(mapping)
+        let ids = (0..<240).map { _ in ProfileID(UUIDv7.make(at: Instant(milliseconds: 1_700_000_000_000))) }
+        columns.append(
+            ids.enumerated().map { number, id in
+                MatchingReading.Record(
+                    profileID: id, updatedAt: .distantPast, isKnown: false,
+                    values: ["name\(number % 90)", "town\(number % 7)"])
+            })
+        var index = ProfileIndex(columns, mapping, [:])
+        index.remove(ids[0])
+        #expect(!index.isOutdated(after: .hours(24), erasedFor: .zero))
+        index.erase(ids[1])
+        #expect(index.updatedAt(of: ids[1]) == nil)
+        #expect(!index.isOutdated(after: .hours(24), erasedFor: .hours(1)))
+        #expect(index.isOutdated(after: .hours(24), erasedFor: .zero))
+    }
+
     /// Asks until the index is made.
     private func found(_ traits: JSON, in world: MatchingWorld) async throws -> [JSON] {
         while true {
