@@ -30,7 +30,8 @@ struct ChildProcess: Sendable {
         // Appending keeps the log right when the supervisor cuts it short.
         posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        keepDescriptors()
+        // Of those, and no others: a descriptor that another thread opens meanwhile must not go along either.
+        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
 
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -71,18 +72,6 @@ struct ChildProcess: Sendable {
     }
 
     func send(_ signal: Int32) { _ = kill(pid, signal) }
-
-    /// Keeps the descriptors of this process to itself.
-    private static func keepDescriptors() {
-        guard let directory = opendir("/proc/self/fd") else { return }
-        defer { closedir(directory) }
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if let descriptor = Int32(name), descriptor > 2 { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-        }
-    }
 
     private static func withCStrings<T>(
         _ texts: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> T

@@ -127,10 +127,7 @@ struct SlowClientsOverHTTPTests {
             workers: false, settings: settings
         ) { service in
             let port = try #require(URL(string: service.baseURL)?.port)
-            let closed = try await Task.detached {
-                try Connection(port: port).sendThenWait(sent)
-            }.value
-            #expect(closed)
+            #expect(try await Connection.sendThenWait(sent, port: port))
             // The others are none the worse.
             #expect(try await service.request("GET", "/livez", as: .none).status == 200)
         }
@@ -152,7 +149,7 @@ extension SlowClientsOverHTTPTests {
             workers: false, settings: ["MARTLET_HTTP_IDLE_TIMEOUT": "300ms"]
         ) { service in
             let port = try #require(URL(string: service.baseURL)?.port)
-            #expect(try await Task.detached { try Connection(port: port).sendThenWait(sent) }.value)
+            #expect(try await Connection.sendThenWait(sent, port: port))
         }
     }
 
@@ -165,7 +162,7 @@ extension SlowClientsOverHTTPTests {
         ) { service in
             let port = try #require(URL(string: service.baseURL)?.port)
             let sent = "POST /v1/direct HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
-            #expect(try await Task.detached { try Connection(port: port).sendThenWait(sent) }.value)
+            #expect(try await Connection.sendThenWait(sent, port: port))
         }
     }
 }
@@ -189,8 +186,18 @@ private struct Connection {
         guard connected == 0 else { throw Refused() }
     }
 
-    /// Sends the text and waits for the end of the connection; false when it does not come within a minute.
-    func sendThenWait(_ text: String) throws -> Bool {
+    /// Sends the text and waits for the end of the connection; false when it does not come within a minute. On a
+    /// thread of its own: two that waited on the threads of Swift's own pool would, on two cores, keep the service
+    /// from answering at all.
+    static func sendThenWait(_ text: String, port: Int) async throws -> Bool {
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue(label: "slow client").async {
+                continuation.resume(with: Result { try Connection(port: port).sendThenWait(text) })
+            }
+        }
+    }
+
+    private func sendThenWait(_ text: String) throws -> Bool {
         defer { close(descriptor) }
         let bytes = Array(text.utf8)
         guard send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
