@@ -30,8 +30,7 @@ struct ChildProcess: Sendable {
         // Appending keeps the log right when the supervisor cuts it short.
         posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        // Of those, and no others: a descriptor that another thread opens meanwhile must not go along either.
-        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
+        closeOthers(&actions)
 
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -72,6 +71,25 @@ struct ChildProcess: Sendable {
     }
 
     func send(_ signal: Int32) { _ = kill(pid, signal) }
+
+    /// Has the child close whatever else is open. It is the child that does it, because another thread of this process
+    /// may open something between a look at what is open and the start; room is left for what it opens.
+    private static func closeOthers(_ actions: inout posix_spawn_file_actions_t) {
+        var highest: Int32 = 2
+        if let directory = opendir("/proc/self/fd") {
+            defer { closedir(directory) }
+            while let entry = readdir(directory) {
+                let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                    String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+                }
+                highest = max(highest, Int32(name) ?? 0)
+            }
+        }
+        // Closing what is not open is no mistake; a number that no descriptor can have would be one.
+        let limit = min(Int(highest) + 256, sysconf(Int32(_SC_OPEN_MAX)) - 1)
+        guard limit > 2 else { return }
+        for descriptor in 3...Int32(limit) { posix_spawn_file_actions_addclose(&actions, descriptor) }
+    }
 
     private static func withCStrings<T>(
         _ texts: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> T

@@ -11,6 +11,8 @@ final class Lending: Sendable {
     private struct Waiter {
         var id: UInt64
         var continuation: CheckedContinuation<Grant, any Error>
+        /// When it has waited for as long as one may.
+        var until: ContinuousClock.Instant
     }
 
     private struct State {
@@ -23,6 +25,8 @@ final class Lending: Sendable {
         /// Waiters that were dismissed before they had queued up.
         var dismissedEarly: [UInt64: any Error] = [:]
         var isClosed = false
+        /// Whether somebody looks after those who wait too long.
+        var isWatched = false
     }
 
     private let limit: Int
@@ -50,17 +54,10 @@ final class Lending: Sendable {
         }
         if let grant { return grant }
 
-        let alarm = Task { [waitLimit] in
-            try await Task.sleep(for: waitLimit)
-            self.dismiss(id, throwing: PostgresError.poolExhausted)
-        }
-        defer {
-            alarm.cancel()
-            state.withLock { $0.dismissedEarly[id] = nil }
-        }
+        defer { state.withLock { $0.dismissedEarly[id] = nil } }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                enqueue(Waiter(id: id, continuation: continuation))
+                enqueue(Waiter(id: id, continuation: continuation, until: .now + waitLimit))
             }
         } onCancel: {
             dismiss(id, throwing: CancellationError())
@@ -69,20 +66,44 @@ final class Lending: Sendable {
 
     /// Queues a waiter up, unless something became free meanwhile.
     private func enqueue(_ waiter: Waiter) {
-        let outcome: Result<Grant, any Error>? = state.withLock { state in
-            if state.isClosed { return .failure(Self.closed) }
-            if let error = state.dismissedEarly[waiter.id] { return .failure(error) }
+        let (outcome, needsWatch): (Result<Grant, any Error>?, Bool) = state.withLock { state in
+            if state.isClosed { return (.failure(Self.closed), false) }
+            if let error = state.dismissedEarly[waiter.id] { return (.failure(error), false) }
             if state.waiters.isEmpty {
-                if let connection = state.idle.popLast() { return .success(.connection(connection)) }
+                if let connection = state.idle.popLast() { return (.success(.connection(connection)), false) }
                 if state.count < limit {
                     state.count += 1
-                    return .success(.permitToOpen)
+                    return (.success(.permitToOpen), false)
                 }
             }
             state.waiters.append(waiter)
-            return nil
+            defer { state.isWatched = true }
+            return (nil, !state.isWatched)
         }
         if let outcome { waiter.continuation.resume(with: outcome) }
+        if needsWatch { watch() }
+    }
+
+    /// One timer for all: a task and a timer for each of those who wait, thousands a second when the pool is busy,
+    /// cost more than the waiting. It ends when nobody has waited for as long as one may.
+    private func watch() {
+        Task {
+            while let next = dismissLate() { try? await Task.sleep(until: next, clock: .continuous) }
+        }
+    }
+
+    /// Sends away those who have waited too long, and says when to look again; nil when nobody waits.
+    private func dismissLate() -> ContinuousClock.Instant? {
+        let now = ContinuousClock.now
+        let (late, next): (ArraySlice<Waiter>, ContinuousClock.Instant?) = state.withLock { state in
+            // All wait equally long, so the first to come is the first whose time is up.
+            let late = state.waiters.prefix { $0.until <= now }
+            state.waiters.removeFirst(late.count)
+            state.isWatched = !state.waiters.isEmpty
+            return (late, state.waiters.first?.until)
+        }
+        for waiter in late { waiter.continuation.resume(throwing: PostgresError.poolExhausted) }
+        return next
     }
 
     private func dismiss(_ id: UInt64, throwing error: any Error) {
