@@ -56,7 +56,7 @@ struct MatchCommand: AsyncParsableCommand {
         }
         let chosen = try MatchColumns(columns)
         progress.begin("reading")
-        let records = try MatchFile(path: file, columns: chosen, id: id)
+        let records = try MatchFile(path: file, columns: chosen, id: id, workers: workers)
         let table = MatchTable(try chosen.schema(), columns: records.values, workers: workers)
         let matching = RecordMatching(table, policy: try policy(), workers: workers) {
             progress.begin($0.rawValue)
@@ -65,10 +65,15 @@ struct MatchCommand: AsyncParsableCommand {
         let groups = matching.groups()
         let proposals = matching.proposals()
         progress.begin("writing")
-        if let pairs {
-            try MatchOutput.write(proposals, of: matching, records.ids, explained: explain, to: pairs)
+        let written = workers.map(2) { half in
+            Result {
+                if half == 0, let pairs {
+                    try MatchOutput.write(proposals, of: matching, records, explained: explain, to: pairs)
+                }
+                if half == 1, let clusters { try MatchOutput.write(groups, records, to: clusters) }
+            }
         }
-        if let clusters { try MatchOutput.write(groups, records.ids, to: clusters) }
+        for each in written { try each.get() }
         progress.end()
         for line in MatchOutput.summary(matching, proposals, groups) { print(line) }
         if lookUps > 0 { print(try LookUpTimes(lookUps, records, matching, workers).line) }

@@ -1,16 +1,24 @@
+import IdentityDomain
 import IngestionDomain
 
 /// The columns of a CSV file that records are matched on.
 struct MatchFile {
-    private(set) var ids: [String] = []
     private(set) var values: [[String?]]
+    private(set) var count = 0
+    /// What each record is called; nil where no column says so, and it is called by its number.
+    private var names: [String?]?
 
-    init(path: String, columns: MatchColumns, id: String?) throws {
+    /// Records that are taken over at a time.
+    private static let batch = 10_000
+
+    init(
+        path: String, columns: MatchColumns, id: String?, workers: MatchWorkers = .alone
+    ) throws {
         values = Array(repeating: [], count: columns.names.count)
         let file = try LocalFile(path: path)
         var reader = CSVReader()
         var places: [Int]?
-        var idPlace: Int?
+        var records: [CSVRecord] = []
         var ended = false
         while !ended {
             if let bytes = try file.next() {
@@ -23,23 +31,39 @@ struct MatchFile {
                 while let record = try reader.next() {
                     guard let places else {
                         let header = Self.names(record)
-                        places = try columns.names.map { try Self.place(of: $0, in: header, path) }
-                        idPlace = try id.map { try Self.place(of: $0, in: header, path) }
+                        places = try (columns.names + (id.map { [$0] } ?? [])).map {
+                            try Self.place(of: $0, in: header, path)
+                        }
+                        if id != nil { names = [] }
                         continue
                     }
-                    for (column, place) in places.enumerated() {
-                        // A value that is no text is one that nothing is known of.
-                        let text = place < record.count ? record.text(place) : nil
-                        values[column].append(text?.isEmpty == false ? text : nil)
-                    }
-                    let name = idPlace.flatMap { $0 < record.count ? record.text($0) : nil }
-                    ids.append(name ?? "\(ids.count)")
+                    records.append(record)
+                    if records.count == Self.batch { take(&records, places, workers) }
                 }
             } catch let error as UnreadableFile {
                 throw FileProblem(file: path, line: error.line, message: error.message)
             }
         }
-        if places == nil { throw FileProblem(file: path, line: 1, message: "the file is empty") }
+        guard let places else { throw FileProblem(file: path, line: 1, message: "the file is empty") }
+        take(&records, places, workers)
+    }
+
+    /// What a record is called.
+    func id(_ record: Int) -> String { names?[record] ?? "\(record)" }
+
+    /// Takes the fields at the places over, a column at a time, the names last.
+    private mutating func take(_ records: inout [CSVRecord], _ places: [Int], _ workers: MatchWorkers) {
+        let batch = records
+        let texts = workers.map(places.count) { index in
+            // A value that is no text is one that nothing is known of.
+            batch.map { places[index] < $0.count ? $0.text(places[index]) : nil }
+        }
+        for column in values.indices {
+            values[column] += texts[column].map { $0?.isEmpty == false ? $0 : nil }
+        }
+        if names != nil, let last = texts.last { names?.append(contentsOf: last) }
+        count += batch.count
+        records.removeAll(keepingCapacity: true)
     }
 
     private static func names(_ record: CSVRecord) -> [String] {

@@ -5,12 +5,12 @@ import Models
 /// What `martlet match` writes and says.
 enum MatchOutput {
     static func write(
-        _ proposals: [MatchProposal], of matching: RecordMatching, _ ids: [String], explained: Bool,
+        _ proposals: [MatchProposal], of matching: RecordMatching, _ records: MatchFile, explained: Bool,
         to path: String
     ) throws {
         var text = "a,b,weight,probability,verdict\(explained ? ",explanation" : "")\n"
         for proposal in proposals {
-            text += quoted(ids[proposal.a]) + "," + quoted(ids[proposal.b]) + ","
+            text += quoted(records.id(proposal.a)) + "," + quoted(records.id(proposal.b)) + ","
             text +=
                 "\(rounded(proposal.weight, 1000)),\(rounded(proposal.probability, 1e6)),\(proposal.verdict.rawValue)"
             if explained {
@@ -21,10 +21,10 @@ enum MatchOutput {
         try write(text, to: path)
     }
 
-    static func write(_ groups: [Int], _ ids: [String], to path: String) throws {
+    static func write(_ groups: [Int], _ records: MatchFile, to path: String) throws {
         var text = "id,person\n"
         for (record, group) in groups.enumerated() {
-            text += quoted(ids[record]) + "," + quoted(ids[group]) + "\n"
+            text += quoted(records.id(record)) + "," + quoted(records.id(group)) + "\n"
         }
         try write(text, to: path)
     }
@@ -55,7 +55,7 @@ enum MatchOutput {
         return [
             "\(groups.count) records, about \(matching.compared) pairs compared",
             "\(merged) pairs to merge, \(proposals.count - merged) to review",
-            "\(Set(groups).count) people",
+            "\(groups.indices.count { groups[$0] == $0 }) people",
         ]
     }
 }
@@ -67,9 +67,9 @@ struct LookUpTimes {
     init(_ count: Int, _ records: MatchFile, _ matching: RecordMatching, _ workers: MatchWorkers) throws {
         var index = MatchIndex(matching, workers: workers)
         let clock = ContinuousClock()
-        guard !records.ids.isEmpty else { throw CommandProblem("there is no record to look up") }
+        guard records.count > 0 else { throw CommandProblem("there is no record to look up") }
         var took = (0..<count).map { number in
-            let record = number * 7919 % records.ids.count
+            let record = number * 7919 % records.count
             let values = records.values.map { $0[record] }
             let started = clock.now
             _ = index.look(up: values)

@@ -81,6 +81,12 @@ package final class DayKeys: Sendable {
         return DayKey(name: Self.name(day), key: key)
     }
 
+    /// The key of a day, where this process has it already.
+    package func known(at now: Instant) -> DayKey? {
+        let day = SealingDay(now)
+        return state.withLock { $0.keys[day] }.map { DayKey(name: Self.name(day), key: $0) }
+    }
+
     /// What a sealed text says, or a text that is not sealed itself; nil when the key of its day was destroyed.
     package func open(_ text: String, at place: String) async throws -> String? {
         guard let (name, sealed) = SealedText.read(text) else { return text }

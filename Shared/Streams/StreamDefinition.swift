@@ -1,4 +1,5 @@
 package import Models
+package import Sealing
 
 /// An append-only, sharded sequence of facts that one service publishes and any may read.
 ///
@@ -89,12 +90,26 @@ package struct NewRecord: Sendable {
     /// The body, as JSON in UTF-8.
     package var text: [UInt8]
     package var traceparent: String?
+    /// When the body was sealed, where that was done before; it is recorded as of then.
+    package private(set) var sealedAt: Instant?
 
     package init(shard: Shard, key: String, text: [UInt8], traceparent: String? = nil) {
         self.shard = shard
         self.key = key
         self.text = text
         self.traceparent = traceparent
+    }
+
+    /// The record with its body sealed already, for a publisher that doesn't want to do that while its transaction is
+    /// open.
+    package func sealed(
+        for stream: StreamDefinition, at instant: Instant, under key: DayKey
+    ) throws -> NewRecord {
+        var record = self
+        record.text = try key.seal(
+            text, at: StreamBodies.place(in: stream, shard: shard, key: self.key, recordedAt: instant))
+        record.sealedAt = instant
+        return record
     }
 
     package init(shard: Shard, key: String, body: JSON, traceparent: String? = nil) {

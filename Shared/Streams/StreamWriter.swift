@@ -50,21 +50,19 @@ package struct StreamWriter: Sendable {
     ) throws -> [SQL] {
         if records.isEmpty { return [] }
         let bodies = try records.map { record in
-            guard let key else { return UTF8Text(record.text) }
-            let place = StreamBodies.place(
-                in: definition, shard: record.shard, key: record.key, recordedAt: now)
-            return UTF8Text(try key.seal(record.text, at: place))
+            guard let key, record.sealedAt == nil else { return UTF8Text(record.text) }
+            return UTF8Text(try record.sealed(for: definition, at: now, under: key).text)
         }
         return [
             """
             WITH head AS MATERIALIZED (\(heads(places.shards, counts: places.counts))),
             written AS (
                 INSERT INTO \(unsafe: definition.table) (shard, "offset", key, recorded_at, traceparent, body)
-                SELECT shard, head.first + r.place, r.key, \(now)::timestamptz, r.traceparent, r.body
+                SELECT shard, head.first + r.place, r.key, r.recorded_at, r.traceparent, r.body
                 FROM unnest(\(binary: records.map(\.shard)), \(binary: places.inShard),
-                            \(binary: records.map(\.key)), \(binary: records.map(\.traceparent)),
-                            \(binary: bodies))
-                     AS r(shard, place, key, traceparent, body)
+                            \(binary: records.map(\.key)), \(binary: records.map { $0.sealedAt ?? now }),
+                            \(binary: records.map(\.traceparent)), \(binary: bodies))
+                     AS r(shard, place, key, recorded_at, traceparent, body)
                 JOIN head USING (shard))
             SELECT first FROM head ORDER BY shard
             """,

@@ -246,7 +246,7 @@ services stopped.
 |---|---|
 | a batch at half of that rate, p50 / p99 | {at_share(latencies, 0.5):.0f} / {at_share(latencies, 0.99):.0f} ms |
 | throughput after the stored log has doubled | {growth} |
-| memory after {SOAK_SECONDS // 60} minutes at half the rate | {soaked or "not measured; `make bench-ingestion-soak`"} |
+| {SOAK_SECONDS // 60} minutes at half the rate: memory, and how long a batch takes | {soaked or "not measured; `make bench-ingestion-soak`"} |
 """)
 
 
@@ -273,13 +273,29 @@ def doubling(installation):
 
 
 def soak(installation, rate):
-    held, latencies = [], []
+    """Ten minutes at a rate, with one durable insert ten times a second beside it: what the disk alone makes wait."""
+    held, latencies, alone = [], [], []
+    over = threading.Event()
+
+    def probe():
+        with psycopg.connect(installation.postgres.url("martlet"), autocommit=True) as connection:
+            while not over.wait(0.1):
+                before = time.monotonic()
+                connection.execute("INSERT INTO bench.single (shard, recorded_at) VALUES (0, now())")
+                alone.append((time.monotonic() - before) * 1000)
+
+    beside = threading.Thread(target=probe)
+    beside.start()
     ended = time.monotonic() + SOAK_SECONDS
     while time.monotonic() < ended:
-        batches(installation, latencies, rate)
+        bodies = requests_of(uuid.uuid4().hex[:8])
+        batches(installation, latencies, rate, bodies)
         held.append(resident(installation))
+    over.set()
+    beside.join()
     return (f"{held[-1]:.0f} MB ({held[0]:.0f} MB after the first round, at most {max(held):.0f} MB); "
-            f"p99 {at_share(latencies, 0.99):.0f} ms")
+            f"p50 {at_share(latencies, 0.5):.0f}, p99 {at_share(latencies, 0.99):.0f} ms; one durable insert by itself "
+            f"beside it: p50 {at_share(alone, 0.5):.1f}, p99 {at_share(alone, 0.99):.0f} ms")
 
 
 if __name__ == "__main__":

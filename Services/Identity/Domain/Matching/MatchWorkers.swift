@@ -11,7 +11,7 @@ package struct MatchWorkers: Sendable {
     package static let alone = MatchWorkers { count, body in for index in 0..<count { body(index) } }
 
     /// The results in the order of the pieces.
-    func map<Result: Sendable>(_ count: Int, _ body: @Sendable (Int) -> Result) -> [Result] {
+    package func map<Result: Sendable>(_ count: Int, _ body: @Sendable (Int) -> Result) -> [Result] {
         guard count > 0 else { return [] }
         return [Result](unsafeUninitializedCapacity: count) { buffer, initialised in
             // Each piece writes its own place and nobody reads before all are done.

@@ -119,11 +119,29 @@ struct EventLog: Sendable {
         var left = fresh
         return events.compactMap { logged in
             guard left.remove(logged.event.key) != nil else { return nil }
-            return NewRecord(
-                shard: logged.event.shard, key: profiles.key.mark(of: logged.event.subject),
-                text: logged.event.text,
-                traceparent: logged.traceparent)
+            var record = logged.event.record ?? record(of: logged.event)
+            record.traceparent = logged.traceparent
+            return record
         }
+    }
+
+    private func record(of event: ReadyEvent) -> NewRecord {
+        NewRecord(shard: event.shard, key: profiles.key.mark(of: event.subject), text: event.text)
+    }
+
+    /// The delivery with its events sealed, where the key for that is known. Requests are read by several threads at
+    /// once, and transactions wait for each other: what can be done before one is not to be done in it.
+    func sealed(_ delivery: EventWriter.Delivery) -> EventWriter.Delivery {
+        guard let key = profiles.vault.days.known(at: delivery.receivedAt) else { return delivery }
+        var delivery = delivery
+        delivery.items = delivery.items.map { item in
+            guard case .event(var event) = item else { return item }
+            // What can't be sealed now is tried again in the transaction, which then says why.
+            event.record = try? record(of: event).sealed(
+                for: .events, at: delivery.receivedAt, under: key)
+            return .event(event)
+        }
+        return delivery
     }
 
     /// Takes the message keys that nobody has yet, or had before the window began, and returns them.

@@ -1,5 +1,6 @@
 import IngestionDomain
 import Models
+import Streams
 
 /// An event as the log takes it: everything that can be made ready before the transaction is.
 struct ReadyEvent: Sendable {
@@ -10,6 +11,8 @@ struct ReadyEvent: Sendable {
     let receivedAt: Instant
     /// The stored form, JSON in UTF-8.
     let text: [UInt8]
+    /// What is appended for it, where it is sealed already.
+    var record: NewRecord?
 
     init(_ event: TrackingEvent) {
         var text: [UInt8] = []

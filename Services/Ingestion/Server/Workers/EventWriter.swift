@@ -6,7 +6,8 @@ import ServiceKit
 import Synchronization
 
 /// Writes what requests bring, many of them in one transaction: while one transaction commits, the next group
-/// gathers. Nobody is answered before the commit.
+/// gathers. Nobody is answered before the commit. Where much comes in, two write in turns: while the events of one are
+/// stored, the keys of the other's are taken.
 final class EventWriter: Sendable {
     /// One item, as far as it could be read.
     enum Item: Sendable {
@@ -28,7 +29,7 @@ final class EventWriter: Sendable {
         let sourceID: SourceID
         let receivedAt: Instant
         let traceparent: String?
-        let items: [Item]
+        var items: [Item]
         /// The request of a webhook that brought them.
         var webhook: AcceptedWebhook?
     }
@@ -41,7 +42,8 @@ final class EventWriter: Sendable {
     private struct State {
         var queue: [Waiting] = []
         var items = 0
-        var isWriting = false
+        /// How many write.
+        var writers = 0
         /// The writer, while it waits for the queue to have so many.
         var gathering: (count: Int, number: Int, continuation: CheckedContinuation<Void, Never>)?
         var gatherings = 0
@@ -49,6 +51,8 @@ final class EventWriter: Sendable {
 
     /// Items in one transaction, unless a single request brings more.
     private static let groupItems = 2000
+    /// So many items that wait are worth a second writer; fewer are better committed together.
+    private static let muchItems = 300
     /// A write that takes less is not worth waiting for: the next requests are read while it runs.
     private static let quickWrite: Duration = .milliseconds(3)
     /// The longest that a group is waited for.
@@ -74,7 +78,7 @@ final class EventWriter: Sendable {
     /// The same with a completion, which is called once.
     func write(_ delivery: Delivery, completion: @escaping @Sendable (Result<[Verdict], any Error>) -> Void) {
         if delivery.items.isEmpty, delivery.webhook == nil { return completion(.success([])) }
-        enqueue(Waiting(delivery: delivery, completion: completion))
+        enqueue(Waiting(delivery: log.sealed(delivery), completion: completion))
     }
 
     private func enqueue(_ waiting: Waiting) {
@@ -85,13 +89,16 @@ final class EventWriter: Sendable {
             }
             state.queue.append(waiting)
             state.items += items
-            let starts = !state.isWriting
-            state.isWriting = true
-            guard let gathering = state.gathering, state.queue.count >= gathering.count else {
-                return (true, starts, nil)
+            if let gathering = state.gathering {
+                guard state.queue.count >= gathering.count || state.items >= Self.muchItems else {
+                    return (true, false, nil)
+                }
+                state.gathering = nil
+                return (true, false, gathering.continuation)
             }
-            state.gathering = nil
-            return (true, starts, gathering.continuation)
+            let starts = state.writers == 0 || state.writers == 1 && state.items >= Self.muchItems
+            if starts { state.writers += 1 }
+            return (true, starts, nil)
         }
         if !isTaken {
             waiting.completion(
@@ -124,7 +131,7 @@ final class EventWriter: Sendable {
         guard count > 1, state.withLock({ $0.queue.count < count }) else { return }
         await withCheckedContinuation { continuation in
             let number: Int? = state.withLock { state in
-                guard state.queue.count < count else { return nil }
+                guard state.queue.count < count, state.writers == 1 else { return nil }
                 state.gatherings += 1
                 state.gathering = (count, state.gatherings, continuation)
                 return state.gatherings
@@ -146,7 +153,7 @@ final class EventWriter: Sendable {
         continuation?.resume()
     }
 
-    /// The next group; none when nothing waits, and then the writer is done.
+    /// The next group; none when nothing waits that another doesn't see to, and then the writer is done.
     private func takeGroup() -> [Waiting] {
         state.withLock { state in
             var items = 0
@@ -155,8 +162,8 @@ final class EventWriter: Sendable {
                     items += waiting.delivery.items.count
                     return items <= Self.groupItems
                 }.count
-            if state.queue.isEmpty {
-                state.isWriting = false
+            if state.queue.isEmpty || state.writers > 1 && state.items < Self.muchItems {
+                state.writers -= 1
                 return []
             }
             let group = Array(state.queue.prefix(max(1, size)))

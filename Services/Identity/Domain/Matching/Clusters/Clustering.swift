@@ -17,7 +17,7 @@ struct Clustering {
 
     /// For each record the least place of its group.
     func groups(_ pairs: [ScoredPair], workers: MatchWorkers) -> [UInt32] {
-        var components = Self.components(pairs.filter { $0.weight > 0 }, above: 0)
+        var components = Self.components(pairs, above: 0, records: table.count)
         var settled: [[ScoredPair]] = []
         var one: [[ScoredPair]] = []
         var bar: Float = 4
@@ -29,7 +29,7 @@ struct Clustering {
                 one += large.map(\.pairs)
                 break
             }
-            components = large.flatMap { Self.components($0.pairs, above: bar) }
+            components = Self.components(large.flatMap(\.pairs), above: bar, records: table.count)
             bar += 4
         }
         let list = settled
@@ -52,35 +52,38 @@ struct Clustering {
         var size: Int
     }
 
-    private static func components(_ pairs: [ScoredPair], above bar: Float) -> [Component] {
-        var forest: [UInt32: UInt32] = [:]
-        func root(_ record: UInt32) -> UInt32 {
-            var at = record
-            while let up = forest[at], up != at {
-                if let above = forest[up] { forest[at] = above }
-                at = up
-            }
-            return at
-        }
+    private static func components(_ pairs: [ScoredPair], above bar: Float, records: Int) -> [Component] {
         let strong = pairs.filter { $0.weight > bar }
-        for pair in strong {
-            if forest[pair.a] == nil { forest[pair.a] = pair.a }
-            if forest[pair.b] == nil { forest[pair.b] = pair.b }
-            let (a, b) = (root(pair.a), root(pair.b))
-            if a != b { forest[max(a, b)] = min(a, b) }
+        // The record above each; those of no pair are their own.
+        var forest = (0..<UInt32(records)).map { $0 }
+        func root(_ record: UInt32) -> UInt32 {
+            var at = Int(record)
+            while forest[at] != at {
+                forest[at] = forest[Int(forest[at])]
+                at = Int(forest[at])
+            }
+            return UInt32(at)
         }
-        var places: [UInt32: Int] = [:]
+        for pair in strong {
+            let (a, b) = (root(pair.a), root(pair.b))
+            if a != b { forest[Int(max(a, b))] = min(a, b) }
+        }
+        var places = [Int32](repeating: -1, count: records)
+        var isCounted = [Bool](repeating: false, count: records)
         var found: [Component] = []
         for pair in strong {
-            let root = root(pair.a)
-            if let place = places[root] {
-                found[place].pairs.append(pair)
-            } else {
-                places[root] = found.count
-                found.append(Component(pairs: [pair], size: 0))
+            let root = Int(root(pair.a))
+            if places[root] < 0 {
+                places[root] = Int32(found.count)
+                found.append(Component(pairs: [], size: 0))
+            }
+            let place = Int(places[root])
+            found[place].pairs.append(pair)
+            for record in [pair.a, pair.b] where !isCounted[Int(record)] {
+                isCounted[Int(record)] = true
+                found[place].size += 1
             }
         }
-        for record in forest.keys { if let place = places[root(record)] { found[place].size += 1 } }
         return found
     }
 
