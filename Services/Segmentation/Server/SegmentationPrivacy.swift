@@ -43,7 +43,26 @@ struct SegmentationPrivacy {
                 "evidence": evidence,
             ])
         }
-        return ["memberships": .array(held), "changes": .array(changes)]
+        let snapshots = try await transaction.query(
+            """
+            SELECT s.id, s.segment, s.made_at, m.profile_id, m.entered_at
+            FROM unnest(\(shards)::smallint[], \(ids)::uuid[]) AS w (shard, id)
+            JOIN snapshot_member m ON m.shard = w.shard AND m.profile_id = w.id
+            JOIN snapshot s ON s.id = m.snapshot_id
+            ORDER BY s.made_at, s.id
+            """
+        ).map { row -> JSON in
+            [
+                "profileId": .string(try row.get("profile_id", as: ProfileID.self).description),
+                "snapshot": .string(try row.get("id", as: SnapshotID.self).description),
+                "segment": .string(try row.get("segment")),
+                "madeAt": .string(try row.get("made_at", as: Instant.self).rfc3339),
+                "enteredAt": .string(try row.get("entered_at", as: Instant.self).rfc3339),
+            ]
+        }
+        return [
+            "memberships": .array(held), "changes": .array(changes), "snapshots": .array(snapshots),
+        ]
     }
 
     /// Exits with reason erasure, and then nothing of the person is left but bare changes.
@@ -73,6 +92,7 @@ enum Erasure {
         return [
             StateStore.delete(ids, from: "profile_state"), StateStore.delete(ids, from: "deadline"),
             StateStore.delete(ids, from: "profiles.membership"),
+            StateStore.delete(ids, from: "snapshot_member"),
         ]
     }
 
@@ -105,12 +125,12 @@ enum Erasure {
         }
         let replies = try await transaction.pipeline([
             count("profile_state", "profile_id"), count("profiles.membership", "profile_id"),
-            count("stream_memberships", "key"),
+            count("stream_memberships", "key"), count("snapshot_member", "profile_id"),
         ])
         let numbers = try replies.map { try $0.first?.get("n", as: Int64.self) ?? 0 }
         return [
             "states": .integer(numbers[0]), "memberships": .integer(numbers[1]),
-            "changes": .integer(numbers[2]),
+            "changes": .integer(numbers[2]), "snapshots": .integer(numbers[3]),
         ]
     }
 }

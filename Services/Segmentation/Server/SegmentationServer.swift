@@ -13,7 +13,12 @@ import Streams
 /// What people are right now: segments, and who is in them, exact at every instant.
 package let segmentationService = ServiceDefinition(
     name: .segmentation,
-    migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
+    migrations: [
+        Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql),
+        Migration(
+            resource: "V0002_history_and_snapshots",
+            bytes: PackageResources.V0002_history_and_snapshots_sql),
+    ],
     openAPI: Contracts.segmentation, published: [.memberships], channels: [SegmentStore.channel]
 ) { context in
     let registry = SegmentRegistry(vault: context.vault)
@@ -27,6 +32,10 @@ package let segmentationService = ServiceDefinition(
     return ServiceParts(
         routes: { router in
             SegmentRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
+            PreviewRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
+            ExportRoutes(pool: context.pool, profiles: profiles).add(to: router)
+            SnapshotRoutes(pool: context.pool, clock: context.clock).add(to: router)
+            SegmentHistoryRoutes(pool: context.pool, clock: context.clock).add(to: router)
             MemberRoutes(pool: context.pool, clock: context.clock, registry: registry, profiles: profiles)
                 .add(to: router)
         },

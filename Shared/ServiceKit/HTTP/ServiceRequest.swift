@@ -195,6 +195,8 @@ extension HTTPField.Name {
     package static let idempotencyKey = constant("Idempotency-Key")
     /// The id of the last server-sent event that a client has.
     package static let lastEventID = constant("Last-Event-ID")
+    /// Where else to go, such as to the next page (RFC 8288).
+    package static let link = constant("Link")
     /// Whether a proxy may gather an answer before it passes it on (nginx).
     package static let acceptsBuffering = constant("X-Accel-Buffering")
 

@@ -21,28 +21,25 @@ struct MemberRoutes {
     private func members(_ request: ServiceRequest) async throws -> ServiceResponse {
         let id = try request.path("id")
         let limit = try request.query("limit", in: 1...1_000, default: 100)
-        let position = try Cursor.decode(try request.query("cursor"), count: 1)
-        let after = try position.map { parts throws(Problem) in
-            guard let id = ProfileID(parts[0]) else {
-                throw .badRequest("`cursor` must be a `nextCursor` of this list, passed on as it was")
-            }
-            return id
-        }
+        let after = try Self.position(try request.query("cursor"))
         let found = try await pool.withConnection { connection in
             guard try await SegmentStore(connection).segment(id) != nil else { throw Problem.noSegment }
             return try await MembershipStore.members(of: id, after: after, limit: limit + 1, in: connection)
         }
         let shown = found.prefix(limit)
         return .page(
-            shown.map { member in
-                [
-                    "profileId": .string(member.profileID.description),
-                    "enteredAt": .string(member.enteredAt.rfc3339),
-                    "version": .integer(Int64(member.version)),
-                ]
-            },
+            shown.map { .object($0.json) },
             nextCursor: found.count > limit
                 ? shown.last.map { Cursor.encode([$0.profileID.description]) } : nil)
+    }
+
+    /// The profile that a list goes on after.
+    static func position(_ cursor: String?) throws(Problem) -> ProfileID? {
+        guard let parts = try Cursor.decode(cursor, count: 1) else { return nil }
+        guard let id = ProfileID(parts[0]) else {
+            throw .badRequest("`cursor` must be a `nextCursor` of this list, passed on as it was")
+        }
+        return id
     }
 
     private func segments(_ request: ServiceRequest) async throws -> ServiceResponse {
@@ -112,6 +109,15 @@ struct MemberRoutes {
             }
             return .json(.object(answer))
         }
+    }
+}
+
+extension MembershipStore.Member {
+    var json: [String: JSON] {
+        [
+            "profileId": .string(profileID.description), "enteredAt": .string(enteredAt.rfc3339),
+            "version": .integer(Int64(version)),
+        ]
     }
 }
 

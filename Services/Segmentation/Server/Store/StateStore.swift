@@ -84,7 +84,8 @@ struct StateStore {
         return try await stored(row, vault)
     }
 
-    private static func stored(_ row: PostgresRow, _ vault: Vault) async throws -> Stored {
+    /// What a row with `profile_id` and `state` says.
+    static func stored(_ row: PostgresRow, _ vault: Vault) async throws -> Stored {
         guard let text = try row.get("state", as: String?.self) else { return .merged }
         let json = try await vault.days.openJSON(text, at: place(of: try row.get("profile_id")))
         return json == [:] ? .fresh : .state(try ProfileState(json: json))

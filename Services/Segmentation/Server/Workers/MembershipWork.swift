@@ -240,6 +240,9 @@ struct MembershipWork {
         var statements = try StateStore.writes(written, under: key) + StateStore.writes(deadlines: due)
         if !erased.isEmpty { statements += Erasure.statements(Array(erased)) }
         statements += try MembershipStore.writes(changes.map(\.change), under: key)
+        // Of memberships that go on nobody entered or left.
+        statements += SegmentHourStore.writes(
+            changes.enumerated().filter { !restated.contains($0.offset) }.map(\.element.change))
         _ = try await transaction.pipeline(statements)
         if !erased.isEmpty {
             try await Erasure.bareChanges(of: Array(erased), at: now, vault: vault, in: transaction)

@@ -1,0 +1,115 @@
+import Models
+import Postgres
+import SegmentationDomain
+import ServiceKit
+
+/// What a rule would come to, before it is stored: `POST /v1/segments/preview`.
+struct PreviewRoutes {
+    let pool: PostgresPool
+    let clock: ServiceClock
+    let registry: SegmentRegistry
+
+    /// Whoever edits a rule waits for the answer, so it is given after this long with what has been seen by then.
+    private static let patience: Duration = .milliseconds(600)
+    /// People that are looked at; where there are no more, the answer is exact.
+    private static let most = 2_000
+    private static let shown = 10
+
+    func add(to router: ServiceRouter) {
+        router.post("/v1/segments/preview", scope: .segmentsRead) { try await preview($0) }
+    }
+
+    /// What was seen of the sample.
+    private struct Seen {
+        var examined = 0
+        /// People in the shards that were looked at.
+        var total = 0
+        var shards = 0
+        var members: [ProfileID] = []
+        /// How many of the sample are in each segment, and how many of those would be in this one.
+        var segments: [String: (all: Int, both: Int)] = [:]
+
+        /// Whether everybody there is was looked at.
+        var isWhole: Bool { shards == Shard.count && examined == total }
+        /// About how many people there are.
+        var population: Int { shards == 0 ? 0 : total * Shard.count / shards }
+    }
+
+    private func preview(_ request: ServiceRequest) async throws -> ServiceResponse {
+        try request.requireMediaType(["application/json"])
+        let text = try await request.body(maxBytes: SegmentDocument.maxBytes)
+        let document = try SegmentDocument(id: "preview", text: text)
+        let now = try await clock.now()
+        let started = ContinuousClock.now
+        let seen = try await pool.transaction(isolation: .repeatableRead) { transaction in
+            let set = try await registry.decider(in: transaction).set
+            let problems = SegmentReferences.problems(
+                of: document.condition, as: "~preview", among: set.segments, at: RulePath(["rule"]))
+            guard problems.isEmpty else { throw SegmentDocument.problem(problems, in: text) }
+            return try await look(
+                SegmentPreview(document.condition, beside: set), at: now, until: started + Self.patience,
+                in: transaction)
+        }
+        return .json(Self.json(seen, document.condition, at: now))
+    }
+
+    private func look(
+        _ preview: SegmentPreview, at now: Instant, until deadline: ContinuousClock.Instant,
+        in transaction: PostgresTransaction
+    ) async throws -> Seen {
+        let sample = PopulationSample(transaction: transaction, vault: registry.vault)
+        var seen = Seen()
+        for shard in Shard.all {
+            let (profiles, total) = try await sample.take(from: shard)
+            let timeline = try await TimelineReading.events(
+                of: profiles.map(\.id), vault: registry.vault, in: transaction)
+            var members: Set<ProfileID> = []
+            for profile in profiles {
+                let events = timeline[profile.id, default: []].filter {
+                    profile.state?.includes(offset: $0.offset, of: $0.shard) ?? false
+                }
+                if preview.holds(for: profile.id, profile.state, with: events.map(\.event), at: now) {
+                    members.insert(profile.id)
+                }
+            }
+            for (profile, segment) in try await sample.segments(of: profiles) {
+                seen.segments[segment, default: (0, 0)].all += 1
+                if members.contains(profile) { seen.segments[segment, default: (0, 0)].both += 1 }
+            }
+            seen.members += members.sorted()
+            seen.examined += profiles.count
+            seen.total += total
+            seen.shards += 1
+            // One shard at least: an answer that has looked at nobody is none.
+            if seen.examined >= Self.most || ContinuousClock.now >= deadline { break }
+        }
+        return seen
+    }
+
+    private static func json(_ seen: Seen, _ condition: Condition, at now: Instant) -> JSON {
+        let population = seen.isWhole ? seen.examined : max(seen.population, seen.examined)
+        func people(_ count: Int) -> JSON {
+            let (estimate, low, high) = SampleShare(count: count, examined: seen.examined).people(
+                of: population)
+            return [
+                "estimate": .integer(Int64(estimate)), "low": .integer(Int64(low)),
+                "high": .integer(Int64(high)),
+            ]
+        }
+        let overlap = seen.segments.sorted { $0.key.precedesInUTF8($1.key) }.map { id, counts -> JSON in
+            [
+                "segment": .string(id), "members": people(counts.all), "both": people(counts.both),
+                "shareOfPreview": .double(
+                    SampleShare(count: counts.both, examined: seen.members.count).share),
+                "shareOfSegment": .double(SampleShare(count: counts.both, examined: counts.all).share),
+            ]
+        }
+        return [
+            "text": .string(condition.text), "at": .string(now.rfc3339), "exact": .bool(seen.isWhole),
+            "examined": .integer(Int64(seen.examined)), "population": .integer(Int64(population)),
+            "members": people(seen.members.count),
+            "sample": .array(seen.members.prefix(shown).map { .string($0.description) }),
+            "overlap": .array(overlap),
+        ]
+    }
+}
