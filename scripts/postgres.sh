@@ -93,17 +93,23 @@ initialise() {
         exit 1
     fi
     rm -f "$copy" "$directory/initdb.log"
+    # A sixteenth of the memory, between 128 MB and 1 GB.
+    buffers=$(awk '/^MemTotal/ { print int($2 / 16384) }' /proc/meminfo 2>/dev/null || echo 256)
+    [ "${buffers:-0}" -ge 128 ] || buffers=128
+    [ "$buffers" -le 1024 ] || buffers=1024
     $as tee -a "$real/postgresql.conf" > /dev/null <<SETTINGS
 # Martlet's private cluster. Everything that makes a commit durable stays on.
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 300
-shared_buffers = 256MB
+shared_buffers = ${buffers}MB
 work_mem = 8MB
 maintenance_work_mem = 128MB
 effective_cache_size = 2GB
 wal_compression = lz4
-max_wal_size = 2GB
+max_wal_size = 4GB
+# Files that are there already: making one stops every commit until 16 MB of zeros are on the disk.
+min_wal_size = 1GB
 checkpoint_timeout = 15min
 random_page_cost = 1.1
 jit = off
