@@ -5,7 +5,9 @@ pass. The times are those of deploy/examples: a cart that has been open for an h
 `abandoned-cart`, which reminds at once, gives a discount after 23 hours, and calls for the last time two days later.
 """
 
+import csv
 import html
+import io
 import uuid
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -163,6 +165,15 @@ def test_a_shopper_is_followed_from_the_first_look_to_the_purchase(shop, mailbox
     membership = shopper.membership("cart-open")
     assert parse_instant(membership["enteredAt"]) == entered_at
     assert added["messageId"] in str(membership["evidence"])
+    exported = martlet.call(
+        "GET", "segmentation", "/v1/segments/cart-open/export", params={"fields": "email,traits.firstName,phone"})
+    assert {"profileId": shopper.profile_id, "enteredAt": membership["enteredAt"], "version": "1",
+            "email": shopper.email, "traits.firstName": "Ada", "phone": ""} in csv.DictReader(io.StringIO(exported.text))
+    # Who may see segments may not therefore see addresses.
+    key = martlet.martlet("keys", "create", "--name", "lists", "--scope", "segments:read").strip().splitlines()[-1]
+    for fields, status in [({}, 200), ({"fields": "email"}, 403)]:
+        answer = martlet.call("GET", "segmentation", "/v1/segments/cart-open/export", key=key, params=fields)
+        assert answer.status_code == status, answer.text
     [instance] = shopper.instances("abandoned-cart")
     assert instance["status"] == "running" and parse_instant(instance["enteredAt"]) == entered_at
     assert parse_instant(instance["dueAt"]) == entered_at + 23 * HOUR
