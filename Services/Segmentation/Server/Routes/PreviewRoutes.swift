@@ -14,6 +14,8 @@ struct PreviewRoutes {
     /// People that are looked at; where there are no more, the answer is exact.
     private static let most = 2_000
     private static let shown = 10
+    /// People whose histories are read at once: it is looked at the time after each lot.
+    private static let atOnce = 50
 
     func add(to router: ServiceRouter) {
         router.post("/v1/segments/preview", scope: .segmentsRead) { try await preview($0) }
@@ -60,30 +62,41 @@ struct PreviewRoutes {
         let sample = PopulationSample(transaction: transaction, vault: registry.vault)
         var seen = Seen()
         for shard in Shard.all {
-            let (profiles, total) = try await sample.take(from: shard)
-            let timeline = try await TimelineReading.events(
-                of: profiles.map(\.id), vault: registry.vault, in: transaction)
-            var members: Set<ProfileID> = []
-            for profile in profiles {
-                let events = timeline[profile.id, default: []].filter {
-                    profile.state?.includes(offset: $0.offset, of: $0.shard) ?? false
-                }
-                if preview.holds(for: profile.id, profile.state, with: events.map(\.event), at: now) {
-                    members.insert(profile.id)
-                }
-            }
-            for (profile, segment) in try await sample.segments(of: profiles) {
-                seen.segments[segment, default: (0, 0)].all += 1
-                if members.contains(profile) { seen.segments[segment, default: (0, 0)].both += 1 }
-            }
-            seen.members += members.sorted()
-            seen.examined += profiles.count
+            var (profiles, total) = try await sample.take(from: shard)
             seen.total += total
             seen.shards += 1
-            // One shard at least: an answer that has looked at nobody is none.
-            if seen.examined >= Self.most || ContinuousClock.now >= deadline { break }
+            while !profiles.isEmpty {
+                let some = Array(profiles.prefix(Self.atOnce))
+                profiles.removeFirst(some.count)
+                try await look(at: some, preview, at: now, sample, &seen)
+                // After some at least: an answer that has looked at nobody is none.
+                if seen.examined >= Self.most || ContinuousClock.now >= deadline { return seen }
+            }
         }
         return seen
+    }
+
+    private func look(
+        at profiles: [PopulationSample.Profile], _ preview: SegmentPreview, at now: Instant,
+        _ sample: PopulationSample, _ seen: inout Seen
+    ) async throws {
+        let timeline = try await TimelineReading.events(
+            of: profiles.map(\.id), vault: registry.vault, in: sample.transaction)
+        var members: Set<ProfileID> = []
+        for profile in profiles {
+            let events = timeline[profile.id, default: []].filter {
+                profile.state?.includes(offset: $0.offset, of: $0.shard) ?? false
+            }
+            if preview.holds(for: profile.id, profile.state, with: events.map(\.event), at: now) {
+                members.insert(profile.id)
+            }
+        }
+        for (profile, segment) in try await sample.segments(of: profiles) {
+            seen.segments[segment, default: (0, 0)].all += 1
+            if members.contains(profile) { seen.segments[segment, default: (0, 0)].both += 1 }
+        }
+        seen.members += members.sorted()
+        seen.examined += profiles.count
     }
 
     private static func json(_ seen: Seen, _ condition: Condition, at now: Instant) -> JSON {

@@ -19,7 +19,7 @@ struct PopulationSample {
     let transaction: PostgresTransaction
     let vault: Vault
 
-    /// Some people of a shard, and how many it has.
+    /// Some people of a shard, in such an order that the first of them are a fair sample too; and how many it has.
     func take(from shard: Shard) async throws -> (profiles: [Profile], total: Int) {
         let rows = try await transaction.query(
             """
@@ -30,7 +30,7 @@ struct PopulationSample {
             )
             SELECT s.profile_id, s.state, (SELECT count(*) FROM people) AS total
             FROM chosen c JOIN profile_state s ON s.shard = \(shard) AND s.profile_id = c.profile_id
-            ORDER BY s.profile_id
+            ORDER BY uuid_hash(s.profile_id), s.profile_id
             """)
         var profiles: [Profile] = []
         for row in rows {
