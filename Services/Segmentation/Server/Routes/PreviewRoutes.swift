@@ -17,7 +17,8 @@ final class PreviewRoutes: Sendable {
 
     /// Previews at a time: each keeps a processor and a connection busy, which events need as well.
     private static let atATime = 2
-    /// Whoever edits a rule waits for the answer, so it is given after this long with what has been seen by then.
+    /// Whoever edits a rule waits for the answer, so it is given after this long with what has been seen by then. Where the
+    /// clock stands still, nobody waits.
     private static let patience: Duration = .milliseconds(600)
     /// People that are looked at; where there are no more, the answer is exact.
     private static let most = 2_000
@@ -60,21 +61,20 @@ final class PreviewRoutes: Sendable {
         }
         defer { underWay.withLock { $0 -= 1 } }
         let now = try await clock.now()
-        let started = ContinuousClock.now
         let seen = try await pool.transaction(isolation: .repeatableRead) { transaction in
             let set = try await registry.decider(in: transaction).set
             let problems = SegmentReferences.problems(
                 of: document.condition, as: "~preview", among: set.segments, at: RulePath(["rule"]))
             guard problems.isEmpty else { throw SegmentDocument.problem(problems, in: text) }
             return try await look(
-                SegmentPreview(document.condition, beside: set), at: now, until: started + Self.patience,
+                SegmentPreview(document.condition, beside: set), at: now, until: now + Self.patience,
                 in: transaction)
         }
         return .json(Self.json(seen, document.condition, at: now))
     }
 
     private func look(
-        _ preview: SegmentPreview, at now: Instant, until deadline: ContinuousClock.Instant,
+        _ preview: SegmentPreview, at now: Instant, until deadline: Instant,
         in transaction: PostgresTransaction
     ) async throws -> Seen {
         let sample = PopulationSample(transaction: transaction, vault: registry.vault)
@@ -88,7 +88,9 @@ final class PreviewRoutes: Sendable {
                 profiles.removeFirst(some.count)
                 try await look(at: some, preview, at: now, sample, &seen)
                 // After some at least: an answer that has looked at nobody is none.
-                if seen.examined >= Self.most || ContinuousClock.now >= deadline { return seen }
+                if seen.examined >= Self.most || clock.immediate.map({ $0() >= deadline }) ?? false {
+                    return seen
+                }
             }
         }
         return seen
