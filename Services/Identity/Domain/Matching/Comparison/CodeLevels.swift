@@ -15,8 +15,7 @@ enum CodeLevels {
         let symbols = value.symbols.filter { $0 != MatchText.separator }
         let isPlain = symbols.allSatisfy { $0 < MatchText.separator }
         return ParsedValue(
-            symbols: symbols, key: isPlain ? MatchText.text(symbols) : value.key, glance: Glance.ends(symbols)
-        )
+            symbols: symbols, key: isPlain ? nil : value.key, glance: Glance.ends(symbols))
     }
 
     /// A slip leaves the ends as they are; two slips mostly leave one of them.
@@ -63,7 +62,7 @@ enum PhoneLevels {
         let digits = value.symbols.filter(MatchText.isDigit)
         guard digits.count >= 4 else { return nil }
         let last = Array(digits.suffix(9))
-        return ParsedValue(symbols: last, key: MatchText.text(last), glance: Glance.ends(last))
+        return ParsedValue(symbols: last, glance: Glance.ends(last))
     }
 
     static func level(_ a: Int32, _ b: Int32, _ pool: PoolView) -> UInt8 { CodeLevels.level(a, b, pool) }

@@ -16,9 +16,10 @@ enum DateLevels {
         guard let date = CalendarDate(text, order: order) else {
             return MatchText.normalise(text).map { ParsedValue(symbols: $0.symbols, key: $0.key, glance: 0) }
         }
-        let digits = date.digits
-        return ParsedValue(
-            symbols: MatchText.symbols(digits), key: digits, glance: date.packed, detail: date.packed)
+        let packed = date.packed
+        // The first digit is the highest.
+        let symbols = (0..<8).map { UInt8(packed >> (60 - 4 * $0) & 15) + 27 }
+        return ParsedValue(symbols: symbols, glance: packed, detail: packed)
     }
 
     static func level(_ a: Int32, _ b: Int32, _ pool: PoolView) -> UInt8 {
@@ -83,7 +84,7 @@ enum NumberLevels {
         }
         let number = whole.reduce(0) { $0 * 10 + UInt64($1 - 27) }
         return ParsedValue(
-            symbols: MatchText.symbols(String(number)), key: String(number), glance: 0, detail: number + 1)
+            symbols: MatchText.symbols(String(number)), glance: 0, detail: number + 1)
     }
 
     static func level(_ a: Int32, _ b: Int32, _ pool: PoolView) -> UInt8 {

@@ -14,7 +14,7 @@ enum EmailLevels {
     /// The detail is the number of symbols before the at sign; a mangled address may have none.
     static func parse(_ text: String) -> ParsedValue? {
         guard let value = MatchText.normalise(text) else { return nil }
-        let read = text.prefix(256)
+        let read = text.unicodeScalars.prefix(256)
         let local =
             read.lastIndex(of: "@").flatMap { MatchText.normalise(String(read[..<$0]))?.symbols.count } ?? 0
         return ParsedValue(

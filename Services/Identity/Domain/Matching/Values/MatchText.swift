@@ -11,12 +11,42 @@ enum MatchText {
 
     struct Normalised: Equatable {
         var symbols: [UInt8] = []
-        /// Equal for values that are the same.
-        var key = ""
+        /// Tells values of the same symbols apart; nil where values of the same symbols are the same.
+        var key: String?
     }
 
     /// Nil where there is nothing to compare.
     static func normalise(_ raw: String) -> Normalised? {
+        let (read, isPlain) = ascii(raw).map { ($0, true) } ?? unicode(raw)
+        var symbols = read
+        if symbols.count > longest { symbols.removeLast(symbols.count - longest) }
+        while symbols.last == separator { symbols.removeLast() }
+        if symbols.isEmpty || isPlain && placeholders.contains(symbols) { return nil }
+        return Normalised(symbols: symbols, key: isPlain ? nil : raw.lowercased())
+    }
+
+    /// The symbols of text in ASCII; nil for other text.
+    private static func ascii(_ raw: String) -> [UInt8]? {
+        var raw = raw
+        return raw.withUTF8 { bytes -> [UInt8]? in
+            let read = bytes.prefix(longestRead)
+            guard read.allSatisfy({ $0 < 0x80 }) else { return nil }
+            return asciiSymbols.withUnsafeBufferPointer { table in
+                [UInt8](unsafeUninitializedCapacity: longest + 1) { symbols, count in
+                    for byte in read {
+                        let symbol = table[Int(byte)]
+                        if symbol == 0 { continue }
+                        if symbol == separator, count == 0 || symbols[count - 1] == separator { continue }
+                        symbols[count] = symbol
+                        count += 1
+                        if count > longest { break }
+                    }
+                }
+            }
+        }
+    }
+
+    private static func unicode(_ raw: String) -> ([UInt8], isPlain: Bool) {
         var symbols: [UInt8] = []
         symbols.reserveCapacity(24)
         var isPlain = true
@@ -33,12 +63,7 @@ enum MatchText {
             }
             if symbols.count > longest { break }
         }
-        if symbols.count > longest { symbols.removeLast(symbols.count - longest) }
-        while symbols.last == separator { symbols.removeLast() }
-        guard !symbols.isEmpty else { return nil }
-        let key = isPlain ? text(symbols) : raw.lowercased()
-        if placeholders.contains(key) { return nil }
-        return Normalised(symbols: symbols, key: key)
+        return (symbols, isPlain)
     }
 
     @inline(__always)
@@ -49,7 +74,9 @@ enum MatchText {
     }
 
     /// What people and exports write when they mean that nothing is known.
-    private static let placeholders: Set<String> = ["null", "none", "n a", "unknown", "undefined"]
+    private static let placeholders: [[UInt8]] = ["null", "none", "n a", "unknown", "undefined"].map {
+        $0.utf8.map { asciiSymbols[Int($0)] }
+    }
 
     /// The symbols of text that is plain already, for comparing two words directly.
     static func symbols(_ text: String) -> [UInt8] { normalise(text)?.symbols ?? [] }

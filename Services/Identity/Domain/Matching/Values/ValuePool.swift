@@ -14,46 +14,82 @@ struct ValuePool: Sendable {
         var length: UInt32
     }
 
-    private var numbers: [String: Int32] = [:]
-    private var raw: [String: Int32] = [:]
-    /// What the texts that are keys take beside the tables.
-    private var keyBytes = 0
+    /// The values by their symbols.
+    private var numbers = HashIndex()
+    /// Those that their symbols alone do not tell from others.
+    private var keyed: [String: Int32] = [:]
+    /// The texts that were read before, with what was made of them.
+    private var raw = HashIndex()
+    private var texts: [(text: String, number: Int32)] = []
+    /// How many texts were looked for among those, and not found.
+    private var (asked, missed) = (0, 0)
+    /// What the texts take beside the tables.
+    private var textBytes = 0
 
     /// About how many bytes it takes.
     var bytes: Int {
-        Footprint.of(symbols) + Footprint.of(entries) + Footprint.of(numbers) + Footprint.of(raw) + keyBytes
+        Footprint.of(symbols) + Footprint.of(entries) + numbers.bytes + Footprint.of(keyed) + raw.bytes
+            + Footprint.of(texts) + textBytes
     }
 
     init(_ comparator: Comparator) { self.comparator = comparator }
 
     var count: Int { entries.count }
 
+    /// Whether texts come again often enough for it to be worth while to remember them.
+    private var remembers: Bool { asked < 5_000 || missed < asked / 5 * 4 }
+
     /// The number of a value, a new one if it wasn't seen before; -1 when nothing is known.
     mutating func number(of text: String, reading: DateOrder) -> Int32 {
-        if let known = raw[text] { return known }
-        let number = intern(text, reading)
         // Endless texts would be endless keys.
-        if text.utf8.count <= 256 {
-            raw[text] = number
-            keyBytes += Footprint.outside(text)
+        guard remembers, text.utf8.count <= 256 else { return intern(text, reading) }
+        let hash = TableHash.of(text)
+        asked += 1
+        if let known = raw.first(hash, where: { texts[Int($0)].text == text }) {
+            return texts[Int(known)].number
         }
+        missed += 1
+        let number = intern(text, reading)
+        raw.insert(hash, Int32(texts.count))
+        texts.append((text, number))
+        textBytes += Footprint.outside(text)
         return number
     }
 
     private mutating func intern(_ text: String, _ reading: DateOrder) -> Int32 {
         guard let value = comparator.parse(text, reading) else { return -1 }
-        if let known = numbers[value.key] { return known }
+        if let key = value.key {
+            if let known = keyed[key] { return known }
+            let number = put(value)
+            keyed[key] = number
+            textBytes += Footprint.outside(key)
+            return number
+        }
+        let hash = value.symbols.withUnsafeBufferPointer { TableHash.of($0) }
+        if let known = find(value.symbols, hash) { return known }
         let number = put(value)
-        numbers[value.key] = number
-        keyBytes += Footprint.outside(value.key)
+        numbers.insert(hash, number)
         return number
+    }
+
+    private func find(_ wanted: [UInt8], _ hash: UInt64) -> Int32? {
+        numbers.first(hash) { number in
+            let entry = entries[Int(number)]
+            guard Int(entry.length) == wanted.count else { return false }
+            let start = Int(entry.start)
+            for index in wanted.indices where symbols[start + index] != wanted[index] { return false }
+            return true
+        }
     }
 
     /// The number of a value that is only looked up: if it isn't known it gets one until `unstage`.
     mutating func stage(_ text: String, reading: DateOrder) -> Int32 {
         guard let value = comparator.parse(text, reading) else { return -1 }
-        if let known = numbers[value.key] { return known }
-        return put(value)
+        let known =
+            value.key.map { keyed[$0] }
+            ?? find(
+                value.symbols, value.symbols.withUnsafeBufferPointer { TableHash.of($0) })
+        return known ?? put(value)
     }
 
     /// Forgets what was staged since there were so many values.
@@ -81,8 +117,8 @@ struct ValuePool: Sendable {
 /// What a comparator makes of a text.
 struct ParsedValue {
     var symbols: [UInt8]
-    /// Equal for values that are the same.
-    var key: String
+    /// Tells values of the same symbols apart; nil where values of the same symbols are the same.
+    var key: String?
     /// What shows of it at first sight.
     var glance: UInt64
     var detail: UInt64 = 0
