@@ -3,6 +3,9 @@
 import json
 import re
 import uuid
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -365,6 +368,30 @@ def test_a_yaml_bomb_is_refused(running):
     answer = running.call(
         "PUT", "journeys", "/v1/journeys/bomb", data=bomb, headers={"Content-Type": "application/yaml"})
     assert answer.status_code in (400, 413, 422), answer.text[:300]
+
+
+@pytest.mark.parametrize("coding, bits", [("gzip", 31), ("deflate", 15)])
+def test_a_bomb_of_a_packed_body_is_refused_without_growing_memory(running, coding, bits):
+    """Twenty bodies that would take 400 MB each, five at a time."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, bits)
+    bomb = b"".join([packer.compress(b" " * (20 * MEGABYTE)) for _ in range(20)] + [packer.flush()])
+    assert len(bomb) < 500_000
+    process = f"/proc/{running.pid('ingestion')}"
+
+    def most():
+        return int(re.search(r"VmHWM:\s*(\d+)", Path(f"{process}/status").read_text()).group(1)) / 1024
+
+    def send(_):
+        return running.http.post(
+            running.url("ingestion") + "/v1/batch", data=bomb, timeout=60, auth=(running.write_key, ""),
+            headers={"Content-Type": "application/json", "Content-Encoding": coding}).status_code
+
+    # From here on the most that it took counts anew (proc(5), clear_refs).
+    Path(f"{process}/clear_refs").write_text("5")
+    before = most()
+    with ThreadPoolExecutor(5) as threads:
+        assert set(threads.map(send, range(20))) == {413}
+    assert most() - before < 50
 
 
 def test_a_segment_with_a_mistake_is_refused_with_line_and_what_was_expected(running):

@@ -145,6 +145,56 @@ struct ServiceOverHTTPTests {
         }
     }
 
+    @Test("behind a trusted proxy it is the proxy's clients that are counted, elsewhere whoever connects")
+    func forwarded() async throws {
+        let rate = ["MARTLET_RATE_LIMIT_PER_SECOND": "1", "MARTLET_RATE_LIMIT_BURST": "1"]
+        let behind = rate.merging(["MARTLET_TRUSTED_PROXIES": "127.0.0.0/8, 10.0.0.0/8"]) { $1 }
+        try await withProbe(settings: behind) { service, _ in
+            for number in 0..<20 {
+                // What the client itself says before the proxy's word changes nothing.
+                let answer = try await service.request(
+                    "GET", "/v1/open",
+                    headers: ["X-Forwarded-For": "198.51.100.1, 203.0.113.\(number), 10.0.0.7"], as: .none)
+                #expect(answer.status == 200)
+            }
+            var last = 200
+            for number in 0..<60 where last != 429 {
+                last = try await service.request(
+                    "GET", "/v1/open", headers: ["X-Forwarded-For": "198.51.100.\(number), 203.0.113.200"],
+                    as: .none
+                ).status
+            }
+            #expect(last == 429)
+        }
+        try await withProbe(settings: rate) { service, _ in
+            var last = 200
+            for number in 0..<60 where last != 429 {
+                last = try await service.request(
+                    "GET", "/v1/open", headers: ["X-Forwarded-For": "203.0.113.\(number)"], as: .none
+                ).status
+            }
+            #expect(last == 429)
+        }
+    }
+
+    @Test(
+        "the client is the last address that no trusted proxy has",
+        arguments: [
+            ("192.0.2.1", "203.0.113.5", "192.0.2.1"), ("10.0.0.1", "203.0.113.5", "203.0.113.5"),
+            ("::ffff:10.0.0.1", "203.0.113.5:4711", "203.0.113.5"),
+            ("10.0.0.1", "[2001:db8::1]:80", "2001:db8::1"),
+            ("10.0.0.1", "1.2.3.4, 203.0.113.5, 10.9.9.9", "203.0.113.5"),
+            ("10.0.0.1", "nonsense", "10.0.0.1"),
+            ("10.0.0.1", "203.0.113.5, unknown", "10.0.0.1"), ("10.0.0.1", "", "10.0.0.1"),
+            ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"), ("unknown", "203.0.113.5", "unknown"),
+        ])
+    func client(peer: String, forwarded: String, expected: String) throws {
+        let proxies = try #require(TrustedProxies("10.0.0.0/8"))
+        #expect(proxies.client(of: peer, forwarded: forwarded) == expected)
+        #expect(TrustedProxies.none.client(of: peer, forwarded: forwarded) == peer)
+        #expect(TrustedProxies("10.0.0.0/8,elsewhere") == nil)
+    }
+
     @Test("its streams are read over HTTP, one shard or several, with their heads")
     func streams() async throws {
         try await withProbe(workers: true) { service, database in
@@ -279,5 +329,37 @@ struct SettingsTests {
         #expect(throws: SettingsError.self) { try settings.int("PORT", in: 1...98, default: 5) }
         #expect(throws: SettingsError.self) { try settings.required("NOTHING") }
         #expect(settings.url(of: .identity) == "http://127.0.0.1:8102")
+    }
+}
+
+@Suite("What --help says of the settings")
+struct SettingsHelpTests {
+    @Test("every setting that a service reads is in its help")
+    func complete() throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let read = /[(\s.](?:string|int|duration|secret|required)\(\s*"([A-Z_]+)"/
+        var found: [String: Set<String>] = [:]
+        for (folder, services) in [("Shared/ServiceKit", ServiceName.allCases)]
+            + ServiceName.allCases.map({ ("Services/\($0.rawValue.capitalized)/Server", [$0]) })
+        {
+            let files = FileManager.default.enumerator(atPath: root.appending(path: folder).path)
+            while let file = files?.nextObject() as? String {
+                guard file.hasSuffix(".swift") else { continue }
+                let text = try String(
+                    contentsOf: root.appending(path: "\(folder)/\(file)"), encoding: .utf8)
+                for match in text.matches(of: read) {
+                    for service in services { found[service.rawValue, default: []].insert(String(match.1)) }
+                }
+            }
+        }
+        #expect(found["ingestion"]?.contains("INGESTION_WINDOW") == true)
+        #expect(found["console"]?.contains("PORT") == true)
+        for service in ServiceName.allCases {
+            let help = SettingsHelp.text(of: service)
+            for name in found[service.rawValue] ?? [] {
+                #expect(help.contains("MARTLET_\(name) "), "\(service.rawValue): MARTLET_\(name)")
+            }
+        }
     }
 }

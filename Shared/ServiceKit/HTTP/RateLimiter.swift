@@ -8,12 +8,14 @@ final class RateLimiter: Sendable {
         var at: ContinuousClock.Instant
     }
 
+    let proxies: TrustedProxies
     private let perSecond: Double
     private let burst: Double
     private let buckets = Mutex<[String: Bucket]>([:])
 
     /// `perSecond` requests on average, `burst` at once.
-    init(perSecond: Int, burst: Int) {
+    init(perSecond: Int, burst: Int, proxies: TrustedProxies = .none) {
+        self.proxies = proxies
         self.perSecond = Double(max(1, perSecond))
         self.burst = Double(max(1, burst))
     }

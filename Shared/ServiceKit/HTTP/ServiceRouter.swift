@@ -75,7 +75,9 @@ package final class ServiceRouter {
                     ? .anonymous
                     : try await control.caller(authorization: request.headers[.authorization])
                 try Self.check(route.access, caller: caller)
-                try limiter.check(caller: caller, address: context.remoteAddress)
+                let address = limiter.proxies.client(
+                    of: context.remoteAddress, forwarded: request.headers[.forwardedFor])
+                try limiter.check(caller: caller, address: address)
                 let serviceRequest = ServiceRequest(request: request, context: context, caller: caller)
                 return try await TraceContext.$traceparent.withValue(serviceRequest.traceparent) {
                     try await handler(serviceRequest).hummingbird(answering: request)
@@ -206,4 +208,12 @@ struct RequestEdge: Sendable {
                 "milliseconds": "\(took / .milliseconds(1))",
             ])
     }
+}
+
+extension HTTPField.Name {
+    /// What proxies say of where a request came from; several of them count as one list.
+    fileprivate static let forwardedFor: Self = {
+        guard let name = Self("X-Forwarded-For") else { preconditionFailure("a token is a name") }
+        return name
+    }()
 }

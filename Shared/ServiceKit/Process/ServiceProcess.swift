@@ -20,9 +20,11 @@ package enum ServiceProcess {
             switch arguments.first {
             case nil, "serve": try await serve(definition)
             case "migrate": try await migrate(definition)
-            case "--help", "-h", "help": write(help(label), to: .standardOutput)
+            case "--help", "-h", "help": write(help(label, definition.name), to: .standardOutput)
             case .some(let other):
-                write("\(label): unknown command `\(other)`\n\n\(help(label))", to: .standardError)
+                write(
+                    "\(label): unknown command `\(other)`\n\n\(help(label, definition.name))",
+                    to: .standardError)
                 exit(64)
             }
         } catch {
@@ -31,17 +33,17 @@ package enum ServiceProcess {
         }
     }
 
-    private static func help(_ label: String) -> String {
+    private static func help(_ label: String, _ service: ServiceName) -> String {
         """
         USAGE: \(label) [serve | migrate]
 
           serve     answer requests and work until SIGTERM (the default)
           migrate   bring the service's schema up to date, under MARTLET_OWNER_DATABASE_URL
 
-        Settings come from the environment: MARTLET_DATABASE_URL, MARTLET_HOST, MARTLET_PORT,
-        MARTLET_SERVICE_SECRET_FILE, MARTLET_<SERVICE>_URL, MARTLET_LOG_LEVEL; or from the JSON file that
-        MARTLET_SETTINGS names.
+        Settings come from the environment, or from the JSON file that MARTLET_SETTINGS names. Durations are such as 90s,
+        15m, 48h or 30d.
 
+        \(SettingsHelp.text(of: service))
         EXAMPLE: MARTLET_DATABASE_URL=postgres://\(label.replacing("-", with: "_")):…@127.0.0.1:5432/martlet \\
                  MARTLET_SERVICE_SECRET_FILE=.martlet/service-secret \(label) serve
 
@@ -165,7 +167,8 @@ package final class RunningService: Sendable {
         let tokens = try ServiceTokens(secret: try settings.secret("SERVICE_SECRET"))
         let limiter = RateLimiter(
             perSecond: try settings.int("RATE_LIMIT_PER_SECOND", in: 1...1_000_000, default: 20_000),
-            burst: try settings.int("RATE_LIMIT_BURST", in: 1...1_000_000, default: 40_000))
+            burst: try settings.int("RATE_LIMIT_BURST", in: 1...1_000_000, default: 40_000),
+            proxies: try settings.trustedProxies())
         var configuration = HTTPClient.Configuration()
         configuration.timeout.connect = .seconds(2)
         configuration.connectionPool.idleTimeout = .seconds(30)

@@ -53,6 +53,18 @@ package struct ServiceSettings: Sendable {
         return value
     }
 
+    /// The proxies whose word on where a request came from is taken; none unless said.
+    package func trustedProxies() throws(SettingsError) -> TrustedProxies {
+        guard let text = string("TRUSTED_PROXIES") else { return .none }
+        guard let proxies = TrustedProxies(text) else {
+            throw .invalid(
+                "MARTLET_TRUSTED_PROXIES",
+                expected: "addresses or networks such as 10.0.0.0/8, with commas between"
+            )
+        }
+        return proxies
+    }
+
     /// The secret in `MARTLET_<name>`, or in the file that `MARTLET_<name>_FILE` names.
     package func secret(_ name: String) throws(SettingsError) -> String {
         if let value = string(name) { return value }

@@ -63,6 +63,13 @@ struct TrackingPlanServerTests {
             let bytes = try #require(kept["bytes"]?.string.flatMap { Data(base64Encoded: $0) })
             #expect(!String(decoding: bytes, as: UTF8.self).contains("Jo"))
 
+            // Nothing has been mended yet.
+            let early = try await collecting.service.request(
+                "POST", "/v1/quarantine/replay", json: ["reason": "schema"])
+            #expect(early.json["accepted"] == 0)
+            #expect(early.json["quarantined"] == 1, "\(early.text)")
+            #expect(try await collecting.stored().count == 1)
+
             var mended = Self.plan.object ?? [:]
             mended["mode"] = "allow"
             #expect(try await put(.object(mended), collecting).json["version"] == 2)
@@ -72,6 +79,42 @@ struct TrackingPlanServerTests {
             let second = try #require(try await collecting.stored().first { $0.messageID == "2" })
             #expect(second.properties["total"] == "free")
             #expect(second.timestamp == noon)
+            #expect(try await collecting.reconciliation()["balanced"] == true)
+        }
+    }
+
+    @Test("what could not be read at all is treated like anything else when it is taken in")
+    func treatedLate() async throws {
+        try await Collecting.with { collecting in
+            #expect(try await put(Self.plan, collecting).status == 201)
+            var item =
+                order(
+                    "3", ["order_id": "c", "note": "ring at Jo's", "phone": "+44 1", "total": "a\u{0}b"]
+                ).object ?? [:]
+            item["event"] = "purchase"
+            item["context"] = ["ip": "203.0.113.77"]
+            item["timestamp"] = "1850-01-01T00:00:00Z"
+            let bad = try await collecting.send("track", .object(item))
+            #expect(bad.json["quarantined"] == 1, "\(bad.text)")
+            func replay(_ fields: JSON) async throws -> ServiceHarness.Answer {
+                try await collecting.service.request("POST", "/v1/quarantine/replay", json: fields)
+            }
+            let wanted: JSON = ["text": "ring at Jo", "mend": ["text", "time"]]
+            #expect(try await replay(["text": "elsewhere", "mend": ["text", "time"]]).json["items"] == [])
+            // A total that is no number breaks the plan, whatever the item was kept for.
+            let still = try await replay(wanted)
+            #expect(still.json["quarantined"] == 1, "\(still.text)")
+            #expect(still.json[path: "items.0.reason"]?.string?.hasPrefix("schema: plan-violation") == true)
+            var mended = Self.plan.object ?? [:]
+            mended["mode"] = "allow"
+            #expect(try await put(.object(mended), collecting).status == 200)
+            #expect(try await replay(wanted).json["accepted"] == 1)
+            let event = try #require(try await collecting.stored().first)
+            #expect(event.name == "Order Completed")
+            #expect(event.properties["note"] == nil)
+            #expect(event.properties["phone"]?.string?.hasPrefix("hashed:") == true)
+            #expect(event.context["ip"] == "203.0.113.0")
+            #expect(event.context["trackingPlan"]?["version"] == 2)
             #expect(try await collecting.reconciliation()["balanced"] == true)
         }
     }

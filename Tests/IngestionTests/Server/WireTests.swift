@@ -200,6 +200,50 @@ struct WireTests {
                 "GET", "/v1/martlet.js", headers: ["If-None-Match": tag], as: .none)
             #expect(again.status == 304)
             #expect(again.body.isEmpty)
+
+            let packed = try await collecting.service.request(
+                "GET", "/v1/martlet.js", headers: ["Accept-Encoding": "br;q=1, gzip"], as: .none)
+            #expect(packed.headers["content-encoding"] == "gzip")
+            #expect(packed.headers["etag"] != tag)
+            #expect(packed.body.count < 6_000)
+            let reader = try GzipReader()
+            reader.append(packed.body)
+            #expect(try reader.next() == answer.body)
+            for refusal in ["gzip;q=0", "br", ""] {
+                let plain = try await collecting.service.request(
+                    "GET", "/v1/martlet.js", headers: ["Accept-Encoding": refusal], as: .none)
+                #expect(plain.headers["content-encoding"] == nil, "\(refusal)")
+            }
+        }
+    }
+
+    @Test("RudderStack's browser SDK may ask for its source, and may send its header with every call")
+    func sourceConfig() async throws {
+        try await Collecting.with { collecting in
+            for path in ["/sourceConfig/?p=npm&v=3.11.0&build=modern", "/sourceConfig?p=cdn&v=2.48.0"] {
+                let answer = try await collecting.service.request(
+                    "GET", path, as: .basic(user: collecting.key))
+                #expect(answer.status == 200, "\(path): \(answer.text)")
+                #expect(answer.headers["access-control-allow-origin"] == "*")
+                let source = answer.json["source"]
+                #expect(source?["id"]?.string == collecting.sourceID.description)
+                #expect(source?["enabled"] == true)
+                #expect(source?["destinations"] == [])
+                #expect(source?["config"]?.object != nil)
+            }
+            let byQuery = try await collecting.service.request(
+                "GET", "/sourceConfig/?p=npm&writeKey=\(collecting.key)", as: .none)
+            #expect(byQuery.status == 200)
+            let unknown = try await collecting.service.request(
+                "GET", "/sourceConfig/", as: .basic(user: "wk_wrong"))
+            #expect(unknown.status == 401)
+            #expect(unknown.headers["access-control-allow-origin"] == "*")
+            for path in ["/sourceConfig/", "/v1/batch", "/v1/track"] {
+                let preflight = try await collecting.service.request("OPTIONS", path, as: .none)
+                #expect(preflight.status == 204)
+                let allowed = preflight.headers["access-control-allow-headers"] ?? ""
+                #expect(allowed.contains("anonymousid") && allowed.contains("authorization"))
+            }
         }
     }
 }

@@ -15,7 +15,9 @@ enum CrossOrigin {
     static let preflight = ServiceResponse.empty(
         headers: [
             .accessControlAllowOrigin: "*", .accessControlAllowMethods: "POST, OPTIONS",
-            .accessControlAllowHeaders: "authorization, content-type, content-encoding, traceparent",
+            // RudderStack's browser SDK sends the last with every call, for its own servers to route by.
+            .accessControlAllowHeaders:
+                "authorization, content-type, content-encoding, traceparent, anonymousid",
             .accessControlMaxAge: "86400",
         ])
 

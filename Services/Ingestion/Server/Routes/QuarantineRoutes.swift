@@ -60,7 +60,7 @@ struct QuarantineRoutes: Sendable {
 
     private func replayMany(_ request: ServiceRequest) async throws -> ServiceResponse {
         let fields = try JSONFields(try await request.json(maxBytes: 256 << 10))
-        try fields.allow(["ids", "source", "reason", "messageId", "event", "from", "to", "mend"])
+        try fields.allow(["ids", "source", "reason", "messageId", "event", "text", "from", "to", "mend"])
         var filter = QuarantineFilter()
         if fields["ids"] != nil {
             filter.ids = try fields.array("ids").map { id in
@@ -73,6 +73,7 @@ struct QuarantineRoutes: Sendable {
         filter.source = try fields.optionalID("source")
         filter.messageID = try fields.optionalString("messageId")
         filter.event = try fields.optionalString("event")
+        filter.text = try fields.optionalString("text")
         filter.from = try fields.optionalInstant("from") ?? .distantPast
         filter.to = try fields.optionalInstant("to") ?? .distantFuture
         if let reason = try fields.optionalString("reason") { filter.reason = try Self.reason(reason) }

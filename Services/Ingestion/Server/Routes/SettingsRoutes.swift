@@ -4,14 +4,16 @@ import IngestionDomain
 import Models
 import ServiceKit
 
-/// What Segment's browser SDK (analytics-next) fetches before it sends anything: where to, and what else to load, which
-/// is nothing.
+/// What browser SDKs fetch before they send anything: where to, and what else to load, which is nothing. Segment's
+/// (analytics-next) asks for the settings of a project, RudderStack's for a `sourceConfig`, when it is loaded with
+/// `configUrl` set to ingestion's address.
 struct SettingsRoutes: Sendable {
     let directory: SourceDirectory
     /// Where browsers reach ingestion, such as `https://events.shop.example`; the address of the request when not set.
     let publicURL: String?
 
     func add(to router: ServiceRouter) {
+        addSourceConfig(to: router)
         router.get("/v1/projects/{writeKey}/settings", access: .open) { request in
             try await CrossOrigin.answer {
                 let key = WriteKey(try request.path("writeKey"))
@@ -23,6 +25,38 @@ struct SettingsRoutes: Sendable {
                     Self.settings(key, address), headers: [.cacheControl: "public, max-age=60"])
             }
         }
+    }
+
+    private func addSourceConfig(to router: ServiceRouter) {
+        router.get("/sourceConfig", access: .open) { request in
+            try await CrossOrigin.answer {
+                let key =
+                    try WriteKey(authorization: request.headers[.authorization])
+                    ?? request.query("writeKey").map { WriteKey($0) }
+                guard let key, let source = try await directory.source(of: key) else {
+                    throw Problem.unauthorized("the user of Basic authorization must be a write key")
+                }
+                return .json(Self.sourceConfig(source, key), headers: [.cacheControl: "private, max-age=60"])
+            }
+        }
+        router.on(.options, "/sourceConfig", .open) { _ in CrossOrigin.preflight }
+    }
+
+    /// No destination is reached from the browser, and nothing of the SDK itself is reported to its maker.
+    private static func sourceConfig(_ source: KnownSource, _ key: WriteKey) -> JSON {
+        let nothing: JSON = ["enabled": false]
+        return [
+            "source": [
+                "id": .string(source.id.description), "name": .string(source.id.description),
+                "writeKey": .string(key.text), "enabled": true, "workspaceId": "martlet", "destinations": [],
+                "connections": [], "dataplanes": [:],
+                "config": [
+                    "statsCollection": [
+                        "errors": ["enabled": false, "provider": "rudderstack"], "metrics": nothing,
+                    ]
+                ],
+            ]
+        ]
     }
 
     private func address(_ request: ServiceRequest) throws(Problem) -> (scheme: String, host: String) {

@@ -88,7 +88,14 @@ struct QuarantineReplay: Sendable {
             throw Refusal(.invalid, "what was kept beside the item can't be read: \(error.message)")
         }
         let text = mending.contains(.text) ? StorableText.mend(item) : item
-        return try EventParser(limits: limits, mendsTime: mending.contains(.time)).parse(
+        let event = try EventParser(limits: limits, mendsTime: mending.contains(.time)).parse(
             text[...], in: envelope)
+        // What the installation tells itself follows no plan. A source that is gone has none, and is treated as one of
+        // which nothing was said.
+        guard stored.sourceID != SourceStore.installation else { return event }
+        switch preparation.prepare(event, of: source ?? KnownSource(id: stored.sourceID)) {
+        case .accept(let event): return event
+        case .quarantine(_, let refusal): throw refusal
+        }
     }
 }

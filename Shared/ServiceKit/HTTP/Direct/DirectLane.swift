@@ -43,8 +43,8 @@ final class DirectLane: ChannelDuplexHandler {
     private let around: Surroundings
     private let client: SlowClientHandler
     private let mailbox: LoopMailbox
-    /// Who the client is to the rate limiter.
-    private let caller: String
+    /// Where the connection comes from.
+    private let peer: String
     private var mode = Mode.atRequest
     private var held = ByteBuffer()
     /// The last head: those of a connection are mostly the same.
@@ -63,7 +63,7 @@ final class DirectLane: ChannelDuplexHandler {
         self.around = around
         self.client = client
         mailbox = around.mailboxes.mailbox(of: channel.eventLoop)
-        caller = RateLimiter.key(address: channel.remoteAddress?.ipAddress ?? "unknown")
+        peer = channel.remoteAddress?.ipAddress ?? "unknown"
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -167,7 +167,8 @@ final class DirectLane: ChannelDuplexHandler {
     private func answer(_ head: PlainHead, _ handler: DirectHandler, _ context: ChannelHandlerContext) {
         answering = (head.path, .now)
         do {
-            try around.limiter.check(key: caller)
+            let client = around.limiter.proxies.client(of: peer, forwarded: head.forwardedFor)
+            try around.limiter.check(key: RateLimiter.key(address: client))
         } catch {
             held.moveReaderIndex(forwardBy: head.size + head.bodySize)
             return respond({ throw error }, context)

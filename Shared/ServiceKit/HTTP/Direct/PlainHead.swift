@@ -19,6 +19,7 @@ struct PlainHead {
     var authorization: String?
     var contentType: String?
     var traceparent: String?
+    var forwardedFor: String?
     /// Whether nothing in it asks for more than an answer to its body as it stands.
     var isPlain = true
 
@@ -43,6 +44,7 @@ private struct PlainHeadReader {
         case contentEncoding = "content-encoding"
         case contentLength = "content-length"
         case contentType = "content-type"
+        case forwardedFor = "x-forwarded-for"
         case transferEncoding = "transfer-encoding"
         case upgrade
 
@@ -132,6 +134,7 @@ private struct PlainHeadReader {
             head.contentType = String(validating: value, as: UTF8.self)
             return head.contentType != nil
         case .traceparent: head.traceparent = String(validating: value, as: UTF8.self)
+        case .forwardedFor: head.forwardedFor = String(validating: value, as: UTF8.self)
         case .contentLength:
             guard (1...10).contains(value.count), value.allSatisfy({ (0x30...0x39).contains($0) }) else {
                 return false
