@@ -30,7 +30,8 @@ package enum SettingsHelp {
         setting("PORT", "the port to listen on (each service has its own)"),
         setting("<SERVICE>_URL", "where another service answers (its usual port on this machine)"),
         setting(
-            "SERVICE_SECRET", "what the services know each other by; or …_FILE, a file with it; must be set"),
+            "SERVICE_SECRET_FILE",
+            "a file with what the services know each other by; or MARTLET_SERVICE_SECRET itself; must be set"),
         setting(
             "IDENTIFIER_SECRET_FILE",
             "a file with the key of the hashes of identifiers; or MARTLET_IDENTIFIER_SECRET itself"),
