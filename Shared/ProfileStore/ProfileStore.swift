@@ -69,21 +69,6 @@ package struct ProfileStore: Sendable {
         try await people([id], in: session)[id]
     }
 
-    /// Those of the profiles whose people were erased.
-    package func erased(
-        among ids: some Collection<ProfileID>, in session: some PostgresSession
-    ) async throws -> Set<ProfileID> {
-        guard !ids.isEmpty else { return [] }
-        let rows = try await session.query(
-            """
-            SELECT p.profile_id
-            FROM unnest(\(binary: ids.map { Shard($0) }), \(binary: Array(ids))) AS w (shard, id)
-            JOIN profiles.profile p ON p.shard = w.shard AND p.profile_id = w.id
-            WHERE p.erased_at IS NOT NULL
-            """)
-        return Set(try rows.map { try $0.get("profile_id", as: ProfileID.self) })
-    }
-
     /// The people that profiles belong to, by the ids that were asked for.
     package func people(
         _ ids: [ProfileID], in session: some PostgresSession

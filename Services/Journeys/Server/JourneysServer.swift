@@ -38,5 +38,5 @@ package let journeysService = ServiceDefinition(
             InstanceRoutes(pool: context.pool, vault: context.vault).add(to: router)
         },
         workers: [events, memberships, timers],
-        privacy: JourneysPrivacy(profiles: profiles, clock: context.clock).handler)
+        privacy: JourneysPrivacy(catalogs: catalogs, profiles: profiles, clock: context.clock).handler)
 }

@@ -198,8 +198,9 @@ struct UnmergedSegmentsTests {
             #expect(merged.standing == apart.standing, "\(text)")
             #expect(Set(merged.sends).count == merged.sends.count, "\(text)")
             var missing = Set(apart.sends).subtracting(merged.sends)
-            // What the other has put off is asked for already: it is the same message, only later.
+            // What the other has put off is asked for already, while they were one: it is the same message, only later.
             for send in Set(merged.sends).subtracting(apart.sends).sorted() {
+                #expect(merged.asOne.contains(send.at), "\(text): \(send)")
                 let earlier = missing.filter { $0.what == send.what && $0.at < send.at }.min { $0.at < $1.at }
                 #expect(missing.remove(try #require(earlier, "\(text): \(send)")) != nil)
             }

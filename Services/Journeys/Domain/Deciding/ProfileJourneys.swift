@@ -140,6 +140,12 @@ package struct ProfileJourneys: Sendable {
         return decision
     }
 
+    /// Goes on from what was written.
+    package mutating func settle() {
+        changed = [:]
+        memoryChanged = false
+    }
+
     private var view: ProfileView { ProfileView(traits: traits, segments: memory.memberships) }
 
     private mutating func remember(_ fact: JourneyFact, _ catalog: JourneyCatalog) {

@@ -19,6 +19,9 @@ package struct SegmentHistories: Sendable {
             && histories.values.allSatisfy { $0.versions[segment] == version }
     }
 
+    /// Whether they tell of a profile.
+    package func tell(of profile: ProfileID) -> Bool { histories[profile] != nil }
+
     /// What the profile would have been told.
     package func changes(of profile: ProfileID) -> [MembershipChange] {
         (histories[profile]?.changes ?? []).filter {

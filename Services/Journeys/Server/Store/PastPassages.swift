@@ -11,13 +11,6 @@ extension ProfileTables {
         var exitCause: JSON?
     }
 
-    /// Every profile that this one stands for, itself too.
-    func standing(for holder: ProfileID) async throws -> Set<ProfileID> {
-        let rows = try await transaction.query(
-            "SELECT profile_id FROM journeys.profile WHERE survivor_id = \(holder)")
-        return Set(try rows.map { try $0.get("profile_id") }).union([holder])
-    }
-
     /// All passages of a profile, also those that ended.
     func passages(of profile: ProfileID) async throws -> [Passage] {
         let rows = try await transaction.query(
@@ -46,29 +39,45 @@ extension ProfileTables {
         return passages
     }
 
-    /// The triggers that were refused to a profile because of what it had done before.
-    func refusedTriggers(of profile: ProfileID) async throws -> [JourneyReplay.Considered] {
+    /// A trigger that was refused to somebody because of what they had done before.
+    struct Refusal {
+        var id: HistoryID
+        var holder: ProfileID
+        var considered: JourneyReplay.Considered
+    }
+
+    func refusals(of profile: ProfileID) async throws -> [Refusal] {
         let rows = try await transaction.query(
             """
             SELECT journey_id, version, history_id, cause, detail FROM journeys.instance_history
             WHERE shard = \(Shard(profile)) AND profile_id = \(profile) AND kind = 'notEntered'
             ORDER BY at, history_id
             """)
-        var considered: [JourneyReplay.Considered] = []
+        var refusals: [Refusal] = []
         for row in rows {
             guard let reason = try await sealing.history("detail", row)["reason"]?.string,
                 RefusedEntry.ofThePerson.contains(reason),
                 let key = try await sealing.history("cause", row)["messageId"]?.string
             else { continue }
-            considered.append(
-                JourneyReplay.Considered(
-                    journey: try row.get("journey_id"), version: try row.get("version"), triggerKey: key))
+            refusals.append(
+                Refusal(
+                    id: try row.get("history_id"), holder: profile,
+                    considered: JourneyReplay.Considered(
+                        journey: try row.get("journey_id"), version: try row.get("version"), triggerKey: key))
+            )
         }
-        return considered
+        return refusals
     }
 
-    /// The events that arrived under the profiles, in the order in which they came.
-    func events(of profiles: [ProfileID]) async throws -> [JourneyReplay.Arrival] {
+    /// What the timeline says of profiles.
+    struct Past {
+        /// The events that arrived under each, in the order in which they came.
+        var arrivals: [ProfileID: [JourneyReplay.Arrival]] = [:]
+        /// When merges were told.
+        var merges: [MergeID: Instant] = [:]
+    }
+
+    func past(of profiles: [ProfileID]) async throws -> Past {
         let rows = try await transaction.query(
             """
             SELECT shard, "offset", key, recorded_at, profile_id, body FROM profiles.timeline
@@ -76,15 +85,23 @@ extension ProfileTables {
             ORDER BY recorded_at, shard, "offset"
             """)
         let bodies = try await StreamBodies.open(rows, of: .profileEvents, vault: vault, in: transaction)
-        return try zip(rows, bodies).compactMap { row, text in
-            guard let body = try? JSONParser.parse(Array(text.utf8)[...]), body["kind"] == "event",
-                let fact = try? ProfileFact(json: body), case .event(_, _, let event) = fact
-            else { return nil }
-            let position = StreamPosition(
-                stream: StreamDefinition.profileEvents.name, shard: try row.get("shard"),
-                offset: try row.get("offset"))
-            return JourneyReplay.Arrival(
-                JourneyFact(.event(event), position: position), at: try row.get("recorded_at"))
+        var past = Past()
+        for (row, text) in zip(rows, bodies) {
+            guard let body = try? JSONParser.parse(Array(text.utf8)[...]),
+                let fact = try? ProfileFact(json: body)
+            else { continue }
+            let at: Instant = try row.get("recorded_at")
+            switch fact {
+            case .event(_, let profile, let event):
+                let position = StreamPosition(
+                    stream: StreamDefinition.profileEvents.name, shard: try row.get("shard"),
+                    offset: try row.get("offset"))
+                past.arrivals[profile, default: []].append(
+                    JourneyReplay.Arrival(JourneyFact(.event(event), position: position), at: at))
+            case .merge(_, _, let id, _, _), .mergedInto(_, _, let id, _): past.merges[id] = at
+            case .unmerge, .unmergedFrom, .withheld, .erased: break
+            }
         }
+        return past
     }
 }

@@ -20,6 +20,14 @@ package struct ProfileDesk {
     private var open: [ProfileID: ProfileJourneys] = [:]
     /// Who stands for whom.
     private var survivors: [ProfileID: ProfileID] = [:]
+    private var asked: Set<ProfileID>
+    /// Those whose merges are to be told.
+    private let merging: Set<ProfileID>
+    /// Whom each of these stands for here, and where everybody of their people stands by identity.
+    private var held: [ProfileID: Set<ProfileID>] = [:]
+    private var standings: [ProfileID: ProfileStanding] = [:]
+    /// Those who are somebody else by identity than who stands for them here, and those who were erased.
+    package private(set) var astray: Set<ProfileID> = []
     private var moves: [(loser: ProfileID, survivor: ProfileID)] = []
     private var erased: [ProfileID] = []
     private var history: [HistoryEntry] = []
@@ -27,32 +35,65 @@ package struct ProfileDesk {
     private var renewed: [(correction: IntentCorrection, traceparent: String?)] = []
 
     package init(
-        _ ids: Set<ProfileID>, profiles: ProfileStore, catalog: JourneyCatalog,
+        _ ids: Set<ProfileID>, merging: Set<ProfileID> = [], profiles: ProfileStore, catalog: JourneyCatalog,
         in transaction: PostgresTransaction
     ) async throws {
         self.transaction = transaction
         self.profiles = profiles
         self.catalog = catalog
+        self.merging = merging
+        asked = ids
         tables = ProfileTables(transaction: transaction, vault: profiles.vault)
+        try await take(ids)
+    }
+
+    /// Locks and reads profiles.
+    private mutating func take(_ ids: Set<ProfileID>) async throws {
         var missing = ids
         var memories: [ProfileID: ProfileMemory] = [:]
+        var locked: Set<ProfileID> = []
         // A profile that was merged stands for its survivor, which has to be locked as well.
         while !missing.isEmpty {
-            let locked = try await tables.lock(missing)
-            for (id, row) in locked {
+            let rows = try await tables.lock(missing)
+            for (id, row) in rows {
                 if let survivor = row.survivor { survivors[id] = survivor } else { memories[id] = row.memory }
             }
-            missing = Set(locked.values.compactMap(\.survivor)).filter {
-                memories[$0] == nil && survivors[$0] == nil
-            }
+            locked.formUnion(rows.keys)
+            missing = Set(rows.values.compactMap(\.survivor)).subtracting(locked)
+        }
+        let known = try await profiles.standings(of: locked, in: transaction)
+        standings.merge(known) { $1 }
+        astray = locked.filter { id in
+            guard let own = known[id] else { return false }
+            return own.isErased || own.canonicalID != (known[standsFor(id)] ?? own).canonicalID
         }
         // What still comes of somebody who was erased, out of a page that was read before or of another stream, would be
         // remembered for ever. The rows are locked: an erasure that is not seen here is read of after this.
-        for id in try await profiles.erased(among: memories.keys, in: transaction) {
+        for id in memories.keys where known[id]?.isErased ?? false {
             memories[id] = nil
             erase(id)
         }
+        try await learn(of: merging.intersection(ids))
         try await load(memories)
+    }
+
+    /// Reads again what was changed by somebody else in this transaction; everything must have been written.
+    package mutating func reload(_ ids: Set<ProfileID>) async throws {
+        for id in ids {
+            open[id] = nil
+            survivors[id] = nil
+            held[id] = nil
+        }
+        try await take(asked.intersection(ids))
+    }
+
+    /// Asks with whom those who are merged are one, here and by identity.
+    private mutating func learn(of ids: Set<ProfileID>) async throws {
+        guard !ids.isEmpty else { return }
+        let holders = Set(ids.map { standsFor($0) })
+        for holder in holders { held[holder] = [holder] }
+        for (id, holder) in try await tables.standing(forAnyOf: holders) { held[holder]?.insert(id) }
+        standings.merge(try await profiles.standings(ofAllWith: ids, in: transaction)) { $1 }
     }
 
     private mutating func load(_ memories: [ProfileID: ProfileMemory]) async throws {
@@ -93,6 +134,33 @@ package struct ProfileDesk {
     /// Whether a merge that this service has seen put the profile into another.
     package func isMerged(_ id: ProfileID) -> Bool { survivors[id] != nil }
 
+    /// Whether an event that is told of one profile, and arrived under another, shows that this service doesn't know yet
+    /// whose it is.
+    package func isAstray(_ id: ProfileID, arrivedUnder member: ProfileID) -> Bool {
+        guard standsFor(id) != standsFor(member), let standing = standings[member] else { return false }
+        return standing.canonicalID != standsFor(member)
+    }
+
+    /// What a merge that is told means here.
+    package enum MergeSign {
+        /// It is nothing new.
+        case known
+        /// Two people become one, and that is all that identity says of them.
+        case plain
+        /// Something else has happened as well.
+        case unclear
+    }
+
+    package func sign(of merged: ProfileID, into survivor: ProfileID) -> MergeSign {
+        // Of somebody whom identity doesn't know there is nothing but what is told.
+        guard let canonical = standings[survivor]?.canonicalID else { return .plain }
+        let (id, loser) = (standsFor(survivor), standsFor(merged))
+        let here = held[id, default: []].union(held[loser, default: []])
+        let person = Set(standings.filter { $0.value.canonicalID == canonical }.keys)
+        guard id == canonical, here == person else { return .unclear }
+        return id == loser ? .known : .plain
+    }
+
     package mutating func apply(_ fact: JourneyFact, to id: ProfileID, now: Instant, traceparent: String?) {
         let id = standsFor(id)
         guard var journeys = open[id] else { return }
@@ -109,8 +177,7 @@ package struct ProfileDesk {
 
     package mutating func merge(
         _ merged: ProfileID, into survivor: ProfileID, mergeID: MergeID, at: Instant,
-        position: StreamPosition,
-        now: Instant
+        position: StreamPosition?, now: Instant
     ) {
         let survivor = standsFor(survivor)
         let loser = standsFor(merged)
@@ -122,6 +189,7 @@ package struct ProfileDesk {
         open[loser] = nil
         survivors[loser] = survivor
         moves.append((loser, survivor))
+        held[survivor, default: []].formUnion(held.removeValue(forKey: loser) ?? [])
         // What was recorded of the loser in this transaction has moved with it.
         for index in history.indices where history[index].profileID == loser {
             history[index].profileID = survivor
@@ -158,10 +226,10 @@ package struct ProfileDesk {
     // MARK: Writing
 
     /// Writes everything that was decided, in the same transaction as the checkpoint.
-    package func commit(at now: Instant) async throws {
+    package mutating func commit(at now: Instant) async throws {
         for (loser, survivor) in moves { try await tables.move(loser, to: survivor) }
         if !erased.isEmpty { _ = try await tables.erase(erased, at: now) }
-        let open = open.values
+        let open = self.open.values
         try await tables.write(
             memories: Dictionary(
                 open.filter(\.memoryChanged).map { ($0.profileID, $0.memory) }, uniquingKeysWith: { $1 }),
@@ -184,6 +252,8 @@ package struct ProfileDesk {
                 + renewals.map { correction, profile in
                     NewRecord(.corrected(correction), of: profile, traces[correction.intentID] ?? nil)
                 }, at: now, in: transaction)
+        (moves, erased, history, wanted, renewed) = ([], [], [], [], [])
+        for id in self.open.keys { self.open[id]?.settle() }
     }
 }
 

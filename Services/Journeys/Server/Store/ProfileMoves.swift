@@ -1,3 +1,4 @@
+import JourneysDomain
 import Models
 import Postgres
 import Sealing
@@ -86,6 +87,23 @@ extension ProfileTables {
         try await transaction.pipeline(statements)
     }
 
+    /// Hands refusals of one profile to another: whoever is parted from that one later takes them along.
+    func hand(_ refusals: [HistoryID], from holder: ProfileID, to profile: ProfileID) async throws {
+        guard !refusals.isEmpty,
+            let columns = Self.moved.first(where: { $0.table == "instance_history" })?.columns
+        else { return }
+        try await transaction.execute(
+            """
+            WITH gone AS (
+                DELETE FROM journeys.instance_history
+                WHERE shard = \(Shard(holder)) AND history_id = ANY(\(refusals)::uuid[])
+                RETURNING \(unsafe: columns)
+            )
+            INSERT INTO journeys.instance_history (shard, profile_id, \(unsafe: columns))
+            SELECT \(Shard(profile))::smallint, \(profile)::uuid, \(unsafe: columns) FROM gone
+            """)
+    }
+
     /// What is said of an intent goes on where it was told first, whoever it belongs to by then.
     private static func pinIntents(of profile: ProfileID) -> SQL {
         """
@@ -94,11 +112,13 @@ extension ProfileTables {
         """
     }
 
-    /// Makes a profile stand for itself again, and for those that go with it.
+    /// Makes a profile stand for itself again, and for those that go with it. What it remembers stays.
     func release(_ members: [ProfileID], to profile: ProfileID) async throws {
         try await transaction.execute(
             """
-            UPDATE journeys.profile p SET survivor_id = nullif(\(profile)::uuid, p.profile_id)
+            UPDATE journeys.profile p
+            SET survivor_id = nullif(\(profile)::uuid, p.profile_id),
+                memory = CASE WHEN p.profile_id = \(profile) THEN p.memory ELSE '{}' END
             FROM unnest(\(members.map { Shard($0) })::smallint[], \(members)::uuid[]) AS w (shard, profile_id)
             WHERE p.shard = w.shard AND p.profile_id = w.profile_id
             """)

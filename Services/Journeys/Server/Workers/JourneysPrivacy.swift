@@ -7,10 +7,12 @@ package import ServiceKit
 
 /// What journeys hold about a person, and how it goes.
 package struct JourneysPrivacy: Sendable {
+    private let catalogs: CatalogStore
     private let profiles: ProfileStore
     private let clock: ServiceClock
 
-    package init(profiles: ProfileStore, clock: ServiceClock) {
+    package init(catalogs: CatalogStore, profiles: ProfileStore, clock: ServiceClock) {
+        self.catalogs = catalogs
         self.profiles = profiles
         self.clock = clock
     }
@@ -48,8 +50,14 @@ package struct JourneysPrivacy: Sendable {
 
     private func erase(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
         let tables = ProfileTables(transaction: transaction, vault: profiles.vault)
-        _ = try await tables.lock(Set(request.profileIDs))
-        let counts = try await tables.erase(request.profileIDs, at: try await clock.now())
+        let (ids, now) = (Set(request.profileIDs), try await clock.now())
+        let catalog = try await catalogs.current(in: transaction)
+        if !(try await tables.grouping(of: ids, by: profiles)).torn.isEmpty {
+            // Somebody else is still taken for them here, and is not to go with them.
+            _ = try await Regrouping(catalog: catalog, profiles: profiles, transaction: transaction)
+                .follow(Regrouping.Sign(profiles: ids, at: now, now: now))
+        }
+        let counts = try await tables.erase(request.profileIDs, at: now)
         return .object(counts.mapValues { .integer(Int64($0)) })
     }
 

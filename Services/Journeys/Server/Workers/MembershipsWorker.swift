@@ -54,8 +54,9 @@ package struct MembershipsWorker: Sendable {
         // An erased profile leaves its segments too; nothing may be remembered of that.
         let changes = changes.filter { $0.1.reason != .erasure }
         guard !changes.isEmpty else { return }
-        var desk = try await ProfileDesk(
-            Set(changes.map(\.1.profileID)), profiles: profiles, catalog: catalog, in: transaction)
+        var desk = try await ProfileDesk.open(
+            Set(changes.map(\.1.profileID)), profiles: profiles, catalog: catalog, at: batch.now,
+            in: transaction)
         // A change fires the timers that were due before it. They may not overtake a purchase that this service
         // has still to read, so the changes wait for it.
         let firesTimers = changes.contains { desk.hasTimer($0.1.profileID, dueBy: min($0.1.at, batch.now)) }

@@ -49,10 +49,37 @@ package struct ProfileEventsWorker: Sendable {
         in transaction: PostgresTransaction
     ) async throws {
         guard !facts.isEmpty else { return }
-        let ids = Set(facts.flatMap { Self.profiles(in: $0.1) })
-        var desk = try await ProfileDesk(ids, profiles: profiles, catalog: catalog, in: transaction)
-        for (record, fact) in facts { Self.apply(fact, of: record, to: &desk, now: now) }
+        var desk = try await ProfileDesk.open(
+            Set(facts.flatMap { Self.profiles(in: $0.1) }),
+            merging: Set(facts.filter { $0.1.kind == .merge }.flatMap { Self.profiles(in: $0.1) }),
+            profiles: profiles, catalog: catalog, at: now, in: transaction)
+        for (record, fact) in facts {
+            if let sign = Self.sign(of: fact, in: record, desk, now: now) {
+                // Who is one person is not what this service has, so what comes before is written first.
+                try await desk.commit(at: now)
+                try await desk.reload(
+                    try await Regrouping(catalog: catalog, profiles: profiles, transaction: transaction)
+                        .follow(sign))
+            }
+            Self.apply(fact, of: record, to: &desk, now: now)
+        }
         try await desk.commit(at: now)
+    }
+
+    /// What is to be looked at before a fact is taken, because it shows that identity knows more than this service.
+    private static func sign(
+        of fact: ProfileFact, in record: StreamRecord, _ desk: ProfileDesk, now: Instant
+    ) -> Regrouping.Sign? {
+        switch fact {
+        case .event(let id, let member, _) where desk.isAstray(id, arrivedUnder: member):
+            Regrouping.Sign(profiles: [id, member], at: now, now: now, traceparent: record.traceparent)
+        case .merge(let survivor, let merged, let mergeID, let at, _)
+        where desk.sign(of: merged, into: survivor) == .unclear:
+            Regrouping.Sign(
+                profiles: [survivor, merged], made: mergeID, at: at, position: position(of: record), now: now,
+                traceparent: record.traceparent)
+        default: nil
+        }
     }
 
     private static func position(of record: StreamRecord) -> StreamPosition {
@@ -71,10 +98,10 @@ package struct ProfileEventsWorker: Sendable {
     }
 
     private static func profiles(in fact: ProfileFact) -> [ProfileID] {
-        if case .merge(let survivor, let merged, _, _, _) = fact {
-            [survivor, merged]
-        } else {
-            [fact.profileID]
+        switch fact {
+        case .merge(let survivor, let merged, _, _, _): [survivor, merged]
+        case .event(let id, let member, _): [id, member]
+        default: [fact.profileID]
         }
     }
 
@@ -83,14 +110,16 @@ package struct ProfileEventsWorker: Sendable {
     ) {
         let position = position(of: record)
         switch fact {
-        case .event(let id, _, let event):
+        case .event(_, let member, let event):
+            // Whose it was when it came may be no more; whose it is goes by what it arrived under.
             desk.apply(
-                JourneyFact(.event(event), position: position), to: id, now: now,
+                JourneyFact(.event(event), position: position), to: member, now: now,
                 traceparent: record.traceparent)
-        case .merge(let survivor, let merged, let mergeID, let at, _):
+        case .merge(let survivor, let merged, let mergeID, let at, _)
+        where desk.sign(of: merged, into: survivor) == .plain:
             desk.merge(merged, into: survivor, mergeID: mergeID, at: at, position: position, now: now)
         case .erased(let id, _): desk.erase(id)
-        case .mergedInto, .unmerge, .unmergedFrom, .withheld: break
+        case .merge, .mergedInto, .unmerge, .unmergedFrom, .withheld: break
         }
     }
 }

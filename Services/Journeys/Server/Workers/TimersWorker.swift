@@ -39,8 +39,8 @@ package struct TimersWorker: Sendable {
             // When there are more, those that come later wait, so that nobody's second timer precedes another's first.
             let horizon = due.count < Self.page ? now : last.at
             // Profiles are locked before their timers, here as everywhere.
-            var desk = try await ProfileDesk(
-                Set(due.map(\.id)), profiles: profiles, catalog: catalog, in: transaction)
+            var desk = try await ProfileDesk.open(
+                Set(due.map(\.id)), profiles: profiles, catalog: catalog, at: now, in: transaction)
             try await clear(due.map(\.id), through: horizon, in: transaction)
             for (id, _) in due { desk.fireTimers(of: id, through: horizon) }
             try await desk.commit(at: now)

@@ -9,7 +9,7 @@ struct UnmergeOutcome {
         var to: ProfileID
     }
 
-    private let order: Unmerging.Order
+    private let occasion: GoingThrough.Occasion
     private let told: [InstanceID: [ToldIntent]]
     /// Where the passages are.
     private let holders: [InstanceID: ProfileID]
@@ -19,16 +19,20 @@ struct UnmergeOutcome {
     var history: [HistoryEntry] = []
     var memories: [ProfileID: ProfileMemory] = [:]
     var corrections: [IntentCorrection] = []
+    /// Refusals that go from one profile to another.
+    var refusals: [Move: [HistoryID]] = [:]
     /// Messages that are asked for now.
     var due: [SendIntent] = []
 
-    init(order: Unmerging.Order, told: [ToldIntent], passages: [ProfileTables.Passage]) {
-        self.order = order
+    init(
+        _ occasion: GoingThrough.Occasion, told: [ToldIntent], passages: [ProfileTables.Passage]
+    ) {
+        self.occasion = occasion
         self.told = Dictionary(grouping: told, by: \.instanceID)
         holders = Dictionary(
             passages.map { ($0.state.id, $0.state.profileID) }, uniquingKeysWith: { $1 })
         unfired =
-            passages.compactMap { InstanceDecider.nextDeadline($0.state) }.filter { $0 <= order.now }.min()
+            passages.compactMap { InstanceDecider.nextDeadline($0.state) }.filter { $0 <= occasion.now }.min()
             ?? .distantFuture
     }
 
@@ -48,7 +52,7 @@ struct UnmergeOutcome {
         let journeys = replayed.journeys
         review(replayed, former, catalog)
         memories[journeys.profileID] = journeys.memory
-        let cause = Cause.unmerge(order.mergeID, order.position)
+        let cause = Cause.unmerge(occasion.mergeID, occasion.position)
         let known = Dictionary(former.map { ($0.state.id, $0) }, uniquingKeysWith: { $1 })
         for var state in journeys.changed.values {
             guard let definition = catalog.definition(of: state.journey, version: state.version) else {
@@ -62,7 +66,7 @@ struct UnmergeOutcome {
             if let before, Self.isSame(before, state) { continue }
             history +=
                 InstanceDecider(definition)
-                .restate(&state, from: before?.profileID ?? state.profileID, at: order.now, cause: cause)
+                .restate(&state, from: before?.profileID ?? state.profileID, at: occasion.now, cause: cause)
                 .history
             changed.append(state)
         }
@@ -75,11 +79,11 @@ struct UnmergeOutcome {
                 if state.isRunning {
                     history +=
                         decider.end(
-                            &state, reason: InstanceDecider.unmerged, at: order.now, cause: cause
+                            &state, reason: InstanceDecider.unmerged, at: occasion.now, cause: cause
                         ).history
                 } else {
                     state.endReason = InstanceDecider.unmerged
-                    history += decider.restate(&state, from: former, at: order.now, cause: cause).history
+                    history += decider.restate(&state, from: former, at: occasion.now, cause: cause).history
                 }
             }
             changed.append(state)
@@ -101,7 +105,7 @@ struct UnmergeOutcome {
             !untold.contains($0)
         }
         corrections += review.corrections(
-            of: former.flatMap { told[$0.state.id] ?? [] }, undoing: order.mergeID, at: order.now,
+            of: former.flatMap { told[$0.state.id] ?? [] }, undoing: occasion.mergeID, at: occasion.now,
             unfired: unfired)
         due += IntentReview.due(
             replayed.intents, beside: told.values.flatMap(\.self), unfired: unfired)

@@ -41,6 +41,18 @@ enum OrderStore {
             }, uniquingKeysWith: { first, _ in first })
     }
 
+    private static let ownersClass = Int32(truncatingIfNeeded: StableHash.hash64("recommendation owners"))
+
+    /// Keeps everybody else from saying whose the orders on the shards are until the transaction ends.
+    static func lockOwners(on shards: Set<Shard>, in transaction: PostgresTransaction) async throws {
+        guard !shards.isEmpty else { return }
+        _ = try await transaction.query(
+            """
+            SELECT count(pg_advisory_xact_lock(\(ownersClass)::int, w.shard::int))
+            FROM (SELECT shard FROM unnest(\(shards.sorted())::smallint[]) AS s (shard) ORDER BY shard) w
+            """)
+    }
+
     /// Inserts orders that were not there; returns how many were not there indeed.
     static func insert(
         _ orders: [(place: OrderPlace, stored: StoredOrder)], in transaction: PostgresTransaction

@@ -37,11 +37,12 @@ struct ShopEventsWorker: Sendable {
             case .erased(let profile, _): gathered.erased.insert(profile)
             }
         }
-        try await takeOrders(gathered, in: transaction)
+        let owners = try await owners(of: gathered, in: transaction)
+        try await takeOrders(gathered, of: owners, in: transaction)
         try await InterestStore.absorb(
             gathered.interests.flatMap { profile, interests in interests.values.map { (profile, $0) } },
             in: transaction)
-        try await follow(gathered.merged, in: transaction)
+        if !gathered.merged.isEmpty { try await OrderStore.assign(owners, in: transaction) }
         try await forget(gathered.erased, in: transaction)
     }
 
@@ -73,7 +74,9 @@ struct ShopEventsWorker: Sendable {
         }
     }
 
-    private func takeOrders(_ gathered: Gathered, in transaction: PostgresTransaction) async throws {
+    private func takeOrders(
+        _ gathered: Gathered, of owners: [ProfileID: ProfileID], in transaction: PostgresTransaction
+    ) async throws {
         guard !gathered.orders.isEmpty else { return }
         let there = try await OrderStore.lock(Array(gathered.orders.keys), in: transaction)
         var new: [(place: OrderPlace, stored: StoredOrder)] = []
@@ -81,7 +84,11 @@ struct ShopEventsWorker: Sendable {
         var counts = CountChange()
         for (place, (customerID, changes)) in gathered.orders {
             let before = there[place]
-            var after = before ?? StoredOrder(customerID: customerID, order: Order(key: place.key))
+            // Who was canonical when the event was told may be no more, and whoever told of that may have been heard.
+            var after =
+                before
+                ?? StoredOrder(
+                    customerID: owners[place.profileID] ?? customerID, order: Order(key: place.key))
             for change in changes { change(&after.order) }
             if before == nil { new.append((place, after)) } else { changed.append((place, after)) }
             counts.replace(
@@ -97,12 +104,24 @@ struct ShopEventsWorker: Sendable {
         try await OrderStore.count(counts, in: transaction)
     }
 
-    private func follow(_ merged: Set<ProfileID>, in transaction: PostgresTransaction) async throws {
-        guard !merged.isEmpty else { return }
-        var owners: [ProfileID: ProfileID] = [:]
-        for person in try await profiles.people(Array(merged), in: transaction).values {
-            for member in person.memberIDs { owners[member] = person.profileID }
+    /// To whom the orders of a batch belong, and all those of everybody whose merge it tells of.
+    ///
+    /// Which of two shards of the stream is read first is anybody's guess, and two instances may read them at once. So a
+    /// merge or its undoing says no more than that something has changed; who is one person is asked of identity, after
+    /// the orders of the profiles are locked. Whoever is last to write sees how it ended.
+    private func owners(
+        of gathered: Gathered, in transaction: PostgresTransaction
+    ) async throws -> [ProfileID: ProfileID] {
+        let buyers = Set(gathered.orders.keys.map(\.profileID))
+        var locked: Set<Shard> = []
+        var wanted = Set(buyers.union(gathered.merged).map { Shard($0) })
+        while true {
+            try await OrderStore.lockOwners(on: wanted.subtracting(locked), in: transaction)
+            locked.formUnion(wanted)
+            var standings = try await profiles.standings(of: buyers, in: transaction)
+            standings.merge(try await profiles.standings(ofAllWith: gathered.merged, in: transaction)) { $1 }
+            wanted = Set(standings.keys.map { Shard($0) })
+            if wanted.isSubset(of: locked) { return standings.mapValues(\.canonicalID) }
         }
-        try await OrderStore.assign(owners, in: transaction)
     }
 }

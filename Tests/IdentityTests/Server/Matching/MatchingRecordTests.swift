@@ -227,6 +227,27 @@ struct MatchingRecordTests {
         }
     }
 
+    @Test("a record that nothing is left of is made nobody's; it is asked for once more, and then it can be")
+    func gone() async throws {
+        let events = Self.events + [event(500, .identify, device: "w", traits: Self.wilhelmina)]
+        try await MatchingWorld.with(events) { world in
+            try await world.bring([wilhelmina("w1")], automatic: false)
+            let proposal = try #require(try await world.proposals("pending").first { $0["records"] != nil })
+            // As when the key of the day that it came is no more.
+            try await world.database.owner.execute("UPDATE identity.matching_record SET body = NULL")
+            let refused = try await world.decide(proposal, "accept")
+            #expect(refused.status == 409)
+            #expect(refused.json["type"] == "https://martlet.dev/problems/record-gone")
+            #expect(try await world.proposals("pending").map { $0["proposalId"] } == [proposal["proposalId"]])
+            #expect(try await stored("SELECT count(*) AS n FROM profiles.merge", in: world) == 0)
+            try await world.bring([wilhelmina("w1")], automatic: false)
+            #expect(try await world.decide(proposal, "accept").json["state"] == "accepted")
+            #expect(
+                try await world.found("crm:contact", "w1")["profileId"]
+                    == (try await world.found("anonymousId", "w")["profileId"]))
+        }
+    }
+
     @Test("who was said not to be a record's is not asked about again, also when it has become a profile")
     func reject() async throws {
         let events = Self.events + [event(500, .identify, device: "w", traits: Self.wilhelmina)]
