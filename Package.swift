@@ -124,7 +124,11 @@ let services: [(name: String, server: [Target.Dependency])] = [
     ("Recommendation", []),
     ("Journeys", ["MarkedYAML", crypto]),
     ("Delivery", ["CCurl", crypto]),
-].filter { isWanted($0.0) || ["Ingestion", "Identity"].contains($0.0) && isWanted("CommandLine") }
+].filter {
+    // The tests of the command line and of ingestion ask identity who is who.
+    isWanted($0.0) || ["Ingestion", "Identity"].contains($0.0) && isWanted("CommandLine")
+        || $0.0 == "Identity" && isWanted("Ingestion")
+}
 
 let commandLine = Target.executableTarget(
     name: "CommandLine",
@@ -157,7 +161,7 @@ let testTargets: [Target] = [
             .product(name: "NIOEmbedded", package: "swift-nio"),
         ]),
     tests("ProfileStore", ["Models", "Postgres", "ProfileStore", "Sealing", "ServiceKit", crypto]),
-    serviceTests("Ingestion", ["MarkedYAML", crypto]),
+    serviceTests("Ingestion", ["IdentityDomain", "MarkedYAML", crypto]),
     serviceTests("Identity"),
     serviceTests("Consent"),
     serviceTests("Segmentation"),

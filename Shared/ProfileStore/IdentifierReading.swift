@@ -44,8 +44,8 @@ extension ProfileStore {
         .sorted(by: Self.precedes)
     }
 
-    /// Every name that something may be kept under which is about the profiles: their identifiers of all kinds, the
-    /// telephone numbers among their traits, and their ids.
+    /// Every name that something may be kept under which is about the profiles: their identifiers of all kinds (see
+    /// `Identifier.name`), the telephone numbers among their traits, and their ids.
     package func names(
         of profileIDs: [ProfileID], in session: some PostgresSession
     ) async throws -> [String] {
@@ -54,7 +54,13 @@ extension ProfileStore {
             SELECT type, value_hash, value, profile_id FROM profiles.identifier
             WHERE profile_id = ANY(\(profileIDs)::uuid[])
             """)
-        let identifiers = Set(try await values(in: rows, of: profileIDs, in: session).compactMap { $0 })
+        let values = try await values(in: rows, of: profileIDs, in: session)
+        let identifiers = Set(
+            try zip(rows, values).compactMap { row, value in
+                guard let value else { return nil }
+                guard let kind = Identifier.Kind(rawValue: try row.get("type")) else { return value }
+                return Identifier(kind, normalised: value).name
+            } as [String])
         let traits = try await session.query(
             """
             SELECT t.profile_id, t.name, t.value

@@ -30,7 +30,9 @@ extension Resolver {
                         identifier, "mergeUndone", ["mergeId": .string(separation.mergeID.description)])
                     continue
                 }
-                if let broken = limit(brokenBy: root, gathered, observation, isExplicit) {
+                if let broken = limit(
+                    brokenBy: root, gathered, observation, explicit: isExplicit ? identifier.kind : nil)
+                {
                     withhold(identifier, "limit", broken)
                     refusedOwners.append((identifier, root))
                     continue
@@ -69,13 +71,14 @@ extension Resolver {
         withheld.append(.object(item))
     }
 
-    /// The limit that one person more would break.
+    /// The limit that one person more would break. `explicit` is the type of the id that an alias call names them by.
     private func limit(
-        brokenBy root: ProfileID, _ gathered: Gathered, _ observation: Observation, _ isExplicit: Bool
+        brokenBy root: ProfileID, _ gathered: Gathered, _ observation: Observation,
+        explicit: Identifier.Kind?
     ) -> [String: JSON]? {
         for kind in heldKinds(of: root) {
             // Who calls `alias` says that one person has two.
-            if isExplicit, kind == .userID { continue }
+            if let explicit, kind == .userID || kind == explicit { continue }
             guard let type = policy.policy(of: kind), let limit = type.limit else { continue }
             let more = held(kind, by: root, type, observation.receivedAt)
             guard more > 0 else { continue }
@@ -92,7 +95,7 @@ extension Resolver {
     private func limit(
         brokenBy kind: Identifier.Kind, _ gathered: Gathered, _ observation: Observation, _ isExplicit: Bool
     ) -> [String: JSON]? {
-        if isExplicit, kind == .userID { return nil }
+        if isExplicit { return nil }
         guard let type = policy.policy(of: kind), let limit = type.limit else { return nil }
         let there = gathered.roots.reduce(gathered.claims[kind] ?? 0) {
             $0 + held(kind, by: $1, type, observation.receivedAt)

@@ -14,6 +14,8 @@ package struct Observation: Hashable, Sendable {
     package var previousUserID: Identifier?
     /// The same text as an `anonymousId`, because the call doesn't say which it was.
     package var previousAnonymousID: Identifier?
+    /// Ids of other systems of which an alias call without a `previousId` says that they are one person's.
+    package var joined: Set<Identifier> = []
     /// What was sent as an identifier and is none, with the reason of each.
     package var refused: [JSON] = []
     /// Whether the sender says of somebody that it was them, if only in a way that says nothing.
@@ -21,9 +23,6 @@ package struct Observation: Hashable, Sendable {
     /// When the identifiers were seen.
     package var at: Instant
     package var receivedAt: Instant
-
-    /// At most so many ids of other systems are looked at in one event.
-    package static let mostExternalIDs = 20
 
     package init(
         messageID: String, sourceID: SourceID, profileID: ProfileID? = nil, identifiers: [Identifier],
@@ -45,17 +44,20 @@ package struct Observation: Hashable, Sendable {
         profileID = event.profileID
         at = event.timestamp
         receivedAt = event.receivedAt
-        isOfSomebody = event.userID != nil || event.anonymousID != nil
+        isOfSomebody =
+            event.userID != nil || event.anonymousID != nil
+            || !Identifier.external(in: event.context).isEmpty
         identifiers = []
         guard event.profileID == nil else { return }
         for type in policy.types {
             for field in type.fields {
                 guard let value = field.value(in: event), !value.isNull else { continue }
-                if take(value, as: type.kind, policy) { break }
+                if take(value, as: type.kind, policy) != nil { break }
             }
         }
-        takeExternalIDs(event.context["externalIds"], policy)
+        let externalIDs = takeExternalIDs(event.context["externalIds"], policy)
         identifiers = policy.inOrder(identifiers)
+        if event.kind == .alias, event.previousID == nil { joined = Set(externalIDs) }
         guard event.kind == .alias, let previous = event.previousID else { return }
         previousUserID = try? policy.identifier(.userID, previous)
         do {
@@ -65,55 +67,50 @@ package struct Observation: Hashable, Sendable {
         }
     }
 
-    /// Takes a value as an identifier; false where it is none.
-    private mutating func take(_ value: JSON, as kind: Identifier.Kind, _ policy: IdentityPolicy) -> Bool {
+    /// Takes a value as an identifier; nil where it is none.
+    private mutating func take(
+        _ value: JSON, as kind: Identifier.Kind, _ policy: IdentityPolicy
+    ) -> Identifier? {
         let text: String
         switch value {
         case .string(let string): text = string
         case .integer(let number): text = String(number)
         default:
             refuse(kind, because: "notText")
-            return false
+            return nil
         }
         // An empty text is how many senders say that there is none.
-        guard !text.isEmpty else { return false }
+        guard !text.isEmpty else { return nil }
         do {
             let identifier = try policy.identifier(kind, text)
             if !identifiers.contains(identifier) { identifiers.append(identifier) }
-            return true
+            return identifier
         } catch {
             refuse(kind, because: error.reason)
-            return false
+            return nil
         }
     }
 
-    /// `context.externalIds` as Segment has it: `[{"id":"…","type":"…","collection":"users","encoding":"none"}]`.
-    private mutating func takeExternalIDs(_ list: JSON?, _ policy: IdentityPolicy) {
-        guard let list = list?.array else { return }
-        for item in list.prefix(Self.mostExternalIDs) {
-            guard let id = item["id"], let type = item["type"]?.string, let kind = Self.kind(type) else {
-                continue
-            }
+    /// Takes what `Identifier.external(in:)` finds, and says of the rest why it is nothing.
+    private mutating func takeExternalIDs(_ list: JSON?, _ policy: IdentityPolicy) -> [Identifier] {
+        guard let list = list?.array else { return [] }
+        var taken: [Identifier] = []
+        for item in list.prefix(Identifier.mostExternal) {
+            guard let id = item["id"], let type = item["type"]?.string,
+                let kind = Identifier.Kind(externalType: type)
+            else { continue }
             // Those of accounts say nothing of the person.
             if let collection = item["collection"]?.string, collection != "users" { continue }
             if let encoding = item["encoding"]?.string, encoding != "none" {
                 refuse(kind, because: "encoding")
                 continue
             }
-            _ = take(id, as: kind, policy)
+            if let identifier = take(id, as: kind, policy) { taken.append(identifier) }
         }
-        if list.count > Self.mostExternalIDs {
+        if list.count > Identifier.mostExternal {
             refused.append(["reason": "tooMany", "field": "context.externalIds"])
         }
-    }
-
-    /// Segment writes the names of its own types in another way there.
-    private static func kind(_ type: String) -> Identifier.Kind? {
-        switch type {
-        case "user_id": .userID
-        case "anonymous_id": .anonymousID
-        default: Identifier.Kind(rawValue: type)
-        }
+        return taken
     }
 
     private mutating func refuse(_ kind: Identifier.Kind, because reason: String) {
@@ -128,7 +125,7 @@ package struct Observation: Hashable, Sendable {
     /// The identifiers in the order in which they are heard. The one that an alias names comes second, because the
     /// caller says so.
     var candidates: [(identifier: Identifier, isExplicit: Bool)] {
-        var candidates = identifiers.map { (identifier: $0, isExplicit: false) }
+        var candidates = identifiers.map { (identifier: $0, isExplicit: joined.contains($0)) }
         if let previousUserID {
             candidates.insert(
                 (previousUserID, true), at: candidates.first?.identifier.kind == .userID ? 1 : 0)

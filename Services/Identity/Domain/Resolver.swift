@@ -9,7 +9,7 @@ package import Models
 /// - Identifiers seen together join their people, from the strongest on as far as the policy lets one person hold
 ///   them all: one `userId`, five addresses. The event goes to the owner of the strongest identifier, and a weaker one
 ///   that doesn't fit stays where it was. So no shared device or address ever joins two customers.
-/// - An alias call joins two `userId`s, because the caller says so.
+/// - An alias call joins two `userId`s, or two ids of another system, because the caller says so.
 /// - Of two profiles the one with a `userId` survives, else the older.
 /// - Two people whose merge was undone stay apart, whatever says otherwise, until an operator allows it.
 package struct Resolver: Sendable {

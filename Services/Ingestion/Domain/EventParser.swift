@@ -100,9 +100,12 @@ package struct EventParser: Sendable {
         func identifier(_ name: String) -> String? {
             text(name).flatMap { $0.utf8.count <= limits.identifierBytes ? $0 : nil }
         }
+        let context = members.last { $0.key == "context" && $0.value.count <= limits.itemBytes }
+            .flatMap { try? JSONParser.parse($0.value).object }
         return ItemHints(
             messageID: identifier("messageId"),
-            subjects: ["anonymousId", "userId", "previousId"].compactMap(identifier),
+            subjects: ["anonymousId", "userId", "previousId"].compactMap(identifier)
+                + Identifier.external(in: context ?? [:]).map(\.name),
             event: text("event") ?? text("name"))
     }
 
@@ -214,11 +217,16 @@ extension EventParser {
 
     /// An event without anybody who did it is of no use to anyone.
     private func requireSubject(_ event: TrackingEvent) throws(Refusal) {
-        guard event.userID != nil || event.anonymousID != nil || event.profileID != nil else {
-            throw Refusal(.missing, "userId or anonymousId must say who it was")
+        let externalIDs = Identifier.external(in: event.context)
+        guard
+            event.userID != nil || event.anonymousID != nil || event.profileID != nil || !externalIDs.isEmpty
+        else {
+            throw Refusal(.missing, "userId, anonymousId or context.externalIds must say who it was")
         }
-        if event.kind == .alias, event.previousID == nil || event.userID == nil {
-            throw Refusal(.missing, "an alias call must have previousId and userId")
+        let joinsExternalIDs = event.previousID == nil && externalIDs.count > 1
+        if event.kind == .alias, event.previousID == nil || event.userID == nil, !joinsExternalIDs {
+            throw Refusal(
+                .missing, "an alias call must have previousId and userId, or two ids in context.externalIds")
         }
         if event.kind == .group, event.groupID == nil {
             throw Refusal(.missing, "a group call must have a groupId")
@@ -238,8 +246,9 @@ extension Refusal {
 
 extension TrackingEvent {
     /// What the raw log is ordered by: the sender's own name for who it was, so that the events of one person on one
-    /// device keep their order.
+    /// device keep their order. Identity knows people by these names, so an erasure finds what stands under them.
     package var subjectKey: String {
-        anonymousID ?? userID ?? profileID?.description ?? messageID
+        anonymousID ?? userID ?? profileID?.description ?? Identifier.external(in: context).first?.name
+            ?? messageID
     }
 }

@@ -44,7 +44,7 @@ struct BruteForceIdentity {
 
     /// `emails` is how many addresses a person may hold.
     init(_ acts: [Act], emails: Int = 5) {
-        limits = [.userID: 1, .email: emails]
+        limits = [.userID: 1, .email: emails, .contact: 5]
         var met: Set<[String]> = []
         for (number, act) in acts.enumerated() {
             switch act {
@@ -125,13 +125,15 @@ struct BruteForceIdentity {
         var people: [Set<Int>] = []
         var new: [Identifier] = []
         for candidate in candidates where !taken.contains(candidate) {
-            let isExplicit = candidate == observation.previousUserID
+            let isExplicit =
+                candidate == observation.previousUserID || observation.joined.contains(candidate)
             if let owner = owner(of: candidate) {
                 let person = person(of: owner)
                 if !people.contains(person) {
                     if isKeptApart(person, people) { continue }
                     let shared = limits.keys.filter { kind in
-                        !(isExplicit && kind == .userID) && count(kind, of: [person], and: []) > 0
+                        !(isExplicit && (kind == .userID || kind == candidate.kind))
+                            && count(kind, of: [person], and: []) > 0
                             && count(kind, of: people, and: new) > 0
                     }
                     if isTooMuch(people + [person], new, for: shared) { continue }

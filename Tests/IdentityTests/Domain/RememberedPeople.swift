@@ -33,8 +33,7 @@ struct RememberedPeople {
                 snapshot.traits[ResolverChanges.TraitKey(profileID: id, name: name)] = entry
             }
         }
-        for (identifier, owner) in owners where policy.limited.contains(where: { $0.kind == identifier.kind })
-        {
+        for (identifier, owner) in owners where policy.policy(of: identifier.kind)?.limit != nil {
             guard let root = profiles[owner]?.canonicalID else { continue }
             snapshot.holdings[root, default: [:]][identifier.kind, default: []].append(start)
         }

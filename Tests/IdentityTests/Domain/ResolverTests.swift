@@ -40,6 +40,33 @@ struct ResolverTests {
         #expect(placed[3].arrivedUnder == placed[0].profileID)
     }
 
+    @Test(
+        "contacts of a CRM are one person when it says so, also where each has a userId, and by no address else"
+    )
+    func mergedContacts() throws {
+        let contacts = (0..<7).map { "c\($0)" }
+        let known = contacts.enumerated().map { number, contact in
+            event(number, user: "u\(number)", contacts: [contact])
+        }
+        let (apart, _) = try resolve(known + [event(20, contacts: ["c0", "c1"])])
+        #expect(apart.changes.merges.isEmpty)
+        // More of them than a profile may hold otherwise: they were merged one after the other.
+        let (resolver, placed) = try resolve(
+            known
+                + contacts.dropFirst().enumerated().map { number, contact in
+                    event(20 + number, .alias, contacts: ["c0", contact])
+                } + [event(40, contacts: ["c6"]), event(41, user: "u3")])
+        #expect(resolver.changes.merges.count == 6)
+        #expect(resolver.changes.merges.allSatisfy { $0.cause["joinedBy"] == "crm:contact" })
+        #expect(Set(placed.dropFirst(7).map(\.profileID)) == [placed[0].profileID])
+    }
+
+    @Test("who is named by nothing but what says nothing is somebody, whom nobody else is")
+    func nothingSaid() throws {
+        let (resolver, placed) = try resolve([event(0, contacts: ["0"]), event(1, contacts: ["0"])])
+        #expect(Set(placed.map(\.profileID)).count == 2 && resolver.changes.claims.isEmpty)
+    }
+
     @Test("of two anonymous profiles the older survives")
     func olderSurvives() throws {
         let (resolver, placed) = try resolve([

@@ -69,6 +69,32 @@ struct EventParserTests {
         #expect(try parse(#"{"type":"track","userId":"u"}"#, kind: .identify).kind == .identify)
     }
 
+    @Test("ids of other systems may say who it was, those of accounts and encoded ones don't")
+    func externalIDs() throws {
+        func call(_ ids: String, _ more: String = "") -> String {
+            #"{"event":"x"\#(more),"context":{"externalIds":[\#(ids)]}}"#
+        }
+        let contact = #"{"id":" 123 ","type":"hubspot:contact","collection":"users","encoding":"none"}"#
+        let event = try parse(call(contact), kind: .track)
+        #expect(event.userID == nil && event.anonymousID == nil)
+        #expect(event.subjectKey == "hubspot:contact:123")
+        #expect(try parse(call(#"{"id":7,"type":"a:b"}"#), kind: .track).subjectKey == "a:b:7")
+        #expect(try parse(call(#"{"id":"u","type":"user_id"}"#), kind: .track).subjectKey == "u")
+        #expect(try parse(call(contact, #","userId":"u""#), kind: .track).subjectKey == "u")
+        for nobody in [
+            "", "7", #"{"id":"1"}"#, #"{"id":"","type":"a:b"}"#, #"{"id":"1","type":"a b"}"#,
+            #"{"id":"1","type":"a:b","collection":"accounts"}"#,
+            #"{"id":"1","type":"a:b","encoding":"sha256"}"#, #"{"id":"nobody","type":"email"}"#,
+        ] {
+            #expect(refusal(call(nobody), kind: .track) == .missing, "\(nobody)")
+        }
+        let both = #"{"context":{"externalIds":[{"id":"1","type":"a:b"},{"id":"2","type":"a:b"}]}}"#
+        #expect(try parse(both, kind: .alias).subjectKey == "a:b:1")
+        let hints = EventParser(limits: IngestionLimits())
+            .hints(of: Array(call(contact, #","timestamp":"never""#).utf8)[...])
+        #expect(hints.subjects == ["hubspot:contact:123"])
+    }
+
     @Test("what is missing or of the wrong kind is refused")
     func refusals() {
         #expect(refusal(#"{"event":"x"}"#, kind: .track) == .missing)
@@ -77,6 +103,11 @@ struct EventParserTests {
         #expect(refusal(#"{"userId":"u","event":""}"#, kind: .track) == .missing)
         #expect(refusal(#"{"userId":"u","event":5}"#, kind: .track) == .invalid)
         #expect(refusal(#"{"userId":"u"}"#, kind: .alias) == .missing)
+        let one = #"{"id":"1","type":"hubspot:contact"}"#
+        for ids in ["\(one)", "\(one),\(one)", #"\#(one),{"id":"2"}"#] {
+            #expect(
+                refusal(#"{"context":{"externalIds":[\#(ids)]}}"#, kind: .alias) == .missing, "\(ids)")
+        }
         #expect(refusal(#"{"userId":"u"}"#, kind: .group) == .missing)
         #expect(refusal(#"{"userId":"u"}"#) == .missing)
         #expect(refusal(#"{"type":"buy","userId":"u"}"#) == .invalid)

@@ -181,6 +181,66 @@ import Testing
         }
     }
 
+    static let contacts = """
+        mapping: contacts
+        columns: {Contact: text, Account: text, Mail: text, At: {type: time, format: rfc3339}}
+        events:
+          - id: contact
+            type: identify
+            external-ids: [{type: "salesforce:contact", id: "{Contact}"}, {type: email, id: "{Mail}"}]
+            timestamp: At
+            traits: {email: "{Mail}"}
+          - id: account
+            when: [{column: Account, empty: false}]
+            type: group
+            external-ids: [{type: "salesforce:contact", id: "{Contact}"}]
+            group-id: "{Account}"
+            timestamp: At
+            traits: {source: crm}
+        """
+
+    @Test("contacts of a CRM are named by its ids, and belong to accounts")
+    func externalIDs() throws {
+        let definition = ImportDefinition(format: .csv, mapping: try Self.mapping(Self.contacts))
+        let at = "2026-01-01T10:00:00Z"
+        let outcomes = try ImportTexts.groups(
+            "Contact,Account,Mail,At\n003,acme,ada@example.com,\(at)\n004,,,\(at)\n,,,\(at)\n", definition
+        ).map(\.outcome)
+        var events: [TrackingEvent] = []
+        for case .events(let calls) in outcomes {
+            for call in calls { events.append(try parse(String(decoding: call, as: UTF8.self))) }
+        }
+        #expect(events.map(\.kind) == [.identify, .group, .identify])
+        #expect(events.allSatisfy { $0.userID == nil && $0.anonymousID == nil })
+        #expect(
+            events.map { Identifier.external(in: $0.context).map(\.name) } == [
+                ["salesforce:contact:003", "ada@example.com"], ["salesforce:contact:003"],
+                ["salesforce:contact:004"],
+            ])
+        #expect(events[0].traits == ["email": "ada@example.com"])
+        #expect(events[1].groupID == "acme" && events[1].traits == ["source": "crm"])
+        guard case .refused(let refusals)? = outcomes.last else {
+            Issue.record("\(outcomes)")
+            return
+        }
+        #expect(refusals.first?.reason.hasPrefix("nobody") == true)
+        for (right, wrong, expectation) in [
+            ("type: group", "type: identify", "`group-id` with the type group"),
+            ("    group-id: \"{Account}\"\n", "", "`group-id` with the type group"),
+            ("type: email", "type: e mail", "a type such as salesforce:contact"),
+            ("id: \"{Mail}\"}", "value: 1}", "`id`"),
+        ] {
+            let text = Self.contacts.replacing(right, with: wrong)
+            try #require(text != Self.contacts)
+            do {
+                _ = try Self.mapping(text)
+                Issue.record("\(wrong) was accepted")
+            } catch let error as InvalidMapping {
+                #expect(error.mistakes.contains { "\($0)".contains(expectation) }, "\(error.mistakes)")
+            }
+        }
+    }
+
     @Test("a number is not taken for a text, because YAML would write 007 as 7")
     func numbers() {
         let text = Self.small.replacing("like: \"[0-9]*\"", with: "is: 007")

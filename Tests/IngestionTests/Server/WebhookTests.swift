@@ -83,7 +83,7 @@ struct WebhookTests {
             #expect(first.json["accepted"] == 1)
             let event = try #require(try await hooked.collecting.stored().first)
             #expect(event.name == "Order Completed")
-            #expect(event.userID == "shopify:7")
+            #expect(WebhookFixture.names(event) == ["shopify:customer:7"])
             #expect(event.properties["total"] == "12.50")
             #expect(event.sourceID == hooked.collecting.sourceID)
 
@@ -222,6 +222,24 @@ struct WebhookTests {
             let body = try #require(calls.first)
             #expect(
                 body == ["type": "erasure", "subject": ["profileId": .string(person.description)]])
+
+            // The same customer under an earlier mapping and under this one, before anything has joined the two.
+            let other = ProfileID(UUIDv7.derived(at: noon, from: "q"))
+            let number = key.place(
+                of: Identifier(try #require(Identifier.Kind(rawValue: "shopify:customer")), normalised: "7"))
+            let again = hooked.collecting.database.pool(maxConnections: 1)
+            try await again.execute(
+                "INSERT INTO profiles.profile VALUES (\(Shard(other)), \(other), \(other))")
+            try await again.execute(
+                "INSERT INTO profiles.identifier VALUES (\(number.shard), \(number.kind.rawValue), \(number.hash), \(other))"
+            )
+            await again.close()
+            let both = try await hooked.shopify(
+                "customers/redact", #"{"shop_id":1,"customer":{"id":7},"orders_to_redact":[1]}"#)
+            #expect(both.json["requested"] == 2, "\(both.text)")
+            let asked = try await hooked.collecting.service.outboxBodies()
+                .compactMap { $0[path: "subject.profileId"]?.string }
+            #expect(asked.sorted() == [person, person, other].map(\.description).sorted())
 
             let unknown = try await hooked.shopify(
                 "customers/redact", #"{"shop_id":1,"customer":{"id":8,"email":"bob@example.com"}}"#)

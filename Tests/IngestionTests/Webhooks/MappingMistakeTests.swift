@@ -54,7 +54,13 @@ struct MappingMistakeTests {
 
     @Test("a rule says who it was, and only what its kind may have")
     func rules() throws {
-        #expect(try rule("track: X").first?.contains("`userId` or `anonymousId`: who it was") == true)
+        #expect(
+            try rule("track: X").first?
+                .contains("one of `userId`, `anonymousId`, `externalIds`, `email`: who it was") == true)
+        #expect(try rule("alias: true").first?.contains("`externalIds`: who remains") == true)
+        #expect(
+            try rule("alias: true", "userId: 1", "externalIds: [{type: 'a:b', path: a}]").first?
+                .hasPrefix("rules.0.userId: expected `externalIds` alone") == true)
         #expect(
             try rule("identify: yes please", "userId: 1").first
                 == "rules.0.identify: expected true, found “yes please”")

@@ -94,6 +94,11 @@ enum WebhookFixture {
         items.compactMap { if case .call(let json) = $0.outcome { json } else { nil } }
     }
 
+    /// The names that an event gives somebody by ids of other systems.
+    static func names(_ event: TrackingEvent) -> [String] {
+        Identifier.external(in: event.context).map(\.name)
+    }
+
     /// A call as ingestion takes it, so that the mapping and the parser agree.
     static func event(_ call: JSON) throws -> TrackingEvent {
         try EventParser(limits: IngestionLimits()).parse(

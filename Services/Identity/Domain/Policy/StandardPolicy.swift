@@ -5,6 +5,7 @@ extension IdentityPolicy {
     package static let standard = IdentityPolicy(
         types: [
             IdentifierPolicy(kind: .userID, priority: 10, fields: [.userID], steps: [], limit: 1),
+            IdentifierPolicy(kind: .shopCustomer, priority: 20, limit: 1),
             IdentifierPolicy(
                 kind: .email, priority: 30, fields: [.traits(["email"]), .context(["traits", "email"])],
                 shape: .email, steps: [.trim, .nfkc, .lowercase], limit: 5, maxBytes: 254, sharedBy: 20,
@@ -33,6 +34,10 @@ extension IdentityPolicy {
 extension Identifier.Kind {
     /// The id that an app has for the device it runs on.
     package static var deviceID: Identifier.Kind { Identifier.Kind(rawValue: "deviceId") ?? .anonymousID }
+    /// The number of somebody's account in a shop at Shopify.
+    static var shopCustomer: Identifier.Kind {
+        Identifier.Kind(rawValue: "shopify:customer") ?? .otherSystems
+    }
     /// Stands in a policy for every id of another system (`system:object`) that has no entry of its own.
     package static var otherSystems: Identifier.Kind {
         Identifier.Kind(rawValue: "other:systems") ?? .anonymousID

@@ -17,6 +17,10 @@ enum ShippedPolicy {
         types:
           userId:
             {priority: 10, from: [userId], limit: 1}
+          # Two accounts of a shop are two customers, whatever cart or device they share, as two of userId are. Who has
+          # several shops under one roof may take this line away: then what holds is what stands under externalIds.
+          shopify:customer:
+            {priority: 20, normalise: [trim, nfc], limit: 1}
           email:
             priority: 30
             from: [traits.email, context.traits.email]

@@ -48,7 +48,7 @@ struct RowEventBuilder: Sendable {
         of rule: ImportMapping.EventRule, group: RowGroup, first: ImportRow
     ) throws(RowRefusal) -> JSON {
         // The rows of a group must agree on whose event it is.
-        for column in (rule.userID?.columns ?? []) + (rule.anonymousID?.columns ?? []) {
+        for column in rule.subjectColumns {
             if let other = group.rows.first(where: { $0.values[column] != first.values[column] }) {
                 throw RowRefusal(
                     line: first.line,
@@ -65,15 +65,26 @@ struct RowEventBuilder: Sendable {
             "type": .string(rule.kind.rawValue),
             "messageId": .string("\(mapping.name):\(rule.id):\(group.key)"),
             "timestamp": .string((time + shift).rfc3339),
-            "context": ["library": ["name": "martlet-import"]],
         ]
+        var context: [String: JSON] = ["library": ["name": "martlet-import"]]
+        let externalIDs = rule.externalIDs.compactMap { external -> JSON? in
+            external.id.text(first).map { id in
+                [
+                    "id": .string(id), "type": .string(external.type), "collection": "users",
+                    "encoding": "none",
+                ]
+            }
+        }
+        if !externalIDs.isEmpty { context["externalIds"] = .array(externalIDs) }
+        event["context"] = .object(context)
         if let user = rule.userID?.text(first) {
             event["userId"] = .string(user)
         } else if let anonymous = rule.anonymousID?.text(first) {
             event["anonymousId"] = .string(anonymous)
-        } else {
+        } else if externalIDs.isEmpty {
             throw RowRefusal(
-                line: first.line, reason: "nobody: the columns of user-id and anonymous-id are empty")
+                line: first.line,
+                reason: "nobody: the columns of user-id, anonymous-id and external-ids are empty")
         }
         let body = RowExpression.object(rule.body).json(group.rows[...])
         switch rule.kind {
@@ -81,6 +92,12 @@ struct RowEventBuilder: Sendable {
             event["event"] = rule.event.map { .string($0) }
             event["properties"] = body
         case .identify: event["traits"] = body
+        case .group:
+            guard let group = rule.groupID?.text(first) else {
+                throw RowRefusal(line: first.line, reason: "no account: the column of group-id is empty")
+            }
+            event["groupId"] = .string(group)
+            event["traits"] = body
         }
         return .object(event)
     }

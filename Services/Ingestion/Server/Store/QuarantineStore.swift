@@ -32,7 +32,8 @@ struct QuarantinedItem: Sendable {
             refusal: refusal,
             hints: ItemHints(
                 messageID: event.messageID,
-                subjects: [event.anonymousID, event.userID, event.previousID].compactMap { $0 },
+                subjects: [event.anonymousID, event.userID, event.previousID].compactMap { $0 }
+                    + Identifier.external(in: event.context).map(\.name),
                 event: event.name),
             item: event.asItem, envelope: envelope, identity: Array("message ".utf8) + event.messageID.utf8)
     }

@@ -66,10 +66,19 @@ extension InboundRecord {
 }
 
 extension MappedPrivacyRequest {
-    /// The names that somebody may be known by here, the surest first.
-    var identifiers: [Identifier] {
-        [Identifier(.userID, userID), Identifier(.email, email), Identifier(.anonymousID, anonymousID)]
-            .compactMap { $0 }
+    /// What the sender knows the person by. Whomever one of these leads to is meant: under an older mapping the person
+    /// may have come by another of them.
+    var own: [Identifier] {
+        [Identifier(.userID, userID)].compactMap { $0 }
+            + externalIDs.compactMap { id in
+                Identifier.Kind(rawValue: id.type).flatMap { Identifier($0, id.id.trimmed()) }
+            }
+    }
+
+    /// What else somebody may be known by, the surest first; somebody else may be known by it as well, so it is asked
+    /// for only where nobody is known by the sender's own.
+    var others: [Identifier] {
+        [Identifier(.email, email), Identifier(.anonymousID, anonymousID)].compactMap { $0 }
     }
 
     /// The names in what is kept.

@@ -22,7 +22,7 @@ struct WebhookReading: Sendable {
         var contents = WebhookContents()
         for record in decoded.records {
             for item in known.mapping.items(for: record, receivedAt: now) {
-                contents.lines.append(try await line(item, of: record, from: source, envelope, known.mapping))
+                contents.lines += try await lines(item, of: record, from: source, envelope, known.mapping)
             }
         }
         contents.lines += decoded.unreadable.map { unreadable in
@@ -55,38 +55,57 @@ struct WebhookReading: Sendable {
         }
     }
 
-    private func line(
+    /// One for each item, and for a privacy request one for each person that it is about.
+    private func lines(
         _ item: MappedItem, of record: InboundRecord, from source: KnownSource,
         _ envelope: EventParser.Envelope, _ mapping: WebhookMapping
-    ) async throws -> WebhookContents.Line {
+    ) async throws -> [WebhookContents.Line] {
         switch item.outcome {
         case .call(let call):
             let bytes = Array(call.compact.utf8)
-            return .item(reading.item(bytes[...], of: source, envelope, EventParser(limits: limits)))
-        case .ignored(let reason): return .ignored(messageID: item.messageID, reason: reason)
+            return [.item(reading.item(bytes[...], of: source, envelope, EventParser(limits: limits)))]
+        case .ignored(let reason): return [.ignored(messageID: item.messageID, reason: reason)]
         case .failed(let reason):
             let subjects = mapping.subjects(of: record)
-            return .item(kept(item, record.json(rule: item.rule), reason, subjects, record, envelope))
+            return [.item(kept(item, record.json(rule: item.rule), reason, subjects, record, envelope))]
         case .privacyRequest(let request):
-            for identifier in request.identifiers {
-                guard let profile = try await profiles.canonicalID(of: identifier, in: pool) else { continue }
-                // The profile and not the identifier, so that no address lies in the outbox.
-                return .requested(
+            let people = try await people(of: request)
+            if people.isEmpty {
+                return [
+                    .item(
+                        kept(
+                            item, request.keptJSON,
+                            """
+                            nobody is known by the identifiers of this request for \(request.kind.rawValue); if the \
+                            person is known otherwise, make the request at consent
+                            """, request.keptNames, record, envelope))
+                ]
+            }
+            // The profile and not the identifier, so that no address lies in the outbox.
+            return people.enumerated().map { index, profile in
+                .requested(
                     AcceptedWebhook.PrivacyCall(
-                        messageID: item.messageID,
+                        messageID: index == 0 ? item.messageID : "\(item.messageID):\(index)",
                         body: [
                             "type": .string(request.kind.rawValue),
                             "subject": ["profileId": .string(profile.description)],
                         ]))
             }
-            return .item(
-                kept(
-                    item, request.keptJSON,
-                    """
-                    nobody is known by the identifiers of this request for \(request.kind.rawValue); if the person is \
-                    known otherwise, make the request at consent
-                    """, request.keptNames, record, envelope))
         }
+    }
+
+    /// Everybody whom the sender's own names lead to, or else the first whom another name leads to.
+    private func people(of request: MappedPrivacyRequest) async throws -> [ProfileID] {
+        var people: [ProfileID] = []
+        for identifier in request.own {
+            guard let id = try await profiles.canonicalID(of: identifier, in: pool) else { continue }
+            if !people.contains(id) { people.append(id) }
+        }
+        if !people.isEmpty { return people }
+        for identifier in request.others {
+            if let id = try await profiles.canonicalID(of: identifier, in: pool) { return [id] }
+        }
+        return []
     }
 
     /// An item for quarantine. What is known of where it came from goes with it.

@@ -37,17 +37,7 @@ package struct Known: LeafOperator {
             note(.phone, traits["phone"])
         }
         if let device = Identifier.Kind(rawValue: "deviceId") { note(device, event.context["device"]?["id"]) }
-        for id in (event.context["externalIds"]?.array ?? []).prefix(20) {
-            guard let type = id["type"]?.string, id["collection"]?.string ?? "users" == "users",
-                id["encoding"]?.string ?? "none" == "none"
-            else { continue }
-            switch type {
-            case "user_id": note(.userID, id["id"])
-            case "anonymous_id": note(.anonymousID, id["id"])
-            default:
-                if let kind = Identifier.Kind(rawValue: type) { note(kind, id["id"]) }
-            }
-        }
+        types.formUnion(Identifier.external(in: event.context).map(\.kind.rawValue))
         return types
     }
 

@@ -28,7 +28,7 @@ extension ImportMappingReading {
         let id = reader.text("id", expected: "a text, part of every messageId")
         let when = conditions(&reader)
         if !reader.has("type") {
-            log.report(path, expected: "`type`: track or identify", found: "no `type`")
+            log.report(path, expected: "`type`: track, identify or group", found: "no `type`")
         }
         let kind = reader.optionalChoice("type", as: ImportMapping.EventRule.Kind.self)
         let name = reader.optionalText("event", expected: "the name of the event")
@@ -36,8 +36,17 @@ extension ImportMappingReading {
         let traits = reader.optional("traits").map { ($0, reader.path(to: "traits")) }
         let userID = template("user-id", &reader)
         let anonymousID = template("anonymous-id", &reader)
-        if !reader.has("user-id"), !reader.has("anonymous-id") {
-            log.report(path, expected: "`user-id`, `anonymous-id` or both: who it was", found: "neither")
+        let externalIDs = externalIDs(&reader)
+        if !reader.has("user-id"), !reader.has("anonymous-id"), !reader.has("external-ids") {
+            log.report(
+                path, expected: "`user-id`, `anonymous-id`, `external-ids` or several: who it was",
+                found: "none")
+        }
+        let groupID = template("group-id", &reader)
+        if (kind == .group) != reader.has("group-id"), let kind {
+            log.report(
+                path, expected: "`group-id` with the type group and no other",
+                found: "\(kind.rawValue) \(groupID == nil ? "without" : "with") one")
         }
         let timestamp = reader.required("timestamp", expected: "a column of type time")
             .flatMap { timeColumn($0, reader.path(to: "timestamp")) }
@@ -48,19 +57,42 @@ extension ImportMappingReading {
                 log.report(path, expected: "`event`: the name of the track", found: "no `event`")
             }
             if let (value, path) = traits {
-                log.report(value, path, expected: "`properties`; traits are an identify's")
+                log.report(value, path, expected: "`properties`; traits are an identify's or a group's")
             }
-        case .identify:
+        case .identify, .group:
             if name != nil || properties != nil {
                 log.report(path, expected: "`traits` alone", found: "`event` or `properties`, a track's")
             }
         case nil: break
         }
-        let body = (kind == .identify ? traits : properties).map { object($0.0, $0.1) } ?? []
+        let body = (kind == .track ? properties : traits).map { object($0.0, $0.1) } ?? []
         guard let id, let kind, let timestamp else { return nil }
         return ImportMapping.EventRule(
             id: id, when: when, kind: kind, event: name, userID: userID, anonymousID: anonymousID,
-            timestamp: timestamp, body: body)
+            externalIDs: externalIDs, groupID: groupID, timestamp: timestamp, body: body)
+    }
+
+    private func externalIDs(_ reader: inout MappingReader) -> [ImportMapping.EventRule.ExternalID] {
+        let expected = "a list such as [{ type: \"salesforce:contact\", id: \"{Contact}\" }]"
+        let items = reader.optionalList("external-ids", expected: expected)
+        if items.count > Identifier.mostExternal {
+            log.report(
+                reader.path(to: "external-ids"), expected: "at most \(Identifier.mostExternal)",
+                found: "\(items.count)")
+        }
+        return items.compactMap { value, path in
+            guard var item = MappingReader(value, path, log, expected: "{ type, id }") else { return nil }
+            let expected = "a type such as salesforce:contact"
+            let type = item.text("type", expected: expected)
+            if let type, Identifier.Kind(externalType: type) == nil {
+                log.report(.string(type), item.path(to: "type"), expected: expected)
+            }
+            let id = item.required("id", expected: "a text with a column in it, such as \"{Contact}\"")
+                .flatMap { template($0, item.path(to: "id")) }
+            item.finish()
+            guard let type, let id else { return nil }
+            return ImportMapping.EventRule.ExternalID(type: type, id: id)
+        }
     }
 
     private func template(_ key: String, _ reader: inout MappingReader) -> TextTemplate? {

@@ -29,12 +29,28 @@ package struct ImportMapping: Sendable {
         package let userID: TextTemplate?
         /// Used where `userID` is empty.
         package let anonymousID: TextTemplate?
+        /// What somebody is known by in other systems, beside these or instead.
+        package let externalIDs: [ExternalID]
+        /// The account of a group call.
+        package let groupID: TextTemplate?
         /// The column with the time it happened.
         package let timestamp: Int
-        /// `properties` of a track, `traits` of an identify.
+        /// `properties` of a track, `traits` of an identify or a group.
         package let body: [RowExpression.Member]
 
-        package enum Kind: String, Sendable, CaseIterable { case track, identify }
+        package enum Kind: String, Sendable, CaseIterable { case track, identify, group }
+
+        /// An id that somebody has in another system.
+        package struct ExternalID: Sendable {
+            /// Such as `salesforce:contact`.
+            package let type: String
+            package let id: TextTemplate
+        }
+
+        /// The columns that say whose event it is; the rows of a group must agree on them.
+        var subjectColumns: [Int] {
+            ([userID, anonymousID, groupID].compactMap { $0 } + externalIDs.map(\.id)).flatMap(\.columns)
+        }
     }
 
     /// What catalog item to make of the rows of one product.

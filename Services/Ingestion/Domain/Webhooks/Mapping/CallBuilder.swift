@@ -13,6 +13,9 @@ struct CallBuilder {
         var email: String?
         var phone: String?
         var externalIDs: [MappedPrivacyRequest.ExternalID] = []
+
+        /// Whether nothing says who it was, but perhaps an address.
+        var isUnnamed: Bool { userID == nil && anonymousID == nil && externalIDs.isEmpty }
     }
 
     var items: [MappedItem] {
@@ -57,19 +60,45 @@ struct CallBuilder {
                 )
             }
             return items
+        case .aliasExternalIDs: return try joins()
         }
+    }
+
+    /// A call for each id that becomes the first: so each stands or falls by itself.
+    private func joins() throws(MappingFailure) -> [MappedItem] {
+        let ids = try subject().externalIDs
+        guard let first = ids.first, ids.count > 1 else {
+            throw MappingFailure(
+                member: "externalIds", expected: "two ids: who remains, and who becomes them")
+        }
+        var others: [MappedPrivacyRequest.ExternalID] = []
+        for id in ids where id != first && !others.contains(id) { others.append(id) }
+        if others.isEmpty { return [item(.ignored(reason: "it would join an id to itself"))] }
+        var items: [MappedItem] = []
+        for (index, id) in others.enumerated() {
+            let part = others.count > 1 ? index : nil
+            items.append(item(.call(try call(.alias, joining: [first, id], part: part)), part: part))
+        }
+        return items
     }
 
     // MARK: Parts of a call
 
     private func call(
-        _ kind: TrackingEvent.Kind, _ own: [String: JSON] = [:], part: Int? = nil
+        _ kind: TrackingEvent.Kind, _ own: [String: JSON] = [:],
+        joining ids: [MappedPrivacyRequest.ExternalID]? = nil, part: Int? = nil
     ) throws(MappingFailure) -> JSON {
-        let subject = try subject()
-        guard subject.userID != nil || subject.anonymousID != nil else {
-            throw MappingFailure(member: "userId", expected: "there, or anonymousId, to say who it was")
+        var subject = try subject()
+        if let ids { subject.externalIDs = ids }
+        // Somebody who is known by nothing but an address is named by it as by an id of another system.
+        if subject.isUnnamed, let email = subject.email {
+            subject.externalIDs = [.init(type: Identifier.Kind.email.rawValue, id: email)]
         }
-        if kind == .alias, subject.userID == nil {
+        guard !subject.isUnnamed else {
+            throw MappingFailure(
+                member: "userId", expected: "there, or anonymousId, externalIds or email, to say who it was")
+        }
+        if kind == .alias, ids == nil, subject.userID == nil {
             throw MappingFailure(member: "alias.userId", expected: "there, to say who remains")
         }
         var item = own
@@ -118,10 +147,9 @@ struct CallBuilder {
 
     private func privacyRequest(_ kind: PrivacyRequest.Kind) throws(MappingFailure) -> MappedPrivacyRequest {
         let subject = try subject()
-        guard
-            subject.userID != nil || subject.anonymousID != nil || subject.email != nil
-                || !subject.externalIDs.isEmpty
-        else { throw MappingFailure(member: "userId", expected: "there, to say whose data it is") }
+        guard !subject.isUnnamed || subject.email != nil else {
+            throw MappingFailure(member: "userId", expected: "there, to say whose data it is")
+        }
         return MappedPrivacyRequest(
             kind: kind, userID: subject.userID, anonymousID: subject.anonymousID, email: subject.email,
             phone: subject.phone, externalIDs: subject.externalIDs, requestedAt: try timestamp())

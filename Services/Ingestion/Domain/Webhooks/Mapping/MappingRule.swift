@@ -8,6 +8,8 @@ package struct MappingRule: Hashable, Sendable {
         case group(MappingValue)
         /// Joins each previous id to the user's.
         case alias(previousID: MappingValue)
+        /// Joins every other one of the rule's external ids to the first.
+        case aliasExternalIDs
         case privacyRequest(PrivacyRequest.Kind)
         /// Taken note of, and nothing is made of it; the reason is told.
         case ignore(String)

@@ -69,9 +69,11 @@ extension MappingRule {
         case "track": return MappingValue(value, path, reader.log).map { .track($0) }
         case "group": return MappingValue(value, path, reader.log).map { .group($0) }
         case "alias":
+            if value.bool == true { return .aliasExternalIDs }
             guard let previous = value["previousId"] else {
                 reader.log.report(
-                    value, path, expected: "`{previousId: …, userId: …}`")
+                    value, path,
+                    expected: "`{previousId: …, userId: …}`, or true with `externalIds` beside it")
                 return nil
             }
             return MappingValue(previous, path + ".previousId", reader.log).map { .alias(previousID: $0) }
@@ -130,7 +132,7 @@ extension MappingRule {
         case .track: break
         case .identify, .group:
             if !properties.isEmpty { misplaced("properties", "`traits`; properties are of a track") }
-        case .alias, .privacyRequest, .ignore:
+        case .alias, .aliasExternalIDs, .privacyRequest, .ignore:
             if !properties.isEmpty { misplaced("properties", "none; properties are of a track") }
             if !traits.isEmpty { misplaced("traits", "none; traits are of an identify or a group") }
         }
@@ -142,14 +144,24 @@ extension MappingRule {
             }
             return
         }
+        if case .aliasExternalIDs = action {
+            if externalIDs.isEmpty {
+                reader.log.report(
+                    reader.path, expected: "`externalIds`: who remains, and then who becomes them",
+                    found: "no `externalIds`")
+            }
+            for (key, value) in [("userId", userID), ("anonymousId", anonymousID)] where value != nil {
+                misplaced(key, "`externalIds` alone; a userId is joined by `{previousId: …, userId: …}`")
+            }
+            return
+        }
+        guard userID == nil, anonymousID == nil, email == nil, externalIDs.isEmpty else { return }
         let isPrivacy = if case .privacyRequest = action { true } else { false }
-        let isNamed = userID != nil || anonymousID != nil
-        guard !isNamed, !isPrivacy || (email == nil && externalIDs.isEmpty) else { return }
         reader.log.report(
             reader.path,
-            expected: isPrivacy
-                ? "one of `userId`, `anonymousId`, `email`, `externalIds`: whose data it is"
-                : "`userId` or `anonymousId`: who it was", found: "neither")
+            expected: "one of `userId`, `anonymousId`, `externalIds`, `email`: "
+                + (isPrivacy ? "whose data it is" : "who it was"),
+            found: "none")
     }
 }
 
@@ -165,7 +177,7 @@ extension MappingRule.Action {
             }
         case .identify: "identify"
         case .group: "group"
-        case .alias: "alias"
+        case .alias, .aliasExternalIDs: "alias"
         case .privacyRequest(let kind): kind.rawValue
         case .ignore: "ignore"
         }
