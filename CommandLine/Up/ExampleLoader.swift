@@ -48,6 +48,11 @@ struct ExampleLoader {
             report += try await put(
                 "template", id(file), url(.delivery) + "/v1/templates/\(id(file))", try json(file))
         }
+        // Before the segments that look at them.
+        for file in files("scores") {
+            report += try await put(
+                "score", id(file), url(.segmentation) + "/v1/scores/\(id(file))", try json(file))
+        }
         for file in files("segments") {
             report += try await put(
                 "segment", id(file), url(.segmentation) + "/v1/segments/\(id(file))", try json(file))

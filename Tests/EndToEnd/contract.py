@@ -78,6 +78,8 @@ def operations(service=None):
 def put_somebody_through(martlet, mailbox):
     """One shopper who orders and gets a mail; returns what may stand in the braces of a path."""
     load.define(martlet)
+    martlet.call("PUT", "segmentation", "/v1/scores/load-orders", expect=(200, 201), json={
+        "events": [{"event": "Order Completed", "weight": 5, "perDay": 2, "cap": "7.5"}], "halfLife": "7d"})
     shopper = uuid.uuid4().hex[:12]
     martlet.collect("identify", {
         "userId": f"load-{shopper}", "traits": {"email": load.address(shopper), "firstName": "Ada"}})
@@ -103,6 +105,7 @@ def put_somebody_through(martlet, mailbox):
         "/v1/messages/{": mail.id,
         "/v1/instances/{": instance["id"],
         "/v1/segments/{": "load-buyers",
+        "/v1/scores/{": "load-orders",
         "/v1/journeys/{": "load-thanks",
         "/v1/templates/{": "load-thanks",
         "/v1/purposes/{": "transactional",

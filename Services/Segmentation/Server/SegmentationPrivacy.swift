@@ -17,7 +17,7 @@ struct SegmentationPrivacy {
             erase: { request, transaction in try await erase(request, in: transaction) })
     }
 
-    /// The memberships now, and every entry and exit with its evidence.
+    /// The memberships and scores now, and every entry and exit with its evidence.
     private func access(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
         let ids = request.profileIDs
         let shards = ids.map { Shard($0) }
@@ -62,7 +62,30 @@ struct SegmentationPrivacy {
         }
         return [
             "memberships": .array(held), "changes": .array(changes), "snapshots": .array(snapshots),
+            "scores": .array(try await scores(of: ids, in: transaction)),
         ]
+    }
+
+    /// What the scores come to now, with the events that they rest on.
+    private func scores(of ids: [ProfileID], in transaction: PostgresTransaction) async throws -> [JSON] {
+        let set = try await registry.decider(in: transaction).set
+        let now = try await clock.now()
+        var scores: [JSON] = []
+        for id in ids {
+            guard
+                case .state(let state)? = try await StateStore.read(
+                    id, vault: registry.vault, in: transaction)
+            else { continue }
+            let instant = max(now, state.decidedAt)
+            for value in ScoreReading.values(of: state, in: set, at: instant) {
+                var members = value.json(at: instant)
+                members["profileId"] = .string(id.description)
+                members["at"] = .string(instant.rfc3339)
+                members["events"] = .array(value.scoring.shown(value.memory, at: instant).map(\.json))
+                scores.append(.object(members))
+            }
+        }
+        return scores
     }
 
     /// Exits with reason erasure, and then nothing of the person is left but bare changes.

@@ -18,6 +18,8 @@ package let segmentationService = ServiceDefinition(
         Migration(
             resource: "V0002_history_and_snapshots",
             bytes: PackageResources.V0002_history_and_snapshots_sql),
+        Migration(
+            resource: "V0003_scores_and_stage", bytes: PackageResources.V0003_scores_and_stage_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships], channels: [SegmentStore.channel]
 ) { context in
@@ -32,6 +34,7 @@ package let segmentationService = ServiceDefinition(
     return ServiceParts(
         routes: { router in
             SegmentRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
+            ScoreRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             PreviewRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             ExportRoutes(pool: context.pool, profiles: profiles).add(to: router)
             SnapshotRoutes(pool: context.pool, clock: context.clock).add(to: router)

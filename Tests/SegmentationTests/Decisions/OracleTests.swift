@@ -61,14 +61,33 @@ struct OracleTests {
         }
     }
 
+    @Test("when segments look at scores, and these change")
+    func scores() async throws {
+        try await Self.eachCase(200) { random in
+            var random = random
+            var run = try Run(
+                random: random, scale: random.chance(20) ? random.pick(RandomScale.calendars) : .milliseconds,
+                refers: random.chance(40), scored: true)
+            for step in 0..<(6 + run.random.below(16)) {
+                run.takeNext()
+                if run.random.chance(25) { run.letTimePass() }
+                if run.random.chance(20) { try run.restart() }
+                if step > 2, run.random.chance(20) { try run.changeDefinitions() }
+                if step > 2, run.random.chance(10) { try run.changeScores() }
+                try run.compare()
+            }
+            try run.compareFuture(samples: 30)
+        }
+    }
+
     @Test("when profiles are merged")
     func merges() async throws {
         try await Self.eachCase(200) { random in
             var random = random
-            var run = try Run(random: random, refers: random.chance(50))
+            var run = try Run(random: random, refers: random.chance(50), scored: random.chance(40))
             var other = try Run(
                 random: random, seedOffset: 77, definitions: run.definitions, revision: run.revision,
-                rules: run.rules, refers: run.refers)
+                rules: run.rules, refers: run.refers, scores: run.scores)
             for _ in 0..<(2 + run.random.below(10)) { run.takeNext() }
             for _ in 0..<(run.random.below(10)) { other.takeNext() }
             run.merge(other)
@@ -76,6 +95,29 @@ struct OracleTests {
             for _ in 0..<(2 + run.random.below(8)) {
                 run.takeNext()
                 if run.random.chance(30) { try run.restart() }
+                try run.compare()
+            }
+            try run.compareFuture(samples: 30)
+        }
+    }
+
+    @Test("when merges are undone, with scores")
+    func undoing() async throws {
+        try await Self.eachCase(100) { random in
+            var random = random
+            var run = try Run(random: random, scored: random.chance(70))
+            var other = try Run(
+                random: random, seedOffset: 77, definitions: run.definitions, revision: run.revision,
+                rules: run.rules, refers: run.refers, scores: run.scores)
+            for _ in 0..<(1 + run.random.below(10)) { run.takeNext() }
+            for _ in 0..<(1 + run.random.below(10)) { other.takeNext() }
+            let others = Set(other.messages)
+            run.merge(other)
+            for _ in 0..<run.random.below(6) { run.takeNext() }
+            run.unmerge(others)
+            try run.compare()
+            for _ in 0..<run.random.below(6) {
+                run.takeNext()
                 try run.compare()
             }
             try run.compareFuture(samples: 30)
@@ -115,6 +157,8 @@ private struct Run {
     private let scale: RandomScale
     /// Whether segments look at others.
     let refers: Bool
+    /// The scores that segments look at.
+    private(set) var scores: [String: (version: Int, scoring: JSON)]
     private var decider: SegmentDecider
     private var state: ProfileState
     private var history: RandomHistory
@@ -128,7 +172,8 @@ private struct Run {
         random: SeededGenerator, seedOffset: UInt64 = 0,
         definitions: [(id: String, version: Int, rule: JSON)]? = nil,
         revision: Int64 = 1, rules given: [String: TraitRule]? = nil,
-        scale: RandomScale = .milliseconds, refers: Bool = false
+        scale: RandomScale = .milliseconds, refers: Bool = false, scored: Bool = false,
+        scores known: [String: (version: Int, scoring: JSON)] = [:]
     ) throws {
         var random = random
         self.refers = refers
@@ -138,6 +183,9 @@ private struct Run {
         history = RandomHistory(
             generator: SeededGenerator(seed: seed), name: "m\(seedOffset)", rules: rules, scale: scale)
         var written = RandomRules(generator: SeededGenerator(seed: seed ^ 0xABCD), scale: scale)
+        scores = known
+        if scored { for id in ["x", "y"] { scores[id] = (1, written.scoring()) } }
+        written.scores = scores.keys.sorted()
         self.definitions =
             definitions
             ?? (0..<3).map { number in
@@ -158,7 +206,25 @@ private struct Run {
                 revision: revision,
                 segments: try definitions.map {
                     SegmentDefinition(id: $0.id, version: $0.version, condition: try RuleReader.read($0.rule))
-                }))
+                } + scored()))
+    }
+
+    private func scored() throws -> [SegmentDefinition] {
+        try scores.map {
+            SegmentDefinition(
+                score: $0.key, version: $0.value.version, scoring: try Scoring(RuleField($0.value.scoring)))
+        }
+    }
+
+    /// Makes a score up in another way.
+    mutating func changeScores() throws {
+        var rules = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
+        let id = random.pick(scores.keys.sorted())
+        scores[id] = ((scores[id]?.version ?? 0) + 1, rules.scoring())
+        revision += 1
+        decider = try makeDecider()
+        let now = state.decidedAt + .milliseconds(random.below(50) - 20)
+        note(decider.refresh(&state, with: facts.shuffled(using: &random), now: now, of: profile))
     }
 
     mutating func takeNext() {
@@ -183,6 +249,7 @@ private struct Run {
 
     mutating func changeDefinitions() throws {
         var rules = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
+        rules.scores = scores.keys.sorted()
         revision += 1
         switch random.below(3) {
         case 0 where definitions.count > 1: definitions.removeLast()
@@ -210,6 +277,22 @@ private struct Run {
                 &state, with: facts.shuffled(using: &random), loser: other.state, cause: cause, of: profile))
     }
 
+    var messages: [String] { facts.map(\.messageID) }
+
+    /// Parts with the facts of these messages; what is left is in the order in which it arrived.
+    mutating func unmerge(_ others: Set<String>) {
+        facts.removeAll { others.contains($0.messageID) }
+        var parted: ProfileState? = state
+        let (changes, _, _) = decider.unmerge(
+            &parted, with: facts, decidesFrom: [:], cause: .unmerge(mergeID: MergeID(profile.uuid)),
+            now: state.decidedAt, of: profile)
+        state = parted ?? state
+        // What is gained is entered when its own facts say, which may be long ago.
+        latestChange = [:]
+        note(changes)
+        latestChange = [:]
+    }
+
     /// Follows the changes as a reader of the stream would: entries and exits alternate, and time never goes back.
     private mutating func note(_ changes: [MembershipChange]) {
         for change in changes {
@@ -232,7 +315,8 @@ private struct Run {
 
     private func oracle(_ rule: JSON) -> PlainOracle {
         PlainOracle(
-            rule: rule, segments: Dictionary(definitions.map { ($0.id, $0.rule) }, uniquingKeysWith: { $1 }))
+            rule: rule, segments: Dictionary(definitions.map { ($0.id, $0.rule) }, uniquingKeysWith: { $1 }),
+            scores: scores.mapValues(\.scoring))
     }
 
     func compare() throws {
@@ -250,6 +334,7 @@ private struct Run {
                 throw Disagreement(
                     description: "\(id) at \(at.milliseconds): oracle says \(wanted), stream "
                         + "\(members.contains(id)), state \(state.segments[id]?.isMember ?? false)\n\(rule.compact)\n"
+                        + "\(scores.mapValues { $0.scoring.compact })\n"
                         + facts.map { "\(SegmentDecider.instant(of: $0).milliseconds) \($0.json.compact)" }
                         .joined(separator: "\n"))
             }
@@ -260,7 +345,7 @@ private struct Run {
     mutating func compareFuture(samples: Int) throws {
         let latest = definitions.compactMap { state.segments[$0.id]?.decidesFrom }.max() ?? .distantPast
         let from = max(state.decidedAt, latest)
-        let rules = definitions.map(\.rule)
+        let rules = definitions.map(\.rule) + scores.values.map(\.scoring)
         let windows = rules.flatMap { Self.durations(in: $0) }
         var wanted = Set<Int64>()
         for _ in 0..<(facts.isEmpty ? 0 : samples * 3) where wanted.count < samples {

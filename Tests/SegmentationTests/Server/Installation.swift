@@ -71,6 +71,13 @@ struct Installation {
         return answer
     }
 
+    @discardableResult
+    func putScore(_ id: String, _ scoring: JSON) async throws -> ServiceHarness.Answer {
+        let answer = try await harness.request("PUT", "/v1/scores/\(id)", json: scoring)
+        #expect((200...201).contains(answer.status), "\(answer.text)")
+        return answer
+    }
+
     // MARK: Facts
 
     static func profile(_ name: String) -> ProfileID {

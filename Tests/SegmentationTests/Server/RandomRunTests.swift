@@ -32,6 +32,7 @@ private struct StoredRun {
     private var random: SeededGenerator
     private var rules: RandomRules
     private var definitions: [String: JSON] = [:]
+    private var scores: [String: JSON] = [:]
     private var people: [ProfileID]
     private var histories: [ProfileID: RandomHistory] = [:]
     private var facts: [ProfileID: [TrackingEvent]] = [:]
@@ -50,10 +51,12 @@ private struct StoredRun {
     }
 
     mutating func go() async throws {
+        try await score()
         for _ in 0..<2 { try await define() }
         for _ in 0..<40 {
-            switch random.below(10) {
+            switch random.below(11) {
             case 0: try await define()
+            case 10: try await score()
             case 1: try await installation.backfill()
             case 2, 3: try await merge()
             case 4: try await pass()
@@ -80,6 +83,14 @@ private struct StoredRun {
         let rule = rules.rule()
         definitions[id] = rule
         try await installation.put(id, rule)
+    }
+
+    /// Makes a score up, or makes it up in another way.
+    private mutating func score() async throws {
+        let id = random.pick(["x", "y"])
+        scores[id] = rules.scoring()
+        try await installation.putScore(id, scores[id] ?? .null)
+        rules.scores = scores.keys.sorted()
     }
 
     private mutating func happen() async throws {
@@ -127,7 +138,7 @@ private struct StoredRun {
             #expect(members == streamed[id] ?? [])
             for person in people {
                 guard let instant = try await decided(person, id) else { continue }
-                let wanted = PlainOracle(rule: rule).holds(facts[person] ?? [], at: instant)
+                let wanted = PlainOracle(rule: rule, scores: scores).holds(facts[person] ?? [], at: instant)
                 #expect(
                     members.contains(person) == wanted, "\(id) \(rule.compact) at \(instant.milliseconds)")
             }

@@ -121,6 +121,8 @@ private struct PairRun {
     }
 
     mutating func outcome() async throws -> [String] {
+        try await installation.putScore("engagement", rules.scoring())
+        rules.scores = ["engagement"]
         for number in 0..<4 { try await installation.put("s\(number)", rules.rule()) }
         try await happen(8, merged: false)
         let merged = installation.clock.now

@@ -2,10 +2,19 @@ package import Models
 
 /// Something else that is decided of a profile and that a rule may look at.
 ///
-/// A further kind (a score, the stage, consent) is one case here, its answer in `Surroundings`, and a condition that
-/// conforms to `ReferenceOperator`; `SegmentDecider` decides again whoever refers to what has changed.
+/// A further kind (consent) is one case here, its answer in `Surroundings`, and a condition that conforms to
+/// `ReferenceOperator`; `SegmentDecider` decides again whoever refers to what has changed.
 package enum Reference: Hashable, Sendable {
     case segment(String)
+    case score(String)
+
+    /// What it is called among the segments that are decided together.
+    var key: String {
+        switch self {
+        case .segment(let id): id
+        case .score(let id): SegmentDefinition.key(ofScore: id)
+        }
+    }
 }
 
 /// A condition about something else that is decided of the profile. It remembers nothing itself.
@@ -53,5 +62,15 @@ package struct Surroundings: Sendable {
             segment.version == definition.version
         else { return nil }
         return (definition, segment)
+    }
+
+    /// A score with what is remembered for it.
+    func score(_ id: String) -> (version: Int, scoring: Scoring, memory: Memory)? {
+        let key = SegmentDefinition.key(ofScore: id)
+        guard let definition = set?[id: key], let scoring = definition.scoring,
+            let own = state?.segments[key], own.version == definition.version,
+            let memory = own.memories.first
+        else { return nil }
+        return (definition.version, scoring, memory)
     }
 }

@@ -125,7 +125,7 @@ package struct SegmentDecider: Sendable {
         before version: Int? = nil
     ) -> MembershipChange? {
         let definition = set.segments[index]
-        guard var segment = current(index, state) else { return nil }
+        guard definition.hasMembers, var segment = current(index, state) else { return nil }
         let now = max(now, segment.decidesFrom)
         let surroundings = surroundings(of: definition, state)
         let holds = definition.rule.holds(segment.memories, at: now, in: surroundings)

@@ -41,6 +41,7 @@ final class SegmentRegistry: Sendable {
                 throw RetryLater("the rule of segment \(id) cannot be read by this version, at `\(path)`")
             }
         }
-        return SegmentSet(revision: revision, segments: segments)
+        let scores = try await ScoreStore(transaction).definitions()
+        return SegmentSet(revision: revision, segments: segments + scores)
     }
 }

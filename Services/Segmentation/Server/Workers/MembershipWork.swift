@@ -133,6 +133,7 @@ struct MembershipWork {
         var decidesFrom: [String: Instant] = [:]
         if let first = entries.first?.recordedAt {
             decidesFrom = try await SegmentStore.made(after: first, in: transaction)
+            decidesFrom.merge(try await ScoreStore.made(after: first, in: transaction)) { $1 }
         }
         var state: ProfileState?
         if case .state(let known) = states[profile] { state = known }
@@ -143,7 +144,7 @@ struct MembershipWork {
         restated.formUnion(changes.count..<(changes.count + again.count))
         note(again, record.traceparent)
         told.versions = Dictionary(
-            decider.set.segments.map { ($0.id, $0.version) }, uniquingKeysWith: { $1 })
+            decider.set.segments.filter(\.hasMembers).map { ($0.id, $0.version) }, uniquingKeysWith: { $1 })
         told.changes = history.filter { $0.at >= since }.map(Self.inShort)
         guard var state else { return }
         for entry in entries { state.include(offset: entry.offset, of: entry.shard) }
