@@ -4,25 +4,30 @@ package enum MembershipFact: Hashable, Sendable {
     case changed(MembershipChange)
     /// A merge was undone, and this is what it would have been without.
     case unmerged(MembershipHistory)
+    /// A profile came into another journey stage.
+    case stage(StageChange)
 
     package var profileID: ProfileID {
         switch self {
+        case .stage(let change): change.profileID
         case .changed(let change): change.profileID
         case .unmerged(let history): history.profileID
         }
     }
 
     package init(json: JSON) throws(DecodingProblem) {
-        let fields = try JSONFields(json)
-        self =
-            try fields.optionalString("kind") == nil
-            // The oldest kind has no name of its own.
-            ? .changed(try MembershipChange(json: json)) : .unmerged(try MembershipHistory(json: json))
+        switch try JSONFields(json).optionalString("kind") {
+        // The oldest kind has no name of its own.
+        case nil: self = .changed(try MembershipChange(json: json))
+        case StageChange.kind: self = .stage(try StageChange(json: json))
+        default: self = .unmerged(try MembershipHistory(json: json))
+        }
     }
 
     package var json: JSON {
         switch self {
         case .changed(let change): change.json
+        case .stage(let change): change.json
         case .unmerged(let history): history.json
         }
     }

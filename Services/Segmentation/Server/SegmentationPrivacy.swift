@@ -17,7 +17,7 @@ struct SegmentationPrivacy {
             erase: { request, transaction in try await erase(request, in: transaction) })
     }
 
-    /// The memberships and scores now, and every entry and exit with its evidence.
+    /// The memberships, scores and stage now, and every entry and exit with its evidence.
     private func access(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
         let ids = request.profileIDs
         let shards = ids.map { Shard($0) }
@@ -63,7 +63,30 @@ struct SegmentationPrivacy {
         return [
             "memberships": .array(held), "changes": .array(changes), "snapshots": .array(snapshots),
             "scores": .array(try await scores(of: ids, in: transaction)),
+            "stages": .array(try await stages(of: ids, in: transaction)),
         ]
+    }
+
+    private func stages(of ids: [ProfileID], in transaction: PostgresTransaction) async throws -> [JSON] {
+        let rows = try await transaction.query(
+            """
+            SELECT s.profile_id, s.stage, s.version, s.entered_at, s.evidence
+            FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, id)
+            JOIN profiles.stage s ON s.shard = w.shard AND s.profile_id = w.id
+            ORDER BY s.profile_id
+            """)
+        var stages: [JSON] = []
+        for row in rows {
+            let id: ProfileID = try row.get("profile_id")
+            stages.append([
+                "profileId": .string(id.description), "stage": .string(try row.get("stage")),
+                "version": .integer(try row.get("version")),
+                "enteredAt": .string(try row.get("entered_at", as: Instant.self).rfc3339),
+                "evidence": try await registry.vault.days.open(
+                    try row.get("evidence", as: JSON.self), at: StoredStage.place(of: id)),
+            ])
+        }
+        return stages
     }
 
     /// What the scores come to now, with the events that they rest on.
@@ -115,7 +138,7 @@ enum Erasure {
         return [
             StateStore.delete(ids, from: "profile_state"), StateStore.delete(ids, from: "deadline"),
             StateStore.delete(ids, from: "profiles.membership"),
-            StateStore.delete(ids, from: "snapshot_member"),
+            StateStore.delete(ids, from: "snapshot_member"), StateStore.delete(ids, from: "profiles.stage"),
         ]
     }
 

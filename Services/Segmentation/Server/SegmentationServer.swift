@@ -10,7 +10,7 @@ import Streams
     static func main() async { await ServiceProcess.main(segmentationService) }
 }
 
-/// What people are right now: segments, and who is in them, exact at every instant.
+/// What people are right now: segments and who is in them, scores, and journey stages, exact at every instant.
 package let segmentationService = ServiceDefinition(
     name: .segmentation,
     migrations: [
@@ -35,6 +35,7 @@ package let segmentationService = ServiceDefinition(
         routes: { router in
             SegmentRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             ScoreRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
+            StageRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             PreviewRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             ExportRoutes(pool: context.pool, profiles: profiles).add(to: router)
             SnapshotRoutes(pool: context.pool, clock: context.clock).add(to: router)

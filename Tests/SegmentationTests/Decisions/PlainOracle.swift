@@ -9,6 +9,8 @@ struct PlainOracle {
     var segments: [String: JSON] = [:]
     /// How the scores are made up, by their ids.
     var scores: [String: JSON] = [:]
+    /// The rules of the stages in their order.
+    var stages: [(id: String, rule: JSON)] = []
 
     func holds(_ facts: [TrackingEvent], at instant: Instant) -> Bool {
         var seen = Set<String>()
@@ -22,6 +24,9 @@ struct PlainOracle {
         if let part = rule["not"] { return !holds(part, facts, at: instant) }
         if let id = rule["segment"]?.string {
             return segments[id].map { holds($0, facts, at: instant) } ?? false
+        }
+        if let id = rule["stage"]?.string {
+            return stages.last { holds($0.rule, facts, at: instant) }?.id == id
         }
         if let score = rule["score"] {
             return scores[score["id"]?.string ?? ""].map { passes(score, self.score($0, facts, at: instant)) }

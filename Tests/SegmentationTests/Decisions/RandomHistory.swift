@@ -14,6 +14,8 @@ struct RandomRules {
     var segments: [String] = []
     /// The scores that may be looked at.
     var scores: [String] = []
+    /// The stages that may be looked at.
+    var stages: [String] = []
     /// Whether filters may not compare with the present.
     private var isStatic = false
 
@@ -24,6 +26,7 @@ struct RandomRules {
 
     mutating func rule(depth: Int = 3) -> JSON {
         if !segments.isEmpty, generator.chance(25) { return ["segment": .string(generator.pick(segments))] }
+        if !stages.isEmpty, generator.chance(25) { return ["stage": .string(generator.pick(stages))] }
         if !scores.isEmpty, generator.chance(25) { return ["score": scoreCondition()] }
         if depth > 1, generator.chance(45) {
             let parts = JSON.array((0..<(1 + generator.below(3))).map { _ in rule(depth: depth - 1) })

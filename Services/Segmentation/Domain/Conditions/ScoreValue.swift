@@ -19,7 +19,7 @@ package struct ScoreValue: ReferenceOperator {
         range = try AmountRange(in: field)
     }
 
-    package var reference: Reference { .score(id) }
+    package var references: [Reference] { [.score(id)] }
 
     package func holds(in surroundings: Surroundings, at instant: Instant) -> Bool {
         standing(in: surroundings, at: instant).map { range.contains($0.points(at: instant)) } ?? false

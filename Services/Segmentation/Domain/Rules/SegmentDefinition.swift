@@ -94,7 +94,7 @@ package struct SegmentSet: Sendable {
         case .trait(let name): byTrait[name, default: []].append(place)
         case .identifier(let type): byIdentifier[type, default: []].append(place)
         case .context(let name): byContext[name, default: []].append(place)
-        case .reference: break
+        case .references: break
         case .selectors(let selectors):
             for selector in selectors {
                 guard let names = selector.names else {

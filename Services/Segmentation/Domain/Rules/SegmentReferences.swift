@@ -68,24 +68,30 @@ package struct SegmentReferences: Sendable {
         let references = SegmentReferences(others.map { ($0.id, $0.rule.condition) } + [(id, condition)])
         return condition.references(at: path).compactMap { reference, path in
             let other = reference.key
-            if other == id { return RuleProblem(path, expected: "a segment other than this one") }
+            if other == id { return RuleProblem(path, expected: "\(reference.noun) other than this one") }
             guard references.named[other] != nil else {
-                return RuleProblem(path, expected: reference.expected)
+                return RuleProblem(path, expected: "the id of \(reference.noun) that exists")
             }
             if let way = references.way(from: other, to: id) {
                 return RuleProblem(
                     path,
-                    expected: "a segment that does not lead back: \(([id] + way).joined(separator: " → "))")
+                    expected: "\(reference.noun) that does not lead back: \(words([id] + way))")
             }
             guard references.sound.contains(id) else {
                 return RuleProblem(
                     path,
                     expected:
-                        "a segment with which no more than \(RuleLimits.referredConditions) conditions are looked at"
+                        "\(reference.noun) with which no more than \(RuleLimits.referredConditions) conditions are looked at"
                 )
             }
             return nil
         }
+    }
+
+    /// A way of references in words; a stage and its rule are one there.
+    private static func words(_ way: [String]) -> String {
+        way.map(SegmentDefinition.words).reduce(into: [String]()) { if $0.last != $1 { $0.append($1) } }
+            .joined(separator: " → ")
     }
 
     /// The segments whose rules name something.
@@ -131,10 +137,12 @@ extension Condition {
                 condition.references(at: group is Not ? path : path.appending("\(index)"))
             }
         case .leaf(let leaf):
-            guard let reference = leaf as? any ReferenceOperator else { return [] }
-            let place = path.appending(type(of: reference).key)
+            guard let condition = leaf as? any ReferenceOperator else { return [] }
+            let place = path.appending(type(of: condition).key)
             // Written alone, or as a member beside others.
-            return [(reference.reference, reference.json.string == nil ? place.appending("id") : place)]
+            return condition.references.map {
+                ($0, condition.json.string == nil ? place.appending("id") : place)
+            }
         }
     }
 

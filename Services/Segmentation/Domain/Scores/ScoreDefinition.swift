@@ -3,13 +3,10 @@ import Models
 /// A score stands among the segments as one that nobody is ever in: what it remembers is kept, stored, rebuilt, merged and
 /// parted with theirs, by the same code. Its key there is no id that a segment can have.
 extension SegmentDefinition {
-    private static let scoreMark = "score:"
+    static let scoreMark = "score:"
 
     /// What a score is called among the segments.
     package static func key(ofScore id: String) -> String { scoreMark + id }
-
-    /// Whether something is remembered under this name that nobody is in.
-    static func isMemory(_ key: String) -> Bool { key.hasPrefix(scoreMark) }
 
     /// A score as it stands among the segments.
     package init(score id: String, version: Int, scoring: Scoring) {
@@ -24,15 +21,5 @@ extension SegmentDefinition {
     /// How the score is made up; nil for a segment.
     package var scoring: Scoring? {
         if case .scoring(let scoring) = rule.condition { scoring } else { nil }
-    }
-}
-
-extension Reference {
-    /// What a rule must name.
-    var expected: String {
-        switch self {
-        case .segment: "the id of a segment that exists"
-        case .score: "the id of a score that exists"
-        }
     }
 }

@@ -75,7 +75,7 @@ struct ScoreRoutes {
             guard users.isEmpty else {
                 throw Problem.conflict(
                     "rules look at this score; change or delete these first: "
-                        + users.joined(separator: ", "), type: "score-in-use")
+                        + users.map(SegmentDefinition.words).joined(separator: ", "), type: "score-in-use")
             }
             try await store.delete(id, at: now)
         }

@@ -42,6 +42,7 @@ final class SegmentRegistry: Sendable {
             }
         }
         let scores = try await ScoreStore(transaction).definitions()
-        return SegmentSet(revision: revision, segments: segments + scores)
+        let stages = try await StageStore(transaction).definitions()
+        return SegmentSet(revision: revision, segments: segments + scores + stages)
     }
 }

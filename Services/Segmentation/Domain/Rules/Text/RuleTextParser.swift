@@ -137,12 +137,15 @@ struct RuleTextParser {
             members.merge(try range()) { $1 }
             return RuleNode(["score": RuleNode(members, at: start)], at: start)
         }
+        if accept("in", "stage") {
+            return RuleNode(["stage": try name("the id of a stage")], at: start)
+        }
         if accept("in") {
             try expect("segment")
             return RuleNode(["segment": try name("the id of a segment")], at: start)
         }
         throw problem(
             "a condition, which begins with did, did not do, first, last, sum of, average of, minimum of, maximum of, "
-                + "distinct, ratio of, trait, context, has identifier, age by, score, in segment, not or (")
+                + "distinct, ratio of, trait, context, has identifier, age by, score, in segment, in stage, not or (")
     }
 }
