@@ -14,27 +14,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ground import REPEATS, REPOSITORY, machine, middle
+from ground import BENCH, REPEATS, REPOSITORY, machine, middle, peer_python
 
-BENCH = REPOSITORY / ".martlet" / "bench"
 PEERS = ["duckdb>=1.1", "chdb>=2.0", "numpy", "pyarrow"]
 HERE = REPOSITORY / "Tests" / "Benchmarks"
 RULES = HERE / "segmentation_rules.json"
 PROFILES_IN_MEMORY = int(os.environ.get("MARTLET_BENCH_PROFILES", "1000000"))
-
-
-def peer_python():
-    """The interpreter that has the peers; installed when it isn't there."""
-    venv = BENCH / "segmentation-peers"
-    wanted = "\n".join(PEERS)
-    stamp = venv / "installed"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
-        subprocess.run(
-            [venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PEERS],
-            check=True)
-        stamp.write_text(wanted)
-    return venv / "bin" / "python"
 
 
 def engine(*arguments):
@@ -78,7 +63,7 @@ def population(events, profiles):
     path = BENCH / f"segmentation-{events}-{profiles}.csv"
     if not path.exists():
         subprocess.run(engine("generate", path, events, profiles), check=True)
-    peer, runs = peer_python(), REPEATS + 1
+    peer, runs = peer_python("segmentation-peers", PEERS), REPEATS + 1
     sides = [Side("Martlet", engine("population", path, RULES, "OUT", runs))] + [
         Side(name, [peer, HERE / "segmentation_peer.py", name, path, RULES, "OUT", runs])
         for name in ("duckdb", "fused", "chdb")]

@@ -20,17 +20,18 @@ enum Benchmark {
         let arguments = CommandLine.arguments.dropFirst()
         let texts = Array(arguments.dropFirst())
         let numbers = texts.map { Int($0) ?? 0 }
+        let counts = numbers.filter { $0 > 0 }.count
         switch (arguments.first, texts.count) {
-        case ("generate", 3):
+        case ("generate", 3) where counts == 2:
             let events = ShopEvent.population(of: numbers[2], events: numbers[1], seed: 42)
             let text = "profile,happened,name,category,sku,total\n" + events.lazy.map(\.line).joined()
             try text.write(toFile: texts[0], atomically: true, encoding: .utf8)
-        case ("population", 4...5):
+        case ("population", 4...5) where counts == texts.count - 3:
             try population(
                 texts[0], texts[1], texts[2], numbers[3], threads: numbers.count > 4 ? numbers[4] : 2)
-        case ("live", 3):
+        case ("live", 3) where counts == 3:
             print(try Live.run(segments: numbers[0], events: numbers[1], profiles: numbers[2]).compact)
-        case ("memory", 2):
+        case ("memory", 2) where counts == 2:
             print(try StateMemory.run(profiles: numbers[0], eventsEach: numbers[1]).compact)
         default:
             FileHandle.standardError.write(

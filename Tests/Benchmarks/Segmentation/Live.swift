@@ -61,7 +61,7 @@ enum Live {
 
     /// What the profiles do, in the order of time: a tenth about the other events, of 40 campaigns.
     static func events(_ count: Int, profiles: Int, seed: UInt64) -> [(profile: Int, json: String)] {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let step = ShopEvent.days * 86_400_000 / Int64(count)
         return (0..<count).map { number in
             let profile = random.below(profiles)

@@ -1,17 +1,6 @@
 import Models
 
-/// SplitMix64: the same numbers for the same seed everywhere.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
+extension SeededGenerator {
     mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
 }
 
@@ -33,7 +22,7 @@ struct ShopEvent {
     ]
 
     /// What somebody of the shop does at some time: mostly looking, seldom buying.
-    static func random(by profile: Int, at: Int64, _ random: inout SplitMix) -> ShopEvent {
+    static func random(by profile: Int, at: Int64, _ random: inout SeededGenerator) -> ShopEvent {
         var event = ShopEvent(profile: profile, at: at, name: "Product Viewed")
         switch random.below(100) {
         case ..<55: break
@@ -55,7 +44,7 @@ struct ShopEvent {
 
     /// The events of a population, by profile and then by time. Few are busy, most are not.
     static func population(of profiles: Int, events: Int, seed: UInt64) -> [ShopEvent] {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let length = days * 86_400_000
         let all = (0..<events).map { _ in
             // The smaller of two draws: lower numbers do more.

@@ -6,7 +6,7 @@ import SegmentationDomain
 enum StateMemory {
     static func run(profiles: Int, eventsEach: Int) throws -> JSON {
         let decider = SegmentDecider(try Live.set(of: 20))
-        var random = SplitMix(state: 11)
+        var random = SeededGenerator(seed: 11)
         var states: [ProfileState] = []
         states.reserveCapacity(profiles)
         let before = try resident()
