@@ -80,6 +80,8 @@ def put_somebody_through(martlet, mailbox):
     load.define(martlet)
     martlet.call("PUT", "segmentation", "/v1/scores/load-orders", expect=(200, 201), json={
         "events": [{"event": "Order Completed", "weight": 5, "perDay": 2, "cap": "7.5"}], "halfLife": "7d"})
+    martlet.call("PUT", "segmentation", "/v1/stages", expect=200, json={"stages": [
+        {"id": "load-ordered", "rule": {"count": {"event": "Order Completed"}}}]})
     shopper = uuid.uuid4().hex[:12]
     martlet.collect("identify", {
         "userId": f"load-{shopper}", "traits": {"email": load.address(shopper), "firstName": "Ada"}})

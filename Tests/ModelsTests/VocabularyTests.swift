@@ -78,6 +78,8 @@ struct VocabularyTests {
         (left.stage, left.previous) = (nil, "decision")
         for fact: MembershipFact in [
             .changed(membership), .unmerged(history), .stage(stage), .stage(left),
+            .unknown(
+                profile, body: ["kind": "later", "profileId": .string(profile.description), "what": [1]]),
         ] {
             #expect(try MembershipFact(json: fact.json) == fact)
         }

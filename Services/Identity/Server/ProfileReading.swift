@@ -46,7 +46,8 @@ struct ProfileReading {
                     try await store.memberships(of: view.person, in: transaction).map(Self.json))
             }
             if sections.contains(.stage) {
-                members["stage"] = try await store.stage(of: view.person, in: transaction).map(Self.json) ?? .null
+                members["stage"] =
+                    try await store.stage(of: view.person, in: transaction).map(Self.json) ?? .null
             }
             if sections.contains(.timeline) {
                 let page = try await timeline.page(

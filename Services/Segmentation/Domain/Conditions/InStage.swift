@@ -14,6 +14,17 @@ package struct InStage: RuleReference {
     }
 
     package var reference: Reference { .stage(id) }
+
+    /// What makes somebody be in it is this very condition once more, so its parts are shown at once.
+    package func explain(in surroundings: Surroundings, at instant: Instant) -> Explanation {
+        var explanation = surroundings.explain(reference, as: self, at: instant)
+        if let own = explanation.parts.first {
+            explanation.finding = own.finding
+            explanation.parts = own.parts
+        }
+        return explanation
+    }
+
     package var text: String { "in stage \(RuleWords.name(id))" }
     package var json: JSON { .string(id) }
 }

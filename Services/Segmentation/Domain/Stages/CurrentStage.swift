@@ -28,12 +28,14 @@ package struct CurrentStage: ReferenceOperator {
 
     /// Its own rule, and those of the later ones.
     package func explain(in surroundings: Surroundings, at instant: Instant) -> Explanation {
-        let parts = ([id] + later).map { stage in
-            surroundings.explain(.stageRule(stage), as: StageRule(id: stage), at: instant)
+        let own = surroundings.explain(.stageRule(id), as: StageRule(id: id), at: instant)
+        let others = later.map { stage in
+            (stage, surroundings.explain(.stageRule(stage), as: StageRule(id: stage), at: instant))
         }
+        let beyond = others.last { $0.1.holds }?.0
         return Explanation(
-            condition: .object([InStage.key: .string(id)]),
-            holds: parts[0].holds && !parts.dropFirst().contains { $0.holds }, text: text, parts: parts)
+            condition: .object([InStage.key: .string(id)]), holds: own.holds && beyond == nil, text: text,
+            finding: beyond.map { "it is stage \(RuleWords.name($0))" }, parts: [own] + others.map(\.1))
     }
 
     package var text: String { "in stage \(RuleWords.name(id))" }

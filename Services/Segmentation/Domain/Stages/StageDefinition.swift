@@ -18,22 +18,26 @@ package struct StageDefinition: Hashable, Sendable {
         }
         var stages: [StageDefinition] = []
         var problems: [RuleProblem] = []
+        var taken: Set<String> = []
         for (index, json) in array.enumerated() {
             let element = RuleField(json, at: field.path.appending("\(index)"))
-            do { stages.append(try StageDefinition(element, after: stages)) } catch { problems += error.problems }
+            do { stages.append(try StageDefinition(element, taken: taken)) } catch {
+                problems += error.problems
+            }
+            if let id = json["id"]?.string { taken.insert(id) }
         }
         guard problems.isEmpty else { throw InvalidRule(problems) }
         return stages
     }
 
-    private init(_ field: RuleField, after others: [StageDefinition]) throws(InvalidRule) {
+    private init(_ field: RuleField, taken: Set<String>) throws(InvalidRule) {
         let rule: RuleField
         do throws(RuleProblem) {
             try field.allow(["id", "name", "description", "rule"])
             let expected = "an id that no other stage has: 1 to 64 lower-case letters, digits and hyphens"
             let written = try field.required("id", expected)
             guard let id = written.json.string, SegmentDefinition.isValid(id: id),
-                !others.contains(where: { $0.id == id })
+                !taken.contains(id)
             else { throw written.problem(expected) }
             self.id = id
             name = try field.optional("name")?.text("a name") ?? id
@@ -78,18 +82,17 @@ package struct StageDefinition: Hashable, Sendable {
         of stages: [StageDefinition], among segments: [SegmentDefinition], at path: RulePath
     ) -> [RuleProblem] {
         let all = segments.filter { !$0.isOfStages } + definitions(stages, version: 0)
-        return stages.enumerated().flatMap { index, stage in
+        let problems = stages.enumerated().flatMap { index, stage in
             SegmentReferences.problems(
                 of: stage.condition, as: SegmentDefinition.key(ofStageRule: stage.id), among: all,
                 at: path.appending("\(index)").appending("rule"))
         }
-            + stages.flatMap { stage in
-                let key = SegmentDefinition.key(ofStage: stage.id)
-                return SegmentReferences.problems(
-                    of: .currentStage(CurrentStage(id: stage.id, stages: stages.map(\.id))), as: key,
-                    among: all, at: path
-                ).prefix(1).map { RuleProblem(path, expected: $0.expected) }
-            }.prefix(1)
+        guard problems.isEmpty, let last = stages.last else { return problems }
+        // All of them together may be too much to look at.
+        let together = SegmentReferences.problems(
+            of: .currentStage(CurrentStage(id: last.id, stages: stages.map(\.id))),
+            as: SegmentDefinition.key(ofStage: last.id), among: all)
+        return together.prefix(1).map { RuleProblem(path, expected: $0.expected) }
     }
 }
 
@@ -101,11 +104,16 @@ extension SegmentDefinition {
     package static func key(ofStage id: String) -> String { stageMark + id }
 
     /// What the rule of a stage is called among the segments.
-    static func key(ofStageRule id: String) -> String { stageRuleMark + id }
+    package static func key(ofStageRule id: String) -> String { stageRuleMark + id }
 
     /// The stage that is called so among the segments; nil for anything else.
     package static func stage(ofKey key: String) -> String? {
         key.hasPrefix(stageMark) ? String(key.dropFirst(stageMark.count)) : nil
+    }
+
+    /// The stage whose rule is called so among the segments; nil for anything else.
+    static func stage(ofRuleKey key: String) -> String? {
+        key.hasPrefix(stageRuleMark) ? String(key.dropFirst(stageRuleMark.count)) : nil
     }
 
     /// Whether something is remembered under this name that nobody is in.

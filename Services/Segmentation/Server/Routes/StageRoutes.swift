@@ -52,12 +52,13 @@ struct StageRoutes {
         of stages: [StageDefinition], among segments: [SegmentDefinition]
     ) throws(Problem) {
         let kept = Set(stages.map { SegmentDefinition.key(ofStage: $0.id) })
-        for gone in segments.compactMap({ kept.contains($0.id) ? nil : SegmentDefinition.stage(ofKey: $0.id) }) {
+        for gone in segments.compactMap({ kept.contains($0.id) ? nil : SegmentDefinition.stage(ofKey: $0.id) }
+        ) {
             let users = SegmentReferences.users(of: .stage(gone), among: segments)
             guard users.isEmpty else {
                 throw .conflict(
                     "the rules of segments look at stage \(gone); change or delete these first: "
-                        + users.joined(separator: ", "), type: "stage-in-use")
+                        + users.map(SegmentDefinition.words).joined(separator: ", "), type: "stage-in-use")
             }
         }
     }

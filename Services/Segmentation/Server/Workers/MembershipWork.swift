@@ -138,7 +138,8 @@ struct MembershipWork {
             decidesFrom = try await SegmentStore.made(after: first, in: transaction)
             decidesFrom.merge(try await ScoreStore.made(after: first, in: transaction)) { $1 }
             decidesFrom.merge(
-                try await StageStore.made(after: first, of: decider.set, in: transaction)) { $1 }
+                try await StageStore.made(after: first, of: decider.set, in: transaction)
+            ) { $1 }
         }
         var state: ProfileState?
         if case .state(let known) = states[profile] { state = known }

@@ -146,6 +146,7 @@ struct RuleTextParser {
         }
         throw problem(
             "a condition, which begins with did, did not do, first, last, sum of, average of, minimum of, maximum of, "
-                + "distinct, ratio of, trait, context, has identifier, age by, score, in segment, in stage, not or (")
+                + "distinct, ratio of, trait, context, has identifier, age by, score, in segment, in stage, not or ("
+        )
     }
 }
