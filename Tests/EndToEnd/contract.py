@@ -104,6 +104,7 @@ def put_somebody_through(martlet, mailbox):
     source = martlet.items("ingestion", "/v1/sources")[0]["sourceId"]
     return {
         "/v1/profiles/{": profile,
+        "/v1/scorecard/{": profile,
         "/v1/messages/{": mail.id,
         "/v1/instances/{": instance["id"],
         "/v1/segments/{": "load-buyers",

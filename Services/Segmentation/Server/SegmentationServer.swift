@@ -36,6 +36,9 @@ package let segmentationService = ServiceDefinition(
             SegmentRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             ScoreRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             StageRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
+            ScorecardRoutes(
+                pool: context.pool, clock: context.clock, registry: registry, profiles: profiles
+            ).add(to: router)
             PreviewRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             ExportRoutes(pool: context.pool, profiles: profiles).add(to: router)
             SnapshotRoutes(
