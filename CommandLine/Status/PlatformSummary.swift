@@ -9,6 +9,7 @@ struct PlatformSummary: Sendable {
     var profiles: Int64 = 0
     var merges: Int64 = 0
     var memberships: [(segment: String, members: Int64)] = []
+    var stages: [(stage: String, number: Int64)] = []
     var instances: [(status: String, number: Int64)] = []
     var messages: [(status: String, number: Int64)] = []
     var quarantined: Int64 = 0
@@ -35,6 +36,9 @@ struct PlatformSummary: Sendable {
             pool,
             "SELECT segment AS name, count(*) AS n FROM profiles.membership GROUP BY segment ORDER BY segment"
         ).map { (segment: $0, members: $1) }
+        summary.stages = try await groups(
+            pool, "SELECT stage AS name, count(*) AS n FROM profiles.stage GROUP BY stage ORDER BY stage"
+        ).map { (stage: $0, number: $1) }
         summary.instances = try await groups(
             pool,
             """
@@ -80,6 +84,7 @@ struct PlatformSummary: Sendable {
             profiles     \(profiles)
             merges       \(merges)
             memberships  \(list(memberships.map { ($0.segment, $0.members) }))
+            stages       \(list(stages.map { ($0.stage, $0.number) }))
             journeys     \(list(instances.map { ($0.status, $0.number) }))
             mails        \(list(messages.map { ($0.status, $0.number) }))
             quarantined  \(quarantined)
@@ -96,6 +101,7 @@ struct PlatformSummary: Sendable {
             "now": .string(now.rfc3339), "rehearsal": .bool(isRehearsal), "events": .integer(events),
             "profiles": .integer(profiles), "merges": .integer(merges),
             "memberships": object(memberships.map { ($0.segment, $0.members) }),
+            "stages": object(stages.map { ($0.stage, $0.number) }),
             "instances": object(instances.map { ($0.status, $0.number) }),
             "messages": object(messages.map { ($0.status, $0.number) }),
             "quarantined": .integer(quarantined), "drained": .bool(look.isDrained),

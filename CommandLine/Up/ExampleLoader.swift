@@ -48,6 +48,12 @@ struct ExampleLoader {
             report += try await put(
                 "template", id(file), url(.delivery) + "/v1/templates/\(id(file))", try json(file))
         }
+        // Before the segments that look at them.
+        for file in files("scores") {
+            report += try await put(
+                "score", id(file), url(.segmentation) + "/v1/scores/\(id(file))", try json(file))
+        }
+        report += try await putStages()
         for file in files("segments") {
             report += try await put(
                 "segment", id(file), url(.segmentation) + "/v1/segments/\(id(file))", try json(file))
@@ -60,6 +66,20 @@ struct ExampleLoader {
                 contentType: type)
         }
         return report
+    }
+
+    /// The journey stages, unless there are some.
+    private func putStages() async throws -> [String] {
+        let file = "\(directory)/stages.json"
+        guard FileManager.default.fileExists(atPath: file) else { return [] }
+        let address = url(.segmentation) + "/v1/stages"
+        let present = try await api.send("GET", address, as: .bearer(adminKey))
+        guard present.status == 200, present.json?["version"]?.integer == 0 else { return [] }
+        let answer = try await api.send("PUT", address, as: .bearer(adminKey), body: try json(file))
+        guard (200..<300).contains(answer.status) else {
+            throw CommandProblem("the example stages were refused: \(answer.problem)")
+        }
+        return ["stages"]
     }
 
     private func files(_ kind: String) -> [String] {

@@ -4,26 +4,36 @@ package enum MembershipFact: Hashable, Sendable {
     case changed(MembershipChange)
     /// A merge was undone, and this is what it would have been without.
     case unmerged(MembershipHistory)
+    /// A profile came into another journey stage.
+    case stage(StageChange)
+    /// Something that this version does not know and that readers pass over.
+    case unknown(ProfileID, body: JSON)
 
     package var profileID: ProfileID {
         switch self {
+        case .stage(let change): change.profileID
         case .changed(let change): change.profileID
         case .unmerged(let history): history.profileID
+        case .unknown(let id, _): id
         }
     }
 
     package init(json: JSON) throws(DecodingProblem) {
-        let fields = try JSONFields(json)
-        self =
-            try fields.optionalString("kind") == nil
-            // The oldest kind has no name of its own.
-            ? .changed(try MembershipChange(json: json)) : .unmerged(try MembershipHistory(json: json))
+        switch try JSONFields(json).optionalString("kind") {
+        // The oldest kind has no name of its own.
+        case nil: self = .changed(try MembershipChange(json: json))
+        case StageChange.kind: self = .stage(try StageChange(json: json))
+        case MembershipHistory.kind: self = .unmerged(try MembershipHistory(json: json))
+        default: self = .unknown(try JSONFields(json).id("profileId"), body: json)
+        }
     }
 
     package var json: JSON {
         switch self {
         case .changed(let change): change.json
+        case .stage(let change): change.json
         case .unmerged(let history): history.json
+        case .unknown(_, let body): body
         }
     }
 }
@@ -31,6 +41,9 @@ package enum MembershipFact: Hashable, Sendable {
 /// The segments that one of two people would have entered and left while they were taken for one, told when that merge
 /// was undone.
 package struct MembershipHistory: Hashable, Sendable {
+    /// How such a fact is told from the others of the stream.
+    static let kind = "unmerged"
+
     package var profileID: ProfileID
     package var mergeID: MergeID
     /// When the two were merged.
@@ -64,7 +77,7 @@ package struct MembershipHistory: Hashable, Sendable {
 
     package var json: JSON {
         [
-            "kind": "unmerged", "profileId": .string(profileID.description),
+            "kind": .string(Self.kind), "profileId": .string(profileID.description),
             "mergeId": .string(mergeID.description), "since": .string(since.rfc3339),
             "versions": .object(versions.mapValues { .integer(Int64($0)) }),
             "changes": .array(changes.map(\.json)),

@@ -78,6 +78,10 @@ def operations(service=None):
 def put_somebody_through(martlet, mailbox):
     """One shopper who orders and gets a mail; returns what may stand in the braces of a path."""
     load.define(martlet)
+    martlet.call("PUT", "segmentation", "/v1/scores/load-orders", expect=(200, 201), json={
+        "events": [{"event": "Order Completed", "weight": 5, "perDay": 2, "cap": "7.5"}], "halfLife": "7d"})
+    martlet.call("PUT", "segmentation", "/v1/stages", expect=200, json={"stages": [
+        {"id": "load-ordered", "rule": {"count": {"event": "Order Completed"}}}]})
     shopper = uuid.uuid4().hex[:12]
     martlet.collect("identify", {
         "userId": f"load-{shopper}", "traits": {"email": load.address(shopper), "firstName": "Ada"}})
@@ -100,9 +104,11 @@ def put_somebody_through(martlet, mailbox):
     source = martlet.items("ingestion", "/v1/sources")[0]["sourceId"]
     return {
         "/v1/profiles/{": profile,
+        "/v1/scorecard/{": profile,
         "/v1/messages/{": mail.id,
         "/v1/instances/{": instance["id"],
         "/v1/segments/{": "load-buyers",
+        "/v1/scores/{": "load-orders",
         "/v1/journeys/{": "load-thanks",
         "/v1/templates/{": "load-thanks",
         "/v1/purposes/{": "transactional",

@@ -15,6 +15,7 @@ PLACES = {
     "profiles.trait": {"value": ("profiles.trait.value {profile_id} {name}", None)},
     "profiles.timeline": {"body": ("profiles.timeline {shard} {offset}", None)},
     "profiles.membership": {"evidence": ("profiles.membership.evidence {profile_id} {segment}", "segmentation")},
+    "profiles.stage": {"evidence": ("profiles.stage.evidence {profile_id}", "segmentation")},
     "segmentation.profile_state": {"state": ("segmentation.profile_state.state {profile_id}", "segmentation")},
     "journeys.profile": {"memory": ("journeys.profile.memory {profile_id}", "journeys")},
     "journeys.instance": {"state": ("journeys.instance.state {instance_id}", "journeys")},

@@ -71,7 +71,16 @@ struct VocabularyTests {
         let history = MembershipHistory(
             profileID: profile, mergeID: MergeID(other.uuid), since: at, versions: ["lapsed": 3],
             changes: [membership])
-        for fact: MembershipFact in [.changed(membership), .unmerged(history)] {
+        let stage = StageChange(
+            profileID: profile, stage: "decision", previous: nil, at: at, version: 2, reason: .event,
+            evidence: ["conditions": []])
+        var left = stage
+        (left.stage, left.previous) = (nil, "decision")
+        for fact: MembershipFact in [
+            .changed(membership), .unmerged(history), .stage(stage), .stage(left),
+            .unknown(
+                profile, body: ["kind": "later", "profileId": .string(profile.description), "what": [1]]),
+        ] {
             #expect(try MembershipFact(json: fact.json) == fact)
         }
         let intent = SendIntent(

@@ -45,8 +45,10 @@ struct ProfileReading {
                 members["segments"] = .array(
                     try await store.memberships(of: view.person, in: transaction).map(Self.json))
             }
-            // Nobody decides it yet.
-            if sections.contains(.stage) { members["stage"] = .null }
+            if sections.contains(.stage) {
+                members["stage"] =
+                    try await store.stage(of: view.person, in: transaction).map(Self.json) ?? .null
+            }
             if sections.contains(.timeline) {
                 let page = try await timeline.page(
                     of: view.person.memberIDs, matching: TimelineFilter(), at: nil,
@@ -172,6 +174,13 @@ struct ProfileReading {
         [
             "segment": .string(membership.segment), "version": .integer(Int64(membership.version)),
             "enteredAt": .string(membership.enteredAt.rfc3339),
+        ]
+    }
+
+    private static func json(_ stage: StoredStage) -> JSON {
+        [
+            "stage": .string(stage.stage), "version": .integer(Int64(stage.version)),
+            "enteredAt": .string(stage.enteredAt.rfc3339),
         ]
     }
 }

@@ -17,7 +17,7 @@ struct SegmentationPrivacy {
             erase: { request, transaction in try await erase(request, in: transaction) })
     }
 
-    /// The memberships now, and every entry and exit with its evidence.
+    /// The memberships, scores and stage now, and every entry and exit with its evidence.
     private func access(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
         let ids = request.profileIDs
         let shards = ids.map { Shard($0) }
@@ -62,7 +62,53 @@ struct SegmentationPrivacy {
         }
         return [
             "memberships": .array(held), "changes": .array(changes), "snapshots": .array(snapshots),
+            "scores": .array(try await scores(of: ids, in: transaction)),
+            "stages": .array(try await stages(of: ids, in: transaction)),
         ]
+    }
+
+    private func stages(of ids: [ProfileID], in transaction: PostgresTransaction) async throws -> [JSON] {
+        let rows = try await transaction.query(
+            """
+            SELECT s.profile_id, s.stage, s.version, s.entered_at, s.evidence
+            FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, id)
+            JOIN profiles.stage s ON s.shard = w.shard AND s.profile_id = w.id
+            ORDER BY s.profile_id
+            """)
+        var stages: [JSON] = []
+        for row in rows {
+            let id: ProfileID = try row.get("profile_id")
+            stages.append([
+                "profileId": .string(id.description), "stage": .string(try row.get("stage")),
+                "version": .integer(try row.get("version")),
+                "enteredAt": .string(try row.get("entered_at", as: Instant.self).rfc3339),
+                "evidence": try await registry.vault.days.open(
+                    try row.get("evidence", as: JSON.self), at: StoredStage.place(of: id)),
+            ])
+        }
+        return stages
+    }
+
+    /// What the scores come to now, with the events that they rest on.
+    private func scores(of ids: [ProfileID], in transaction: PostgresTransaction) async throws -> [JSON] {
+        let set = try await registry.decider(in: transaction).set
+        let now = try await clock.now()
+        var scores: [JSON] = []
+        for id in ids {
+            guard
+                case .state(let state)? = try await StateStore.read(
+                    id, vault: registry.vault, in: transaction)
+            else { continue }
+            let instant = max(now, state.decidedAt)
+            for value in ScoreReading.values(of: state, in: set, at: instant) {
+                var members = value.json(at: instant)
+                members["profileId"] = .string(id.description)
+                members["at"] = .string(instant.rfc3339)
+                members["events"] = .array(value.scoring.shown(value.memory, at: instant).map(\.json))
+                scores.append(.object(members))
+            }
+        }
+        return scores
     }
 
     /// Exits with reason erasure, and then nothing of the person is left but bare changes.
@@ -92,7 +138,7 @@ enum Erasure {
         return [
             StateStore.delete(ids, from: "profile_state"), StateStore.delete(ids, from: "deadline"),
             StateStore.delete(ids, from: "profiles.membership"),
-            StateStore.delete(ids, from: "snapshot_member"),
+            StateStore.delete(ids, from: "snapshot_member"), StateStore.delete(ids, from: "profiles.stage"),
         ]
     }
 
@@ -126,11 +172,13 @@ enum Erasure {
         let replies = try await transaction.pipeline([
             count("profile_state", "profile_id"), count("profiles.membership", "profile_id"),
             count("stream_memberships", "key"), count("snapshot_member", "profile_id"),
+            count("profiles.stage", "profile_id"),
         ])
         let numbers = try replies.map { try $0.first?.get("n", as: Int64.self) ?? 0 }
         return [
             "states": .integer(numbers[0]), "memberships": .integer(numbers[1]),
             "changes": .integer(numbers[2]), "snapshots": .integer(numbers[3]),
+            "stages": .integer(numbers[4]),
         ]
     }
 }

@@ -10,7 +10,7 @@ import Streams
     static func main() async { await ServiceProcess.main(segmentationService) }
 }
 
-/// What people are right now: segments, and who is in them, exact at every instant.
+/// What people are right now: segments and who is in them, scores, and journey stages, exact at every instant.
 package let segmentationService = ServiceDefinition(
     name: .segmentation,
     migrations: [
@@ -18,6 +18,8 @@ package let segmentationService = ServiceDefinition(
         Migration(
             resource: "V0002_history_and_snapshots",
             bytes: PackageResources.V0002_history_and_snapshots_sql),
+        Migration(
+            resource: "V0003_scores_and_stage", bytes: PackageResources.V0003_scores_and_stage_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships], channels: [SegmentStore.channel]
 ) { context in
@@ -32,6 +34,11 @@ package let segmentationService = ServiceDefinition(
     return ServiceParts(
         routes: { router in
             SegmentRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
+            ScoreRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
+            StageRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
+            ScorecardRoutes(
+                pool: context.pool, clock: context.clock, registry: registry, profiles: profiles
+            ).add(to: router)
             PreviewRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             ExportRoutes(pool: context.pool, profiles: profiles).add(to: router)
             SnapshotRoutes(

@@ -14,9 +14,18 @@ struct EvidenceTests {
             let other = SegmentDefinition(
                 id: "other", version: 1, condition: try RuleReader.read(rules.rule()))
             rules.segments = seed % 3 == 0 ? ["other"] : []
+            let scoring = rules.scoring()
+            rules.scores = seed % 3 == 1 ? ["engagement"] : []
             let definition = SegmentDefinition(
                 id: "s", version: 1, condition: try RuleReader.read(rules.rule()))
-            let decider = SegmentDecider(SegmentSet(revision: 1, segments: [definition, other]))
+            let decider = SegmentDecider(
+                SegmentSet(
+                    revision: 1,
+                    segments: [
+                        definition, other,
+                        SegmentDefinition(
+                            score: "engagement", version: 1, scoring: try Scoring(RuleField(scoring))),
+                    ]))
             var history = RandomHistory(
                 generator: SeededGenerator(seed: seed &+ 1), name: "m",
                 rules: RandomHistory.rules[Int(seed % UInt64(RandomHistory.rules.count))])
@@ -31,11 +40,12 @@ struct EvidenceTests {
             changes += decider.advance(&state, to: .distantFuture, of: profile)
             for change in changes {
                 let conditions = try #require(change.evidence["conditions"])
-                #expect(try holds(conditions, at: change.at, facts) == (change.change == .entered))
+                #expect(
+                    try holds(conditions, at: change.at, facts, scoring) == (change.change == .entered))
                 decided += 1
                 guard change.reason == .time, let before = change.evidence["before"] else { continue }
                 let instant = change.at - .milliseconds(1)
-                #expect(try holds(before, at: instant, facts) == (change.change == .exited))
+                #expect(try holds(before, at: instant, facts, scoring) == (change.change == .exited))
             }
         }
         #expect(decided > 100)
@@ -63,9 +73,13 @@ struct EvidenceTests {
     }
 
     /// Decides an explanation again, from the events that it cites and nothing else.
-    private func holds(_ explanation: JSON, at instant: Instant, _ facts: [TrackingEvent]) throws -> Bool {
+    private func holds(
+        _ explanation: JSON, at instant: Instant, _ facts: [TrackingEvent], _ scoring: JSON
+    ) throws -> Bool {
         if let key = explanation["condition"]?.string {
-            let parts = try (explanation["parts"]?.array ?? []).map { try holds($0, at: instant, facts) }
+            let parts = try (explanation["parts"]?.array ?? []).map {
+                try holds($0, at: instant, facts, scoring)
+            }
             let truth =
                 key == "all" ? !parts.contains(false) : key == "any" ? parts.contains(true) : !parts[0]
             #expect(explanation["holds"]?.bool == truth)
@@ -73,13 +87,14 @@ struct EvidenceTests {
         }
         let condition = try #require(explanation["condition"])
         if condition["segment"] != nil {
-            let truth = try holds(try #require(explanation["parts"]?.array?.first), at: instant, facts)
+            let truth = try holds(
+                try #require(explanation["parts"]?.array?.first), at: instant, facts, scoring)
             #expect(explanation["holds"]?.bool == truth)
             return truth
         }
         var cited = Set((explanation["events"]?.array ?? []).compactMap { $0["messageId"]?.string })
         if let answer = explanation[path: "details.answer.messageId"]?.string { cited.insert(answer) }
-        let truth = PlainOracle(rule: condition).holds(
+        let truth = PlainOracle(rule: condition, scores: ["engagement": scoring]).holds(
             facts.filter { cited.contains($0.messageID) }, at: instant)
         #expect(explanation["holds"]?.bool == truth, "\(explanation.compact)")
         return truth

@@ -61,14 +61,55 @@ struct OracleTests {
         }
     }
 
+    @Test("when segments look at scores, and these change")
+    func scores() async throws {
+        try await Self.eachCase(200) { random in
+            var random = random
+            var run = try Run(
+                random: random, scale: random.chance(20) ? random.pick(RandomScale.calendars) : .milliseconds,
+                refers: random.chance(40), scored: true)
+            for step in 0..<(6 + run.random.below(16)) {
+                run.takeNext()
+                if run.random.chance(25) { run.letTimePass() }
+                if run.random.chance(20) { try run.restart() }
+                if step > 2, run.random.chance(20) { try run.changeDefinitions() }
+                if step > 2, run.random.chance(10) { try run.changeScores() }
+                try run.compare()
+            }
+            try run.compareFuture(samples: 30)
+        }
+    }
+
+    @Test("when there are stages, which look at segments and scores and are looked at, and these change")
+    func stages() async throws {
+        try await Self.eachCase(200) { random in
+            var random = random
+            var run = try Run(
+                random: random, scale: random.chance(20) ? random.pick(RandomScale.calendars) : .milliseconds,
+                refers: random.chance(60), scored: random.chance(40), staged: true)
+            for step in 0..<(6 + run.random.below(16)) {
+                run.takeNext()
+                if run.random.chance(25) { run.letTimePass() }
+                if run.random.chance(20) { try run.restart() }
+                if step > 2, run.random.chance(15) { try run.changeDefinitions() }
+                if step > 2, run.random.chance(10) { try run.changeStages() }
+                if step > 2, !run.scores.isEmpty, run.random.chance(5) { try run.changeScores() }
+                try run.compare()
+            }
+            try run.compareFuture(samples: 30)
+        }
+    }
+
     @Test("when profiles are merged")
     func merges() async throws {
         try await Self.eachCase(200) { random in
             var random = random
-            var run = try Run(random: random, refers: random.chance(50))
+            var run = try Run(
+                random: random, refers: random.chance(50), scored: random.chance(40),
+                staged: random.chance(40))
             var other = try Run(
                 random: random, seedOffset: 77, definitions: run.definitions, revision: run.revision,
-                rules: run.rules, refers: run.refers)
+                rules: run.rules, refers: run.refers, scores: run.scores, stages: run.stages)
             for _ in 0..<(2 + run.random.below(10)) { run.takeNext() }
             for _ in 0..<(run.random.below(10)) { other.takeNext() }
             run.merge(other)
@@ -76,6 +117,29 @@ struct OracleTests {
             for _ in 0..<(2 + run.random.below(8)) {
                 run.takeNext()
                 if run.random.chance(30) { try run.restart() }
+                try run.compare()
+            }
+            try run.compareFuture(samples: 30)
+        }
+    }
+
+    @Test("when merges are undone, with scores and stages")
+    func undoing() async throws {
+        try await Self.eachCase(100) { random in
+            var random = random
+            var run = try Run(random: random, scored: random.chance(70), staged: random.chance(60))
+            var other = try Run(
+                random: random, seedOffset: 77, definitions: run.definitions, revision: run.revision,
+                rules: run.rules, refers: run.refers, scores: run.scores, stages: run.stages)
+            for _ in 0..<(1 + run.random.below(10)) { run.takeNext() }
+            for _ in 0..<(1 + run.random.below(10)) { other.takeNext() }
+            let others = Set(other.messages)
+            run.merge(other)
+            for _ in 0..<run.random.below(6) { run.takeNext() }
+            run.unmerge(others)
+            try run.compare()
+            for _ in 0..<run.random.below(6) {
+                run.takeNext()
                 try run.compare()
             }
             try run.compareFuture(samples: 30)
@@ -115,6 +179,13 @@ private struct Run {
     private let scale: RandomScale
     /// Whether segments look at others.
     let refers: Bool
+    /// The scores that segments look at.
+    private(set) var scores: [String: (version: Int, scoring: JSON)]
+    /// The rules of the stages in their order.
+    private(set) var stages: [(id: String, rule: JSON)]
+    private var stageVersion = 1
+    /// The stage that a reader of the stream takes the profile to be in.
+    private var stage: String?
     private var decider: SegmentDecider
     private var state: ProfileState
     private var history: RandomHistory
@@ -128,7 +199,9 @@ private struct Run {
         random: SeededGenerator, seedOffset: UInt64 = 0,
         definitions: [(id: String, version: Int, rule: JSON)]? = nil,
         revision: Int64 = 1, rules given: [String: TraitRule]? = nil,
-        scale: RandomScale = .milliseconds, refers: Bool = false
+        scale: RandomScale = .milliseconds, refers: Bool = false, scored: Bool = false,
+        scores known: [String: (version: Int, scoring: JSON)] = [:],
+        staged: Bool = false, stages kept: [(id: String, rule: JSON)] = []
     ) throws {
         var random = random
         self.refers = refers
@@ -138,10 +211,17 @@ private struct Run {
         history = RandomHistory(
             generator: SeededGenerator(seed: seed), name: "m\(seedOffset)", rules: rules, scale: scale)
         var written = RandomRules(generator: SeededGenerator(seed: seed ^ 0xABCD), scale: scale)
+        scores = known
+        if scored { for id in ["x", "y"] { scores[id] = (1, written.scoring()) } }
+        written.scores = scores.keys.sorted()
+        stages = staged ? Self.stages(&written, refers: refers) : kept
+        let ids = stages.map(\.id)
         self.definitions =
             definitions
             ?? (0..<3).map { number in
                 written.segments = refers ? (0..<number).map { "s\($0)" } + ["nobody"] : []
+                // The rules of stages may look at the first.
+                written.stages = number == 0 ? [] : ids
                 return ("s\(number)", 1, written.rule())
             }
         self.random = random
@@ -158,7 +238,55 @@ private struct Run {
                 revision: revision,
                 segments: try definitions.map {
                     SegmentDefinition(id: $0.id, version: $0.version, condition: try RuleReader.read($0.rule))
-                }))
+                } + scored() + staged()))
+    }
+
+    private func staged() throws -> [SegmentDefinition] {
+        let list = JSON.array(stages.map { ["id": .string($0.id), "rule": $0.rule] })
+        return StageDefinition.definitions(
+            try StageDefinition.list(RuleField(list)), version: stageVersion)
+    }
+
+    private static func stages(_ rules: inout RandomRules, refers: Bool) -> [(id: String, rule: JSON)] {
+        rules.segments = refers ? ["s0"] : []
+        rules.stages = []
+        var ids = ["a", "b", "c", "d"]
+        ids.shuffle(using: &rules.generator)
+        return ids.dropLast(rules.generator.below(3)).map { ($0, rules.rule()) }
+    }
+
+    /// Puts other stages in the place of those in force, or the same in another order.
+    mutating func changeStages() throws {
+        var rules = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
+        rules.scores = scores.keys.sorted()
+        if random.chance(30) {
+            stages.shuffle(using: &random)
+        } else {
+            stages = random.chance(10) ? [] : Self.stages(&rules, refers: refers)
+        }
+        stageVersion += 1
+        revision += 1
+        decider = try makeDecider()
+        let now = state.decidedAt + .milliseconds(random.below(50) - 20)
+        note(decider.refresh(&state, with: facts.shuffled(using: &random), now: now, of: profile))
+    }
+
+    private func scored() throws -> [SegmentDefinition] {
+        try scores.map {
+            SegmentDefinition(
+                score: $0.key, version: $0.value.version, scoring: try Scoring(RuleField($0.value.scoring)))
+        }
+    }
+
+    /// Makes a score up in another way.
+    mutating func changeScores() throws {
+        var rules = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
+        let id = random.pick(scores.keys.sorted())
+        scores[id] = ((scores[id]?.version ?? 0) + 1, rules.scoring())
+        revision += 1
+        decider = try makeDecider()
+        let now = state.decidedAt + .milliseconds(random.below(50) - 20)
+        note(decider.refresh(&state, with: facts.shuffled(using: &random), now: now, of: profile))
     }
 
     mutating func takeNext() {
@@ -183,14 +311,17 @@ private struct Run {
 
     mutating func changeDefinitions() throws {
         var rules = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
+        rules.scores = scores.keys.sorted()
         revision += 1
         switch random.below(3) {
         case 0 where definitions.count > 1: definitions.removeLast()
         case 1:
             rules.segments = refers ? definitions.map(\.id) : []
+            rules.stages = stages.map(\.id)
             definitions.append(("t\(String(revision + 100))", 1, rules.rule()))
         default:
             let index = random.below(definitions.count)
+            rules.stages = index == 0 ? [] : stages.map(\.id)
             rules.segments = refers ? definitions.prefix(index).map(\.id) + ["s\(3 + index)"] : []
             definitions[index] = (definitions[index].id, definitions[index].version + 1, rules.rule())
         }
@@ -210,8 +341,37 @@ private struct Run {
                 &state, with: facts.shuffled(using: &random), loser: other.state, cause: cause, of: profile))
     }
 
+    var messages: [String] { facts.map(\.messageID) }
+
+    /// Parts with the facts of these messages; what is left is in the order in which it arrived.
+    mutating func unmerge(_ others: Set<String>) {
+        facts.removeAll { others.contains($0.messageID) }
+        var parted: ProfileState? = state
+        let (changes, _, _) = decider.unmerge(
+            &parted, with: facts, decidesFrom: [:], cause: .unmerge(mergeID: MergeID(profile.uuid)),
+            now: state.decidedAt, of: profile)
+        state = parted ?? state
+        // What is gained is entered when its own facts say, which may be long ago.
+        latestChange = [:]
+        note(changes)
+        latestChange = [:]
+    }
+
     /// Follows the changes as a reader of the stream would: entries and exits alternate, and time never goes back.
     private mutating func note(_ changes: [MembershipChange]) {
+        for step in StageMoves.steps(in: changes) {
+            if step.previous != stage || step.stage == stage {
+                broken = "no move from \(stage ?? "none"): \(step.json)"
+            }
+            if let latest = latestChange["stage"], step.at < latest {
+                broken = "time went back: \(step.json)"
+            }
+            latestChange["stage"] = step.at
+            stage = step.stage
+            if step.reason == .time, stage(at: step.at - .milliseconds(1)) == stage {
+                broken = "\(step.json) is not at its exact instant"
+            }
+        }
         for change in changes {
             let entered = change.change == .entered
             if members.contains(change.segment) == entered {
@@ -232,7 +392,13 @@ private struct Run {
 
     private func oracle(_ rule: JSON) -> PlainOracle {
         PlainOracle(
-            rule: rule, segments: Dictionary(definitions.map { ($0.id, $0.rule) }, uniquingKeysWith: { $1 }))
+            rule: rule, segments: Dictionary(definitions.map { ($0.id, $0.rule) }, uniquingKeysWith: { $1 }),
+            scores: scores.mapValues(\.scoring), stages: stages)
+    }
+
+    /// The stage that the oracle says the profile is in.
+    private func stage(at instant: Instant) -> String? {
+        stages.map(\.id).first { oracle(["stage": .string($0)]).holds(facts, at: instant) }
     }
 
     func compare() throws {
@@ -243,6 +409,19 @@ private struct Run {
     }
 
     private func compare(_ state: ProfileState, _ members: Set<String>, at instant: Instant) throws {
+        let keys = stages.map { SegmentDefinition.key(ofStage: $0.id) }
+        let since = keys.compactMap { state.segments[$0]?.decidesFrom }.max() ?? instant
+        let wanted = stage(at: max(instant, since))
+        let held = zip(stages, keys).filter { state.segments[$0.1]?.isMember ?? false }.map(\.0.id)
+        guard stage == wanted, held == [wanted].compactMap({ $0 }) else {
+            throw Disagreement(
+                description: "stage at \(instant.milliseconds): oracle says \(wanted ?? "none"), stream "
+                    + "\(stage ?? "none"), state \(held)\n"
+                    + stages.map { "\($0.id): \($0.rule.compact)" }.joined(separator: "\n") + "\n"
+                    + definitions.map { "\($0.id): \($0.rule.compact)" }.joined(separator: "\n") + "\n"
+                    + facts.map { "\(SegmentDecider.instant(of: $0).milliseconds) \($0.json.compact)" }
+                    .joined(separator: "\n"))
+        }
         for (id, _, rule) in definitions {
             let at = max(instant, state.segments[id]?.decidesFrom ?? instant)
             let wanted = oracle(rule).holds(facts, at: at)
@@ -250,6 +429,7 @@ private struct Run {
                 throw Disagreement(
                     description: "\(id) at \(at.milliseconds): oracle says \(wanted), stream "
                         + "\(members.contains(id)), state \(state.segments[id]?.isMember ?? false)\n\(rule.compact)\n"
+                        + "\(scores.mapValues { $0.scoring.compact })\n"
                         + facts.map { "\(SegmentDecider.instant(of: $0).milliseconds) \($0.json.compact)" }
                         .joined(separator: "\n"))
             }
@@ -258,9 +438,10 @@ private struct Run {
 
     /// Lets time go on with no further facts, and compares around every instant at which something could happen.
     mutating func compareFuture(samples: Int) throws {
-        let latest = definitions.compactMap { state.segments[$0.id]?.decidesFrom }.max() ?? .distantPast
+        let keys = definitions.map(\.id) + stages.map { SegmentDefinition.key(ofStage: $0.id) }
+        let latest = keys.compactMap { state.segments[$0]?.decidesFrom }.max() ?? .distantPast
         let from = max(state.decidedAt, latest)
-        let rules = definitions.map(\.rule)
+        let rules = definitions.map(\.rule) + scores.values.map(\.scoring) + stages.map(\.rule)
         let windows = rules.flatMap { Self.durations(in: $0) }
         var wanted = Set<Int64>()
         for _ in 0..<(facts.isEmpty ? 0 : samples * 3) where wanted.count < samples {

@@ -7,6 +7,10 @@ struct PlainOracle {
     let rule: JSON
     /// The rules of the other segments by their ids.
     var segments: [String: JSON] = [:]
+    /// How the scores are made up, by their ids.
+    var scores: [String: JSON] = [:]
+    /// The rules of the stages in their order.
+    var stages: [(id: String, rule: JSON)] = []
 
     func holds(_ facts: [TrackingEvent], at instant: Instant) -> Bool {
         var seen = Set<String>()
@@ -20,6 +24,13 @@ struct PlainOracle {
         if let part = rule["not"] { return !holds(part, facts, at: instant) }
         if let id = rule["segment"]?.string {
             return segments[id].map { holds($0, facts, at: instant) } ?? false
+        }
+        if let id = rule["stage"]?.string {
+            return stages.last { holds($0.rule, facts, at: instant) }?.id == id
+        }
+        if let score = rule["score"] {
+            return scores[score["id"]?.string ?? ""].map { passes(score, self.score($0, facts, at: instant)) }
+                ?? false
         }
         if let count = rule["count"] { return self.count(count, facts, at: instant) }
         if let absent = rule["absent"] { return events(absent, facts, at: instant).isEmpty }
@@ -203,16 +214,19 @@ struct PlainOracle {
     }
 
     private func passes(_ payload: JSON, _ total: Double) -> Bool {
-        if let value = payload["exactly"]?.number { return total == value }
-        if let bounds = payload["between"]?.array?.compactMap({
-            $0.number ?? $0.string.flatMap { Double($0) }
-        }) {
+        if let value = number(payload["exactly"]) { return total == value }
+        if let bounds = payload["between"]?.array?.compactMap({ number($0) }) {
             return total >= bounds[0] && total <= bounds[1]
         }
-        if let bound = payload["atLeast"]?.number { return total >= bound }
-        if let bound = payload["atMost"]?.number { return total <= bound }
-        if let bound = payload["greaterThan"]?.number { return total > bound }
-        return total < payload["lessThan"]?.number ?? 0
+        if let bound = number(payload["atLeast"]) { return total >= bound }
+        if let bound = number(payload["atMost"]) { return total <= bound }
+        if let bound = number(payload["greaterThan"]) { return total > bound }
+        return total < number(payload["lessThan"]) ?? 0
+    }
+
+    /// A number, or one that is written as text.
+    private func number(_ json: JSON?) -> Double? {
+        json.flatMap { $0.number ?? $0.string.flatMap { Double($0) } }
     }
 
     private func unanswered(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
@@ -388,6 +402,31 @@ struct PlainOracle {
             ?? ages("withinNext") { age, length in age < 0 && age >= -length }
             ?? ages("moreThanAgo") { age, length in age >= length }
             ?? ages("moreThanAhead") { age, length in age < -length } ?? false
+    }
+
+    /// A score as it is on paper: event after event, each adding its points to what is left, and stopping at the cap.
+    func score(_ scoring: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Double {
+        func decay(from: Instant, to: Instant) -> Double {
+            guard let halfLife = length(scoring["halfLife"]) else { return 1 }
+            return pow(2, -Double(to.milliseconds - from.milliseconds) / Double(halfLife))
+        }
+        var total = 0.0
+        for kind in scoring["events"]?.array ?? [] {
+            let events = facts.filter { time($0) <= instant && matches(kind, $0, at: instant) }
+                .sorted { (time($0), $0.messageID) < (time($1), $1.messageID) }
+            var (points, latest, days) = (0.0, Instant.distantPast, [String: Int]())
+            for event in events {
+                let calendar = Self.calendar(scoring["zone"]?.string ?? "UTC")
+                let day = "\(calendar.dateComponents([.year, .month, .day], from: Self.date(time(event))))"
+                days[day, default: 0] += 1
+                if let most = kind["perDay"]?.integer, days[day] ?? 0 > Int(most) { continue }
+                points = points * decay(from: latest, to: time(event)) + (number(kind["weight"]) ?? 0)
+                if let cap = number(kind["cap"]) { points = max(-cap, min(cap, points)) }
+                latest = time(event)
+            }
+            total += points * decay(from: latest, to: instant)
+        }
+        return number(scoring["maximum"]).map { min($0, total) } ?? total
     }
 
     private func values(of path: String, in properties: [String: JSON]) -> [JSON] {

@@ -12,6 +12,10 @@ struct RandomRules {
     var scale = RandomScale.milliseconds
     /// The segments that may be referred to.
     var segments: [String] = []
+    /// The scores that may be looked at.
+    var scores: [String] = []
+    /// The stages that may be looked at.
+    var stages: [String] = []
     /// Whether filters may not compare with the present.
     private var isStatic = false
 
@@ -22,6 +26,8 @@ struct RandomRules {
 
     mutating func rule(depth: Int = 3) -> JSON {
         if !segments.isEmpty, generator.chance(25) { return ["segment": .string(generator.pick(segments))] }
+        if !stages.isEmpty, generator.chance(25) { return ["stage": .string(generator.pick(stages))] }
+        if !scores.isEmpty, generator.chance(25) { return ["score": scoreCondition()] }
         if depth > 1, generator.chance(45) {
             let parts = JSON.array((0..<(1 + generator.below(3))).map { _ in rule(depth: depth - 1) })
             switch generator.below(3) {
@@ -164,6 +170,35 @@ struct RandomRules {
         default: members["atLeast"] = .integer(times + 1)
         }
         return members
+    }
+
+    /// With numbers that no sum of weights is, whatever is left of it after whole half-lives.
+    mutating func scoreCondition() -> JSON {
+        var members: [String: JSON] = ["id": .string(generator.pick(scores))]
+        let value = Double(generator.pick([-263, -63, 37, 137, 237, 437, 837])) / 100
+        if generator.chance(15) {
+            members["between"] = [.double(value), .double(value + 1.25)]
+        } else {
+            members[generator.pick(["atLeast", "atMost", "greaterThan", "lessThan", "exactly"])] = .double(
+                value)
+        }
+        return .object(members)
+    }
+
+    /// How a score is made up.
+    mutating func scoring() -> JSON {
+        let events = (0..<(1 + generator.below(3))).map { _ -> JSON in
+            var members = selector(isStatic: true)
+            members["weight"] = generator.pick([1, 2, 5, 0.5, -1, -3])
+            if generator.chance(25) { members["perDay"] = generator.pick([1, 2]) }
+            if generator.chance(30) { members["cap"] = generator.pick([2, 5, "2.5"]) }
+            return .object(members)
+        }
+        var members: [String: JSON] = ["events": .array(events)]
+        if generator.chance(85) { members["halfLife"] = duration([3, 20, 100, 1_000]) }
+        if generator.chance(25) { members["maximum"] = generator.pick([3, 5, "1.5"]) }
+        if generator.chance(50) { members["zone"] = zone() }
+        return .object(members)
     }
 
     private mutating func sequence() -> [String: JSON] {

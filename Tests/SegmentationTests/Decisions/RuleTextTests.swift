@@ -9,6 +9,8 @@ struct RuleTextTests {
         for (number, scale) in ([.milliseconds] + RandomScale.calendars).enumerated() {
             var rules = RandomRules(generator: SeededGenerator(seed: UInt64(number)), scale: scale)
             rules.segments = ["vip", "30-days", "not"]
+            rules.scores = ["engagement", "30-days", "not"]
+            rules.stages = ["decision", "stage", "2nd"]
             for _ in 0..<150 {
                 let condition = try RuleReader.read(rules.rule(depth: 4))
                 let text = condition.text
@@ -87,6 +89,14 @@ struct RuleTextTests {
                 #"{"sequence": {"steps": [{"event": "A"}, {"event": "B", "within": "1d", "where": [{"any": "products[]", "where": [{"property": "sku", "equals": "a"}, {"property": "price", "atLeast": "0.1"}]}], "without": {"type": "page", "event": "Home"}}], "since": {"date": "2026-01-01", "zone": "UTC"}}}"#
             ),
             (
+                #"did "A" where x > 1 and score engagement at least 12.5 and not score `score` less than 3"#,
+                #"{"all": [{"count": {"event": "A", "where": [{"property": "x", "greaterThan": 1}]}}, {"score": {"id": "engagement", "atLeast": "12.5"}}, {"not": {"score": {"id": "score", "lessThan": 3}}}]}"#
+            ),
+            (
+                #"in stage decision and did "A" and not in stage 2nd"#,
+                #"{"all": [{"stage": "decision"}, {"count": {"event": "A"}}, {"not": {"stage": "2nd"}}]}"#
+            ),
+            (
                 #"last "A" was between 3 and 5 calendar days ago in UTC and first "A" was between 3 days and 5 days ago"#,
                 #"{"all": [{"last": {"event": "A", "daysAgo": {"between": [3, 5], "zone": "UTC"}}}, {"first": {"event": "A", "ago": {"between": ["3d", "5d"]}}}]}"#
             ),
@@ -115,6 +125,9 @@ struct RuleTextTests {
             ("trait plan > 1 ignoring case", "1:12 only there where text is compared"),
             ("age by birthday at least 200 years in UTC", "1:26 a whole number from 0 to 150"),
             ("in segment BIG", "1:12 the id of a segment"),
+            ("in stage BIG", "1:10 the id of a stage"), ("score BIG at least 2", "1:7 the id of a score"),
+            ("score engagement", "1:17 \"at least\""),
+            ("score engagement at least some", "1:27 a number"),
             ("did \"A\" and not did \"B\" within 2 days after all in 1 day", "1:52 longer than"),
             ("sum of total over \"A\" at least x", "1:32 a number"), ("`a", "1:1 a backquote"),
             ("did \"A\" since 2026-02-30 in UTC", "1:15 a time"),

@@ -71,6 +71,21 @@ struct Installation {
         return answer
     }
 
+    @discardableResult
+    func putScore(_ id: String, _ scoring: JSON) async throws -> ServiceHarness.Answer {
+        let answer = try await harness.request("PUT", "/v1/scores/\(id)", json: scoring)
+        #expect((200...201).contains(answer.status), "\(answer.text)")
+        return answer
+    }
+
+    @discardableResult
+    func putStages(_ stages: [(id: String, rule: JSON)]) async throws -> ServiceHarness.Answer {
+        let list = stages.map { JSON.object(["id": .string($0.id), "rule": $0.rule]) }
+        let answer = try await harness.request("PUT", "/v1/stages", json: ["stages": .array(list)])
+        #expect(answer.status == 200, "\(answer.text)")
+        return answer
+    }
+
     // MARK: Facts
 
     static func profile(_ name: String) -> ProfileID {
@@ -180,6 +195,28 @@ struct Installation {
                 if case .changed(let change) = try MembershipFact(json: $0.body) { change } else { nil }
             }
             .filter { segment == nil || $0.segment == segment }
+    }
+
+    /// In which stage everybody is, by the table.
+    func stages() async throws -> [ProfileID: String] {
+        let rows = try await owner.query("SELECT profile_id, stage FROM profiles.stage")
+        return Dictionary(
+            uniqueKeysWithValues: try rows.map { (try $0.get("profile_id"), try $0.get("stage")) })
+    }
+
+    /// The moves from stage to stage, in the order of their appending within each shard.
+    func moves() async throws -> [StageChange] {
+        try await harness.published(.memberships).compactMap {
+            if case .stage(let change) = try MembershipFact(json: $0.body) { change } else { nil }
+        }
+    }
+
+    /// Those of one profile in short: `none > decision event 0`.
+    func journey(of profile: ProfileID) async throws -> [String] {
+        try await moves().filter { $0.profileID == profile }.map {
+            "\($0.previous ?? "none") > \($0.stage ?? "none") \($0.reason) "
+                + "\($0.at.milliseconds - Self.start.milliseconds)"
+        }
     }
 
     /// What was told of undone merges, by profile.

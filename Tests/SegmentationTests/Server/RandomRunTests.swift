@@ -32,6 +32,8 @@ private struct StoredRun {
     private var random: SeededGenerator
     private var rules: RandomRules
     private var definitions: [String: JSON] = [:]
+    private var scores: [String: JSON] = [:]
+    private var stages: [(id: String, rule: JSON)] = []
     private var people: [ProfileID]
     private var histories: [ProfileID: RandomHistory] = [:]
     private var facts: [ProfileID: [TrackingEvent]] = [:]
@@ -50,10 +52,14 @@ private struct StoredRun {
     }
 
     mutating func go() async throws {
+        try await score()
+        try await stage()
         for _ in 0..<2 { try await define() }
         for _ in 0..<40 {
-            switch random.below(10) {
+            switch random.below(12) {
             case 0: try await define()
+            case 10: try await score()
+            case 11: try await stage()
             case 1: try await installation.backfill()
             case 2, 3: try await merge()
             case 4: try await pass()
@@ -80,6 +86,24 @@ private struct StoredRun {
         let rule = rules.rule()
         definitions[id] = rule
         try await installation.put(id, rule)
+    }
+
+    /// Makes a score up, or makes it up in another way.
+    private mutating func score() async throws {
+        let id = random.pick(["x", "y"])
+        scores[id] = rules.scoring()
+        try await installation.putScore(id, scores[id] ?? .null)
+        rules.scores = scores.keys.sorted()
+    }
+
+    /// Gives the stages an order and other rules; none goes, as segments may look at it.
+    private mutating func stage() async throws {
+        var own = rules
+        own.stages = []
+        stages = ["a", "b", "c"].shuffled(using: &random).map { ($0, own.rule()) }
+        rules.generator = own.generator
+        try await installation.putStages(stages)
+        rules.stages = stages.map(\.id)
     }
 
     private mutating func happen() async throws {
@@ -122,16 +146,40 @@ private struct StoredRun {
             }
         }
         for (id, members) in streamed where definitions[id] == nil { #expect(members.isEmpty) }
+        try await compareStages()
         for (id, rule) in definitions {
             let members = try await installation.members(id)
             #expect(members == streamed[id] ?? [])
             for person in people {
                 guard let instant = try await decided(person, id) else { continue }
-                let wanted = PlainOracle(rule: rule).holds(facts[person] ?? [], at: instant)
+                let wanted = PlainOracle(rule: rule, scores: scores, stages: stages)
+                    .holds(facts[person] ?? [], at: instant)
                 #expect(
                     members.contains(person) == wanted, "\(id) \(rule.compact) at \(instant.milliseconds)")
             }
             for loser in merged.keys { #expect(!members.contains(loser)) }
+        }
+    }
+
+    /// Everybody is in the stage that the oracle says, by the table and by the stream, whose moves join up.
+    private func compareStages() async throws {
+        let stored = try await installation.stages()
+        var streamed: [ProfileID: String] = [:]
+        for move in try await installation.moves() {
+            #expect(move.previous == streamed[move.profileID] && move.stage != move.previous, "\(move.json)")
+            streamed[move.profileID] = move.stage
+        }
+        #expect(streamed == stored)
+        for loser in merged.keys { #expect(stored[loser] == nil) }
+        for person in people {
+            guard let instant = try await decided(person, SegmentDefinition.key(ofStage: "a")) else {
+                continue
+            }
+            let wanted = stages.map(\.id).filter {
+                PlainOracle(rule: ["stage": .string($0)], scores: scores, stages: stages)
+                    .holds(facts[person] ?? [], at: instant)
+            }
+            #expect([stored[person]].compactMap { $0 } == wanted, "at \(instant.milliseconds)")
         }
     }
 

@@ -121,6 +121,10 @@ private struct PairRun {
     }
 
     mutating func outcome() async throws -> [String] {
+        try await installation.putScore("engagement", rules.scoring())
+        rules.scores = ["engagement"]
+        try await installation.putStages([("a", rules.rule()), ("b", rules.rule())])
+        rules.stages = ["a", "b"]
         for number in 0..<4 { try await installation.put("s\(number)", rules.rule()) }
         try await happen(8, merged: false)
         let merged = installation.clock.now
@@ -185,12 +189,18 @@ private struct PairRun {
             "SELECT profile_id, segment, entered_at FROM profiles.membership ORDER BY profile_id, segment")
         let deadlines = try await installation.owner.query(
             "SELECT profile_id, due_at FROM segmentation.deadline ORDER BY profile_id")
+        let stages = try await installation.owner.query(
+            "SELECT profile_id, stage, entered_at FROM profiles.stage ORDER BY profile_id")
         return try memberships.map { row in
             let segment: String = try row.get("segment")
             // Of a rule that was changed the old version, under which somebody may have entered, is not gone through.
             let since = segment == "s0" ? "" : " \(try row.get("entered_at", as: Instant.self))"
             return "\(try row.get("profile_id", as: ProfileID.self)) \(segment)\(since)"
         }
+            + stages.map { row in
+                "\(try row.get("profile_id", as: ProfileID.self)) stage \(try row.get("stage", as: String.self))"
+                    + " \(try row.get("entered_at", as: Instant.self))"
+            }
             + deadlines.map { row in
                 "\(try row.get("profile_id", as: ProfileID.self)) due \(try row.get("due_at", as: Instant.self))"
             }

@@ -22,6 +22,12 @@ package indirect enum Condition: Hashable, Sendable {
     case identifier(Known)
     case age(Age)
     case segment(InSegment)
+    case score(ScoreValue)
+    case stage(InStage)
+    /// What a score is made up of; no rule has it in it.
+    case scoring(Scoring)
+    /// What makes somebody be in a stage; no rule has it in it.
+    case currentStage(CurrentStage)
 
     /// What a condition is made of.
     package enum Kind {
@@ -52,6 +58,10 @@ package indirect enum Condition: Hashable, Sendable {
         case .identifier(let leaf): .leaf(leaf)
         case .age(let leaf): .leaf(leaf)
         case .segment(let leaf): .leaf(leaf)
+        case .score(let leaf): .leaf(leaf)
+        case .stage(let leaf): .leaf(leaf)
+        case .currentStage(let leaf): .leaf(leaf)
+        case .scoring(let leaf): .leaf(leaf)
         }
     }
 
@@ -77,6 +87,8 @@ package indirect enum Condition: Hashable, Sendable {
         leaf(Known.key) { field throws(RuleProblem) in .identifier(try Known(field)) },
         leaf(Age.key) { field throws(RuleProblem) in .age(try Age(field)) },
         leaf(InSegment.key) { field throws(RuleProblem) in .segment(try InSegment(field)) },
+        leaf(InStage.key) { field throws(RuleProblem) in .stage(try InStage(field)) },
+        leaf(ScoreValue.key) { field throws(RuleProblem) in .score(try ScoreValue(field)) },
     ]
 
     private static func leaf(

@@ -49,5 +49,5 @@ package enum Interest: Hashable, Sendable {
     /// Events whose context has the member.
     case context(String)
     /// No events, but what is decided of something else.
-    case reference(Reference)
+    case references([Reference])
 }

@@ -2,22 +2,37 @@ package import Models
 
 /// Something else that is decided of a profile and that a rule may look at.
 ///
-/// A further kind (a score, the stage, consent) is one case here, its answer in `Surroundings`, and a condition that
-/// conforms to `ReferenceOperator`; `SegmentDecider` decides again whoever refers to what has changed.
+/// A further kind (consent) is one case here, its answer in `Surroundings`, and a condition that conforms to
+/// `ReferenceOperator`; `SegmentDecider` decides again whoever refers to what has changed.
 package enum Reference: Hashable, Sendable {
     case segment(String)
+    case score(String)
+    /// That somebody is in a journey stage.
+    case stage(String)
+    /// That the rule of a stage holds, whatever those of later ones say.
+    case stageRule(String)
+
+    /// What it is called among the segments that are decided together.
+    var key: String {
+        switch self {
+        case .segment(let id): id
+        case .score(let id): SegmentDefinition.key(ofScore: id)
+        case .stage(let id): SegmentDefinition.key(ofStage: id)
+        case .stageRule(let id): SegmentDefinition.key(ofStageRule: id)
+        }
+    }
 }
 
 /// A condition about something else that is decided of the profile. It remembers nothing itself.
 package protocol ReferenceOperator: LeafOperator {
-    var reference: Reference { get }
+    var references: [Reference] { get }
     func holds(in surroundings: Surroundings, at instant: Instant) -> Bool
     func nextChange(in surroundings: Surroundings, after instant: Instant) -> Instant?
     func explain(in surroundings: Surroundings, at instant: Instant) -> Explanation
 }
 
 extension ReferenceOperator {
-    package var interest: Interest { .reference(reference) }
+    package var interest: Interest { .references(references) }
 
     package func remember(
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
@@ -34,6 +49,27 @@ extension ReferenceOperator {
     }
 }
 
+/// A condition that another rule holds for the profile, as that rule has it at the same instant.
+package protocol RuleReference: ReferenceOperator {
+    var reference: Reference { get }
+}
+
+extension RuleReference {
+    package var references: [Reference] { [reference] }
+
+    package func holds(in surroundings: Surroundings, at instant: Instant) -> Bool {
+        surroundings.holds(reference, at: instant)
+    }
+
+    package func nextChange(in surroundings: Surroundings, after instant: Instant) -> Instant? {
+        surroundings.nextChange(of: reference, after: instant)
+    }
+
+    package func explain(in surroundings: Surroundings, at instant: Instant) -> Explanation {
+        surroundings.explain(reference, as: self, at: instant)
+    }
+}
+
 /// What is decided of a profile besides the rule that looks at it.
 package struct Surroundings: Sendable {
     private let set: SegmentSet?
@@ -47,11 +83,47 @@ package struct Surroundings: Sendable {
         self.state = state
     }
 
-    /// A segment that may be referred to, with the state that belongs to its rule.
-    func segment(_ id: String) -> (definition: SegmentDefinition, state: SegmentState)? {
-        guard let set, let definition = set[id: id], set.isSound(id), let segment = state?.segments[id],
-            segment.version == definition.version
+    /// A rule that may be referred to, with the state that belongs to it.
+    private func rule(_ reference: Reference) -> (definition: SegmentDefinition, state: SegmentState)? {
+        let key = reference.key
+        guard let set, let definition = set[id: key], set.isSound(key), let own = state?.segments[key],
+            own.version == definition.version
         else { return nil }
-        return (definition, segment)
+        return (definition, own)
+    }
+
+    /// Whether a rule holds.
+    func holds(_ reference: Reference, at instant: Instant) -> Bool {
+        rule(reference).map { $0.definition.rule.holds($0.state.memories, at: instant, in: self) } ?? false
+    }
+
+    /// The next instant after this one at which its truth may change if nothing happens.
+    func nextChange(of reference: Reference, after instant: Instant) -> Instant? {
+        guard let (definition, state) = rule(reference) else { return nil }
+        return definition.rule.nextInstant(state.memories, after: instant, in: self)
+    }
+
+    /// Why it holds or not, as part of the condition that looks at it.
+    func explain(
+        _ reference: Reference, as condition: some ReferenceOperator, at instant: Instant
+    ) -> Explanation {
+        let written = JSON.object([type(of: condition).key: condition.json])
+        guard let (definition, state) = rule(reference) else {
+            return Explanation(condition: written, holds: false, text: condition.text)
+        }
+        let other = definition.rule.explain(state.memories, at: instant, in: self)
+        return Explanation(
+            condition: written, holds: other.holds, text: condition.text,
+            details: ["version": .integer(Int64(definition.version))], parts: [other])
+    }
+
+    /// A score with what is remembered for it.
+    func score(_ id: String) -> (version: Int, scoring: Scoring, memory: Memory)? {
+        let key = SegmentDefinition.key(ofScore: id)
+        guard let definition = set?[id: key], let scoring = definition.scoring,
+            let own = state?.segments[key], own.version == definition.version,
+            let memory = own.memories.first
+        else { return nil }
+        return (definition.version, scoring, memory)
     }
 }

@@ -7,11 +7,14 @@ package struct SegmentDefinition: Sendable {
     /// Counted up with each change of the rule.
     package let version: Int
     package let rule: Rule
+    /// Whether anybody is in it, and not only something remembered under its name that others look at.
+    package let hasMembers: Bool
 
     package init(id: String, version: Int, condition: Condition) {
         self.id = id
         self.version = version
         rule = Rule(condition)
+        hasMembers = !Self.isMemory(id)
     }
 
     /// Whether text may name a segment: 1 to 64 of a–z, 0–9 and hyphens, beginning with a letter or digit.
@@ -91,7 +94,7 @@ package struct SegmentSet: Sendable {
         case .trait(let name): byTrait[name, default: []].append(place)
         case .identifier(let type): byIdentifier[type, default: []].append(place)
         case .context(let name): byContext[name, default: []].append(place)
-        case .reference: break
+        case .references: break
         case .selectors(let selectors):
             for selector in selectors {
                 guard let names = selector.names else {

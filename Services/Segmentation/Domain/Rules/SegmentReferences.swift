@@ -2,8 +2,10 @@ import Models
 
 /// Which segments look at which.
 package struct SegmentReferences: Sendable {
-    /// The ids that each segment's rule names.
+    /// What each segment's rule names: segments by their ids, other things by their keys.
     private let named: [String: Set<String>]
+    /// The segments whose rules name each of these.
+    private var users: [String: Set<String>] = [:]
     /// The same, each as often as it is named.
     private let uses: [String: [String]]
     private let sizes: [String: Int]
@@ -16,10 +18,14 @@ package struct SegmentReferences: Sendable {
 
     private init(_ rules: [(id: String, condition: Condition)]) {
         uses = Dictionary(
-            rules.map { ($0.id, $0.condition.segments().map(\.id)) }, uniquingKeysWith: { first, _ in first })
+            rules.map { ($0.id, $0.condition.references().map(\.reference.key)) },
+            uniquingKeysWith: { first, _ in first })
         named = uses.mapValues { Set($0) }
         sizes = Dictionary(
             rules.map { ($0.id, $0.condition.size) }, uniquingKeysWith: { first, _ in first })
+        for (id, others) in named {
+            for other in others { users[other, default: []].insert(id) }
+        }
         var totals: [String: Int?] = [:]
         for rule in rules where total(rule.id, &totals) != nil { sound.insert(rule.id) }
     }
@@ -44,9 +50,10 @@ package struct SegmentReferences: Sendable {
         var found: Set<String> = []
         var next = ids
         while !next.isEmpty {
-            let above = Set(named.filter { !$0.value.isDisjoint(with: next) }.keys).subtracting(found)
-            found.formUnion(above)
-            next = above
+            // An event asks this, so only those are looked at that are looked for.
+            let above = next.reduce(into: Set<String>()) { $0.formUnion(users[$1] ?? []) }
+            next = above.subtracting(found)
+            found.formUnion(next)
         }
         return found
     }
@@ -59,31 +66,45 @@ package struct SegmentReferences: Sendable {
     ) -> [RuleProblem] {
         let others = segments.filter { $0.id != id }
         let references = SegmentReferences(others.map { ($0.id, $0.rule.condition) } + [(id, condition)])
-        return condition.segments(at: path).compactMap { other, path in
-            if other == id { return RuleProblem(path, expected: "a segment other than this one") }
+        return condition.references(at: path).compactMap { reference, path in
+            let other = reference.key
+            if other == id { return RuleProblem(path, expected: "\(reference.noun) other than this one") }
             guard references.named[other] != nil else {
-                return RuleProblem(path, expected: "the id of a segment that exists")
+                return RuleProblem(path, expected: "the id of \(reference.noun) that exists")
             }
             if let way = references.way(from: other, to: id) {
                 return RuleProblem(
                     path,
-                    expected: "a segment that does not lead back: \(([id] + way).joined(separator: " → "))")
+                    expected: "\(reference.noun) that does not lead back: \(words([id] + way))")
             }
             guard references.sound.contains(id) else {
                 return RuleProblem(
                     path,
                     expected:
-                        "a segment with which no more than \(RuleLimits.referredConditions) conditions are looked at"
+                        "\(reference.noun) with which no more than \(RuleLimits.referredConditions) conditions are looked at"
                 )
             }
             return nil
         }
     }
 
+    /// A way of references in words; a stage and its rule are one there.
+    private static func words(_ way: [String]) -> String {
+        way.map(SegmentDefinition.words).reduce(into: [String]()) { if $0.last != $1 { $0.append($1) } }
+            .joined(separator: " → ")
+    }
+
+    /// The segments whose rules name something.
+    package static func users(of reference: Reference, among segments: [SegmentDefinition]) -> [String] {
+        segments.filter { segment in
+            segment.id != reference.key
+                && segment.rule.condition.references().contains { $0.reference == reference }
+        }.map(\.id).sorted()
+    }
+
     /// The segments whose rules name this one.
     package static func users(of id: String, among segments: [SegmentDefinition]) -> [String] {
-        segments.filter { $0.id != id && $0.rule.condition.segments().contains { $0.id == id } }.map(\.id)
-            .sorted()
+        users(of: .segment(id), among: segments)
     }
 
     /// A shortest way of references from one segment to another.
@@ -106,19 +127,22 @@ package struct SegmentReferences: Sendable {
 }
 
 extension Condition {
-    /// The segments that a rule names, each with its place.
-    func segments(at path: RulePath = RulePath()) -> [(id: String, path: RulePath)] {
+    /// What a rule names, each with its place.
+    func references(at path: RulePath = RulePath()) -> [(reference: Reference, path: RulePath)] {
         switch kind {
         case .group(let group):
             let path = path.appending(type(of: group).key)
             return group.conditions.enumerated().flatMap { index, condition in
                 // `not` has its condition without a list.
-                condition.segments(at: group is Not ? path : path.appending("\(index)"))
+                condition.references(at: group is Not ? path : path.appending("\(index)"))
             }
         case .leaf(let leaf):
-            guard let reference = leaf as? any ReferenceOperator, case .segment(let id) = reference.reference
-            else { return [] }
-            return [(id, path.appending(type(of: reference).key))]
+            guard let condition = leaf as? any ReferenceOperator else { return [] }
+            let place = path.appending(type(of: condition).key)
+            // Written alone, or as a member beside others.
+            return condition.references.map {
+                ($0, condition.json.string == nil ? place.appending("id") : place)
+            }
         }
     }
 

@@ -124,25 +124,33 @@ package struct SegmentDecider: Sendable {
         _ index: Int, _ state: inout ProfileState, now: Instant, _ cause: Cause, of profile: ProfileID,
         before version: Int? = nil
     ) -> MembershipChange? {
+        // What the rule looked at is let go of first: the state is changed in place only if nobody else holds it.
+        guard let outcome = outcome(index, state, now: now, cause, of: profile, before: version) else {
+            return nil
+        }
+        state.set(set.segments[index].id, memberSince: outcome.memberSince, deadline: outcome.deadline)
+        return outcome.change
+    }
+
+    private func outcome(
+        _ index: Int, _ state: ProfileState, now: Instant, _ cause: Cause, of profile: ProfileID,
+        before version: Int?
+    ) -> (change: MembershipChange?, memberSince: Instant?, deadline: Instant?)? {
         let definition = set.segments[index]
-        guard var segment = current(index, state) else { return nil }
+        guard definition.hasMembers, let segment = current(index, state) else { return nil }
         let now = max(now, segment.decidesFrom)
         let surroundings = surroundings(of: definition, state)
         let holds = definition.rule.holds(segment.memories, at: now, in: surroundings)
-        var change: MembershipChange?
-        if holds != segment.isMember {
-            // The evidence shows the version of the rule that was in force before.
-            var before = segment
-            before.version = version ?? segment.version
-            change = MembershipChange(
-                profileID: profile, segment: definition.id, change: holds ? .entered : .exited, at: now,
-                version: definition.version, reason: cause.reason,
-                evidence: Evidence.of(definition, before, at: now, cause: cause, in: surroundings))
-            segment.memberSince = holds ? now : nil
-        }
         let deadline = definition.rule.nextChange(
             segment.memories, from: holds, after: now, in: surroundings)
-        state.set(definition.id, memberSince: segment.memberSince, deadline: deadline)
-        return change
+        guard holds != segment.isMember else { return (nil, segment.memberSince, deadline) }
+        // The evidence shows the version of the rule that was in force before.
+        var before = segment
+        before.version = version ?? segment.version
+        let change = MembershipChange(
+            profileID: profile, segment: definition.id, change: holds ? .entered : .exited, at: now,
+            version: definition.version, reason: cause.reason,
+            evidence: Evidence.of(definition, before, at: now, cause: cause, in: surroundings))
+        return (change, holds ? now : nil, deadline)
     }
 }

@@ -79,8 +79,8 @@ struct SegmentRoutes {
                 of: id, among: try await registry.decider(in: transaction).set.segments)
             guard users.isEmpty else {
                 throw Problem.conflict(
-                    "the rules of other segments look at this one; change or delete these first: "
-                        + users.joined(separator: ", "), type: "segment-in-use")
+                    "the rules of others look at this one; change or delete these first: "
+                        + users.map(SegmentDefinition.words).joined(separator: ", "), type: "segment-in-use")
             }
             try await store.delete(id, at: now)
         }

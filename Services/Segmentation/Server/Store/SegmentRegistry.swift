@@ -41,6 +41,8 @@ final class SegmentRegistry: Sendable {
                 throw RetryLater("the rule of segment \(id) cannot be read by this version, at `\(path)`")
             }
         }
-        return SegmentSet(revision: revision, segments: segments)
+        let scores = try await ScoreStore(transaction).definitions()
+        let stages = try await StageStore(transaction).definitions()
+        return SegmentSet(revision: revision, segments: segments + scores + stages)
     }
 }

@@ -125,7 +125,8 @@ struct SegmentStore {
             """)
     }
 
-    private func raiseRevision() async throws -> Int64 {
+    /// Counts a change of the set of rules, and says that there was one. Needs the lock.
+    func raiseRevision() async throws -> Int64 {
         _ = try await session.query("SELECT pg_notify(\(Self.channel), '')")
         let rows = try await session.query(
             "UPDATE segment_set SET revision = revision + 1 RETURNING revision")

@@ -18,6 +18,9 @@ struct MembershipWork {
     private var changes: [(change: MembershipChange, traceparent: String?)] = []
     /// The changes that are none, by their places: memberships that go on, but since another instant.
     private var restated: Set<Int> = []
+    /// What came of the stages, in the order in which it was decided; false for those that go on, but since another
+    /// instant.
+    private var stages: [(change: StageChange, traceparent: String?, isTold: Bool)] = []
     /// What would have been without merges that were undone.
     private var histories: [(history: MembershipHistory, traceparent: String?)] = []
     /// Merges that were undone since they were told: nothing is made of them any more.
@@ -133,6 +136,10 @@ struct MembershipWork {
         var decidesFrom: [String: Instant] = [:]
         if let first = entries.first?.recordedAt {
             decidesFrom = try await SegmentStore.made(after: first, in: transaction)
+            decidesFrom.merge(try await ScoreStore.made(after: first, in: transaction)) { $1 }
+            decidesFrom.merge(
+                try await StageStore.made(after: first, of: decider.set, in: transaction)
+            ) { $1 }
         }
         var state: ProfileState?
         if case .state(let known) = states[profile] { state = known }
@@ -140,11 +147,11 @@ struct MembershipWork {
             &state, with: entries.map(\.event), decidesFrom: decidesFrom, cause: .unmerge(mergeID: mergeID),
             now: now, of: profile)
         note(own, record.traceparent)
-        restated.formUnion(changes.count..<(changes.count + again.count))
-        note(again, record.traceparent)
+        note(again, record.traceparent, restated: true)
         told.versions = Dictionary(
-            decider.set.segments.map { ($0.id, $0.version) }, uniquingKeysWith: { $1 })
-        told.changes = history.filter { $0.at >= since }.map(Self.inShort)
+            decider.set.segments.filter(\.isSegment).map { ($0.id, $0.version) }, uniquingKeysWith: { $1 })
+        told.changes = history.filter { $0.at >= since && told.versions[$0.segment] != nil }
+            .map(Self.inShort)
         guard var state else { return }
         for entry in entries { state.include(offset: entry.offset, of: entry.shard) }
         state.include(offset: record.offset, of: record.shard)
@@ -216,6 +223,9 @@ struct MembershipWork {
         changes = changes.enumerated()
             .sorted { ($0.element.change.at, $0.offset) < ($1.element.change.at, $1.offset) }
             .map(\.element)
+        stages = stages.enumerated()
+            .sorted { ($0.element.change.at, $0.offset) < ($1.element.change.at, $1.offset) }
+            .map(\.element)
     }
 
     /// Writes states, deadlines, memberships and the stream.
@@ -240,6 +250,7 @@ struct MembershipWork {
         var statements = try StateStore.writes(written, under: key) + StateStore.writes(deadlines: due)
         if !erased.isEmpty { statements += Erasure.statements(Array(erased)) }
         statements += try MembershipStore.writes(changes.map(\.change), under: key)
+        statements += try StageStore.writes(stages.map(\.change), under: key)
         // Of memberships that go on nobody entered or left.
         statements += SegmentHourStore.writes(
             changes.enumerated().filter { !restated.contains($0.offset) }.map(\.element.change))
@@ -260,10 +271,15 @@ struct MembershipWork {
             if erased.contains(change.profileID) { change.evidence = Erasure.evidence }
             return NewRecord(.changed(change), traceparent)
         }
+        let moves = stages.filter(\.isTold).map { told in
+            var change = told.change
+            if erased.contains(change.profileID) { change.evidence = Erasure.evidence }
+            return NewRecord(.stage(change), told.traceparent)
+        }
         // After all that was changed by the same fact.
         let told = histories.map { NewRecord(.unmerged($0.history), $0.traceparent) }
         try await StreamWriter(.memberships, sealing: vault.days)
-            .append(records + told, at: now, in: transaction)
+            .append(records + moves + told, at: now, in: transaction)
     }
 
     // MARK: States
@@ -283,8 +299,15 @@ struct MembershipWork {
         erased.remove(profile)
     }
 
-    private mutating func note(_ new: [MembershipChange], _ traceparent: String?) {
-        for change in new { changes.append((change, traceparent)) }
+    /// Takes in what was decided; `restated` if it is no change.
+    private mutating func note(
+        _ new: [MembershipChange], _ traceparent: String?, restated isRestated: Bool = false
+    ) {
+        for change in new where SegmentDefinition.stage(ofKey: change.segment) == nil {
+            if isRestated { restated.insert(changes.count) }
+            changes.append((change, traceparent))
+        }
+        for step in StageMoves.steps(in: new) { stages.append((step, traceparent, !isRestated)) }
     }
 }
 

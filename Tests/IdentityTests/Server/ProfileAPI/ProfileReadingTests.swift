@@ -30,7 +30,9 @@ struct ProfileReadingTests {
                     shard smallint, profile_id uuid, purpose text, state text, at timestamptz, ledger_entry uuid);
                 CREATE TABLE profiles.membership (
                     shard smallint, profile_id uuid, segment text, version int, entered_at timestamptz, evidence jsonb);
-                GRANT SELECT ON profiles.consent_state, profiles.membership TO martlet_readers;
+                CREATE TABLE profiles.stage (
+                    shard smallint, profile_id uuid, stage text, version int, entered_at timestamptz, evidence jsonb);
+                GRANT SELECT ON profiles.consent_state, profiles.membership, profiles.stage TO martlet_readers;
                 """)
         }
     }
@@ -61,6 +63,14 @@ struct ProfileReadingTests {
             #expect(
                 all["segments"] == [["segment": "lapsed", "version": 3, "enteredAt": .string(start.rfc3339)]])
             #expect(all["stage"] == .null)
+            try await api.database.owner.execute(
+                """
+                INSERT INTO profiles.stage
+                VALUES (\(Shard(profileID)), \(profileID), 'decision', 2, \(start), '{}'::jsonb)
+                """)
+            #expect(
+                try await api.get("/v1/profiles/\(id)?include=stage").json["stage"]
+                    == ["stage": "decision", "version": 2, "enteredAt": .string(start.rfc3339)])
             #expect(api.messages(all["timeline"] ?? .null) == ["m4", "m3", "m2", "m1", "m0"])
             let some = try await api.get("/v1/profiles/\(id)?include=consent").json
             #expect(

@@ -5,7 +5,7 @@ import Models
 ///     rule      = both { "or" both }
 ///     both      = part { "and" part }
 ///     part      = "not" part | "(" rule ")" | "all of (" rule ")" | "any of (" rule ")" | condition
-///     condition = did | absent | one-time | aggregate | distinct | ratio | trait | context | known | age | segment
+///     condition = did | absent | one-time | aggregate | distinct | ratio | trait | context | known | age | score | segment | stage
 ///
 ///     did       = "did" events [often] ["with the same" property] [window] [where]
 ///                 [ "and then no" events [where] "for" length [window]
@@ -22,7 +22,9 @@ import Models
 ///     context   = "context" property comparison
 ///     known     = "has identifier" name
 ///     age       = "age by" property count "years in" zone
+///     score     = "score" name range
 ///     segment   = "in segment" name
+///     stage     = "in stage" name
 ///
 ///     events    = ["page" | "screen" | "identify" | "group"] text { "or" text } | "any" ("event" | "page" | …)
 ///     often     = count "times"

@@ -132,12 +132,21 @@ struct RuleTextParser {
                 ["identifier": RuleNode(["type": try name("a type of identifiers")], at: start)], at: start)
         }
         if accept("age") { return try age(start) }
+        if accept("score") {
+            var members = ["id": try name("the id of a score")]
+            members.merge(try range()) { $1 }
+            return RuleNode(["score": RuleNode(members, at: start)], at: start)
+        }
+        if accept("in", "stage") {
+            return RuleNode(["stage": try name("the id of a stage")], at: start)
+        }
         if accept("in") {
             try expect("segment")
             return RuleNode(["segment": try name("the id of a segment")], at: start)
         }
         throw problem(
             "a condition, which begins with did, did not do, first, last, sum of, average of, minimum of, maximum of, "
-                + "distinct, ratio of, trait, context, has identifier, age by, in segment, not or (")
+                + "distinct, ratio of, trait, context, has identifier, age by, score, in segment, in stage, not or ("
+        )
     }
 }

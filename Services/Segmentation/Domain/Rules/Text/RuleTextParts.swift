@@ -253,7 +253,9 @@ extension RuleTextParser {
     /// A window, or nothing if none comes.
     mutating func window() throws(Problem) -> Members {
         if accept("since") { return ["since": try start()] }
-        guard comes("in") && !comes("in", "segment") || comes("within") else { return [:] }
+        guard comes("in") && !comes("in", "segment") && !comes("in", "stage") || comes("within") else {
+            return [:]
+        }
         advance()
         guard kind(ahead: 1) == .word("calendar") else { return ["within": try length()] }
         let start = offset

@@ -7,7 +7,7 @@ enum RuleWords {
         "distinct", "do", "does", "ends", "event", "exactly", "exist", "exists", "false", "first",
         "for", "group", "has", "identifier", "identify", "ignoring", "in", "is", "last", "least",
         "less", "maximum", "minimum", "more", "most", "next", "no", "not", "of", "or", "over", "page",
-        "per", "ratio", "same", "screen", "segment", "since", "starts", "sum", "than", "the", "then",
+        "per", "ratio", "same", "score", "screen", "segment", "since", "starts", "sum", "than", "the", "then",
         "time", "times", "to", "trait", "true", "values", "was", "when", "where", "with", "within",
         "without", "years",
     ]
