@@ -18,6 +18,7 @@ package let segmentationService = ServiceDefinition(
         Migration(
             resource: "V0002_history_and_snapshots",
             bytes: PackageResources.V0002_history_and_snapshots_sql),
+        Migration(resource: "V0003_next_rules", bytes: PackageResources.V0003_next_rules_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships], channels: [SegmentStore.channel]
 ) { context in

@@ -47,6 +47,25 @@ struct OracleTests {
         }
     }
 
+    @Test("when next rules are worked out beside those in force, and take their places without any history")
+    func nextRules() async throws {
+        try await Self.eachCase(200) { random in
+            var random = random
+            var run = try Run(random: random, refers: random.chance(50))
+            for step in 0..<(8 + run.random.below(16)) {
+                run.takeNext()
+                if run.random.chance(25) { run.letTimePass() }
+                if step > 1, run.random.chance(35) { try run.writeNext() }
+                if run.random.chance(35) { try run.switchOver() }
+                if run.random.chance(10) { try run.changeDefinitions() }
+                if run.random.chance(20) { try run.restart() }
+                try run.compare()
+            }
+            try run.switchOver()
+            try run.compareFuture(samples: 30)
+        }
+    }
+
     @Test("when segments look at others, and these change")
     func references() async throws {
         try await Self.eachCase(80) { random in
@@ -111,6 +130,11 @@ private struct Run {
     var random: SeededGenerator
     var definitions: [(id: String, version: Int, rule: JSON)]
     var revision: Int64
+    /// The rules that are to take the places of those in force, by segment.
+    private var next: [String: (version: Int, rule: JSON)] = [:]
+    private var since: [String: Instant] = [:]
+    /// The latest version of any rule.
+    private var versions = 1
     let rules: [String: TraitRule]
     private let scale: RandomScale
     /// Whether segments look at others.
@@ -153,12 +177,51 @@ private struct Run {
     }
 
     private func makeDecider() throws -> SegmentDecider {
-        SegmentDecider(
-            SegmentSet(
-                revision: revision,
-                segments: try definitions.map {
-                    SegmentDefinition(id: $0.id, version: $0.version, condition: try RuleReader.read($0.rule))
-                }))
+        let inForce = try definitions.map {
+            SegmentDefinition(
+                id: $0.id, version: $0.version, condition: try RuleReader.read($0.rule),
+                since: since[$0.id] ?? .distantPast)
+        }
+        let upcoming = try next.map {
+            SegmentDefinition(
+                id: SegmentDefinition.nextID(of: $0.key), version: $0.value.version,
+                condition: try RuleReader.read($0.value.rule))
+        }
+        return SegmentDecider(SegmentSet(revision: revision, segments: inForce + upcoming))
+    }
+
+    /// Writes a next rule for a segment, or another in the place of one that has not come into force, or takes it back.
+    mutating func writeNext() throws {
+        let index = random.below(definitions.count)
+        let id = definitions[index].id
+        revision += 1
+        if next[id] != nil, random.chance(20) {
+            next[id] = nil
+        } else {
+            var rules = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
+            rules.segments = refers ? definitions.prefix(index).map(\.id) : []
+            versions += 1
+            next[id] = (versions, rules.rule())
+        }
+        decider = try makeDecider()
+        let now = state.decidedAt + .milliseconds(random.below(50) - 20)
+        note(decider.refresh(&state, with: facts.shuffled(using: &random), now: now, of: profile))
+    }
+
+    /// Brings all next rules into force.
+    mutating func switchOver() throws {
+        guard !next.isEmpty else { return }
+        revision += 1
+        let now = state.decidedAt + .milliseconds(random.below(50) - 20)
+        for (index, definition) in definitions.enumerated() {
+            guard let rule = next[definition.id] else { continue }
+            definitions[index] = (definition.id, rule.version, rule.rule)
+            since[definition.id] = now
+        }
+        next = [:]
+        decider = try makeDecider()
+        guard decider.stale(state).isEmpty else { throw Disagreement(description: "a history is asked for") }
+        note(decider.refresh(&state, with: [], now: now + .milliseconds(random.below(30)), of: profile))
     }
 
     mutating func takeNext() {
@@ -184,15 +247,16 @@ private struct Run {
     mutating func changeDefinitions() throws {
         var rules = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
         revision += 1
+        versions += 1
         switch random.below(3) {
-        case 0 where definitions.count > 1: definitions.removeLast()
+        case 0 where definitions.count > 1: next[definitions.removeLast().id] = nil
         case 1:
             rules.segments = refers ? definitions.map(\.id) : []
             definitions.append(("t\(String(revision + 100))", 1, rules.rule()))
         default:
             let index = random.below(definitions.count)
             rules.segments = refers ? definitions.prefix(index).map(\.id) + ["s\(3 + index)"] : []
-            definitions[index] = (definitions[index].id, definitions[index].version + 1, rules.rule())
+            definitions[index] = (definitions[index].id, versions, rules.rule())
         }
         decider = try makeDecider()
         let now = state.decidedAt + .milliseconds(random.below(50) - 20)
@@ -212,7 +276,7 @@ private struct Run {
 
     /// Follows the changes as a reader of the stream would: entries and exits alternate, and time never goes back.
     private mutating func note(_ changes: [MembershipChange]) {
-        for change in changes {
+        for change in changes where SegmentDefinition.segment(ofNext: change.segment) == nil {
             let entered = change.change == .entered
             if members.contains(change.segment) == entered {
                 broken = "\(change.segment) \(change.change) twice"

@@ -103,6 +103,125 @@ struct LiveDefinitionTests {
         }
     }
 
+    @Test(
+        "a changed rule takes the place of the one in force for everybody at once, and only differences are told"
+    )
+    func switchOver() async throws {
+        try await Installation.with { installation in
+            let people = people(40)
+            try await installation.put("busy", ["count": ["event": "A", "within": "10h"]])
+            for (index, person) in people.enumerated() {
+                // All have done A, a quarter of them twice, and all of them leave one after the other.
+                let events = (0...(index % 4 == 0 ? 1 : 0)).map {
+                    Installation.track("A", at: start + .minutes(index + $0))
+                }
+                try await installation.append(events, to: person)
+            }
+            installation.clock.advance(by: .hours(1))
+            try await installation.drain()
+            #expect(try await installation.members("busy").count == 40)
+
+            let put = try await installation.put(
+                "busy", ["count": ["event": "A", "atLeast": 2, "within": "10h"]])
+            #expect(put.json["status"] == "backfilling")
+            #expect(put.json["version"] == 1)
+            // Shard by shard; until the last nobody leaves, and the rule in force goes on deciding.
+            let worker = try installation.worker(BackfillWorker.self)
+            let late = Installation.profile("late")
+            try await installation.append([Installation.track("A", at: start + .hours(1))], to: late)
+            for _ in 0..<Shard.count {
+                #expect(try await worker.step())
+                #expect(try await installation.members("busy").count >= 40)
+            }
+            try await installation.drain()
+            #expect(try await installation.members("busy").count == 41)
+            #expect(try await installation.changes(of: "busy").allSatisfy { $0.change == .entered })
+            let why = try await installation.harness.request("GET", "/v1/segments/busy/members/\(late)/why")
+            #expect(why.json["version"] == 1 && why.json["member"] == true)
+
+            installation.clock.advance(by: .minutes(5))
+            let switched = installation.clock.now
+            // One step more, and it is so for all.
+            #expect(try await worker.step())
+            let after = Set(people.enumerated().filter { $0.offset % 4 == 0 }.map(\.element))
+            #expect(try await installation.members("busy") == after)
+            installation.clock.advance(by: .minutes(5))
+            try await installation.backfill()
+            #expect(try await installation.members("busy") == after)
+            let told = try await installation.changes(of: "busy").filter { $0.reason == .definition }
+            #expect(told.count == 31)
+            #expect(told.allSatisfy { $0.change == .exited && $0.at == switched && $0.version == 2 })
+            let live = try await installation.harness.request("GET", "/v1/segments/busy")
+            #expect(live.json["status"] == "live" && live.json["version"] == 2 && live.json["next"] == .null)
+            #expect(try await installation.owner.query("SELECT FROM segmentation.membership_draft").isEmpty)
+
+            // Those who stay are in it since when they entered, and leave when the next rule says.
+            let stayed = try #require(after.first)
+            let index = try #require(people.firstIndex(of: stayed))
+            let since = try await installation.harness.request("GET", "/v1/profiles/\(stayed)/segments")
+            #expect(since.json[path: "items.0.enteredAt"]?.string == (start + .minutes(index)).rfc3339)
+            installation.clock.advance(by: .hours(12))
+            try await installation.sweep()
+            #expect(
+                try await installation.story(of: "busy", stayed).last
+                    == "exited time \(Duration.minutes(index + 600).milliseconds)")
+            let history = try await installation.harness.request("GET", "/v1/segments/busy/history")
+            #expect(history.json["items"]?.array?.last?["size"] == 0)
+        }
+    }
+
+    @Test("a next rule that is changed, taken back or deleted before its time leaves nothing behind")
+    func takenBack() async throws {
+        try await Installation.with { installation in
+            let people = people(5)
+            let first: JSON = ["count": ["event": "A"]]
+            try await installation.put("some", first)
+            for (index, person) in people.enumerated() {
+                try await installation.append(
+                    (0...index).map { Installation.track("A", at: start + .seconds($0)) }, to: person)
+            }
+            try await installation.drain()
+            let worker = try installation.worker(BackfillWorker.self)
+            try await installation.put("some", ["count": ["event": "A", "atLeast": 2]])
+            for _ in 0..<40 { #expect(try await worker.step()) }
+            // Another, before the first was everywhere.
+            let second = try await installation.put("some", ["count": ["event": "A", "atLeast": 4]])
+            #expect(second.json[path: "next.version"] == 3)
+            for _ in 0..<40 { #expect(try await worker.step()) }
+            let back = try await installation.put("some", first)
+            #expect(back.json["next"] == .null && back.json["version"] == 1)
+            try await installation.backfill()
+            #expect(try await installation.members("some").count == 5)
+            #expect(try await installation.changes(of: "some").count == 5)
+            #expect(try await installation.owner.query("SELECT FROM segmentation.membership_draft").isEmpty)
+
+            try await installation.put("some", ["count": ["event": "A", "atLeast": 5]])
+            for _ in 0..<40 { #expect(try await worker.step()) }
+            #expect(try await installation.harness.request("DELETE", "/v1/segments/some").status == 204)
+            try await installation.backfill()
+            #expect(try await installation.members("some").isEmpty)
+            #expect(try await installation.owner.query("SELECT FROM segmentation.membership_draft").isEmpty)
+        }
+    }
+
+    @Test("rules that would lead back to each other once they are in force are refused")
+    func nextCircle() async throws {
+        try await Installation.with { installation in
+            try await installation.append([Installation.track("A", at: start)], to: people(1)[0])
+            try await installation.drain()
+            try await installation.put("one", ["count": ["event": "A"]])
+            try await installation.put("two", ["count": ["event": "B"]])
+            try await installation.put("one", ["segment": "two"])
+            let circle = try await installation.harness.request(
+                "PUT", "/v1/segments/two", json: ["rule": ["segment": "one"]])
+            #expect(circle.status == 400)
+            let kept = try await installation.harness.request("DELETE", "/v1/segments/two")
+            #expect(kept.status == 409)
+            try await installation.backfill()
+            #expect(try await installation.members("one").isEmpty)
+        }
+    }
+
     @Test("the history counts who entered and left in each hour, and its size is that of the segment")
     func history() async throws {
         try await Installation.with { installation in

@@ -7,11 +7,24 @@ package struct SegmentDefinition: Sendable {
     /// Counted up with each change of the rule.
     package let version: Int
     package let rule: Rule
+    /// Since when this version is in force, if it followed another.
+    package let since: Instant
 
-    package init(id: String, version: Int, condition: Condition) {
+    package init(id: String, version: Int, condition: Condition, since: Instant = .distantPast) {
         self.id = id
         self.version = version
         rule = Rule(condition)
+        self.since = since
+    }
+
+    private static let nextMark: Character = "~"
+
+    /// What the next rule of a segment is called until it is in force: no segment's own id.
+    package static func nextID(of id: String) -> String { id + String(nextMark) }
+
+    /// The segment whose next rule is called so; nil for a segment's own id.
+    package static func segment(ofNext id: String) -> String? {
+        id.last == nextMark ? String(id.dropLast()) : nil
     }
 
     /// Whether text may name a segment: 1 to 64 of a–z, 0–9 and hyphens, beginning with a letter or digit.
@@ -89,6 +102,19 @@ package struct SegmentSet: Sendable {
     }
 
     package subscript(id id: String) -> SegmentDefinition? { byID[id].map { segments[$0] } }
+
+    /// The segments without their next rules.
+    package var inForce: [SegmentDefinition] {
+        segments.filter { SegmentDefinition.segment(ofNext: $0.id) == nil }
+    }
+
+    /// The segments as they will be once their next rules are in force.
+    package var upcoming: [SegmentDefinition] {
+        inForce.map { segment in
+            guard let next = self[id: SegmentDefinition.nextID(of: segment.id)] else { return segment }
+            return SegmentDefinition(id: segment.id, version: next.version, condition: next.rule.condition)
+        }
+    }
 
     /// Whether others may look at a segment.
     func isSound(_ id: String) -> Bool { references.sound.contains(id) }

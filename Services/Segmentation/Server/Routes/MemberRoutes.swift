@@ -71,7 +71,9 @@ struct MemberRoutes {
         let now = try await clock.now()
         return try await pool.transaction { transaction in
             let decider = try await registry.decider(in: transaction)
-            guard let definition = decider.set[id: segment] else { throw Problem.noSegment }
+            guard SegmentDefinition.isValid(id: segment), let definition = decider.set[id: segment] else {
+                throw Problem.noSegment
+            }
             let id = try await profiles.canonicalID(of: asked, in: transaction) ?? asked
             guard
                 case .state(let state)? = try await StateStore.read(

@@ -29,18 +29,34 @@ final class SegmentRegistry: Sendable {
 
     private func load(revision: Int64, in transaction: PostgresTransaction) async throws -> SegmentSet {
         let rows = try await transaction.query(
-            "SELECT id, version, rule FROM segment WHERE deleted_at IS NULL ORDER BY id")
-        let segments = try rows.map { row in
+            """
+            SELECT id, version, rule, live_at, next_version, next_rule FROM segment
+            WHERE deleted_at IS NULL ORDER BY id
+            """)
+        var segments: [SegmentDefinition] = []
+        for row in rows {
             let id: String = try row.get("id")
-            do {
-                let condition = try RuleReader.read(try row.get("rule", as: JSON.self))
-                return SegmentDefinition(id: id, version: try row.get("version"), condition: condition)
-            } catch let error as InvalidRule {
-                // A newer instance may have stored what this one cannot read; its members must not leave for that.
-                let path = error.problems.first?.path.description ?? ""
-                throw RetryLater("the rule of segment \(id) cannot be read by this version, at `\(path)`")
+            segments.append(
+                SegmentDefinition(
+                    id: id, version: try row.get("version"),
+                    condition: try Self.condition(try row.get("rule"), of: id), since: try row.get("live_at"))
+            )
+            // The next rule is decided beside it as if it were a segment of its own.
+            if let version = try row.get("next_version", as: Int?.self) {
+                segments.append(
+                    SegmentDefinition(
+                        id: SegmentDefinition.nextID(of: id), version: version,
+                        condition: try Self.condition(try row.get("next_rule"), of: id)))
             }
         }
         return SegmentSet(revision: revision, segments: segments)
+    }
+
+    private static func condition(_ rule: JSON, of id: String) throws -> Condition {
+        do { return try RuleReader.read(rule) } catch {
+            // A newer instance may have stored what this one cannot read; its members must not leave for that.
+            let path = error.problems.first?.path.description ?? ""
+            throw RetryLater("the rule of segment \(id) cannot be read by this version, at `\(path)`")
+        }
     }
 }

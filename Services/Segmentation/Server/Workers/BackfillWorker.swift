@@ -7,7 +7,8 @@ import ServiceKit
 import ServiceLifecycle
 import Streams
 
-/// Brings the states of all profiles to rules that are new or have changed, shard by shard in the background.
+/// Brings the states of all profiles to rules that are new or have changed, shard by shard in the background, and next
+/// rules into force when all are.
 ///
 /// Each chunk commits with its position, so work goes on where it stopped, and a profile that is done already is
 /// recognised by its state: no change is told twice. Several instances take different shards.
@@ -50,8 +51,23 @@ package final class BackfillWorker: Service {
         while try await step() {}
     }
 
-    /// Takes one chunk of one shard that is behind; false if none is.
+    /// Takes one chunk of one shard that is behind, or brings into force what everybody is decided by; false if there is
+    /// nothing to do.
     func step() async throws -> Bool {
+        if try await takeChunk() { return true }
+        // Looked at without the lock first: whoever has it keeps everybody from deciding.
+        let waits = try await pool.query(
+            "SELECT FROM segment WHERE next_version IS NOT NULL AND deleted_at IS NULL LIMIT 1")
+        guard !waits.isEmpty else { return false }
+        let now = try await clock.now()
+        return try await pool.transaction { transaction in
+            let store = SegmentStore(transaction)
+            try await store.lockAlone()
+            return try await store.switchOver(at: now)
+        }
+    }
+
+    private func takeChunk() async throws -> Bool {
         let now = try await clock.now()
         return try await pool.transaction { transaction in
             let decider = try await self.registry.decider(in: transaction)

@@ -142,9 +142,10 @@ struct MembershipWork {
         note(own, record.traceparent)
         restated.formUnion(changes.count..<(changes.count + again.count))
         note(again, record.traceparent)
-        told.versions = Dictionary(
-            decider.set.segments.map { ($0.id, $0.version) }, uniquingKeysWith: { $1 })
-        told.changes = history.filter { $0.at >= since }.map(Self.inShort)
+        let inForce = decider.set.segments.filter { SegmentDefinition.segment(ofNext: $0.id) == nil }
+        told.versions = Dictionary(inForce.map { ($0.id, $0.version) }, uniquingKeysWith: { $1 })
+        told.changes = history.filter { $0.at >= since && told.versions[$0.segment] != nil }
+            .map(Self.inShort)
         guard var state else { return }
         for entry in entries { state.include(offset: entry.offset, of: entry.shard) }
         state.include(offset: record.offset, of: record.shard)
@@ -194,7 +195,8 @@ struct MembershipWork {
         var stale: [ProfileID: ProfileState] = [:]
         for case (let id, .state(var state)) in states where state.revision != decider.set.revision {
             if decider.stale(state).isEmpty {
-                state.revision = decider.set.revision
+                // What was worked out before it came into force needs no history.
+                note(decider.refresh(&state, with: [], now: now, of: id), nil)
                 keep(state, of: id)
             } else {
                 stale[id] = state
@@ -242,7 +244,7 @@ struct MembershipWork {
         statements += try MembershipStore.writes(changes.map(\.change), under: key)
         // Of memberships that go on nobody entered or left.
         statements += SegmentHourStore.writes(
-            changes.enumerated().filter { !restated.contains($0.offset) }.map(\.element.change))
+            changes.indices.filter { isTold($0) }.map { changes[$0].change })
         _ = try await transaction.pipeline(statements)
         if !erased.isEmpty {
             try await Erasure.bareChanges(of: Array(erased), at: now, vault: vault, in: transaction)
@@ -253,9 +255,16 @@ struct MembershipWork {
         }
     }
 
+    /// Whether a change is one that others hear of: no membership that goes on, and none by a rule that is not in force
+    /// yet.
+    private func isTold(_ index: Int) -> Bool {
+        !restated.contains(index)
+            && SegmentDefinition.segment(ofNext: changes[index].change.segment) == nil
+    }
+
     private func append() async throws {
-        let records = changes.enumerated().filter { !restated.contains($0.offset) }.map { _, told in
-            var (change, traceparent) = told
+        let records = changes.indices.filter { isTold($0) }.map { index in
+            var (change, traceparent) = changes[index]
             // Of somebody who is being erased only the bare exit is told.
             if erased.contains(change.profileID) { change.evidence = Erasure.evidence }
             return NewRecord(.changed(change), traceparent)
