@@ -3,7 +3,7 @@
 
 SOURCES = CommandLine Services Shared Tests Package.swift
 
-.PHONY: help run test soak lint format bench bench-ingestion bench-ingestion-soak bench-identity clean
+.PHONY: help run test soak lint format bench bench-ingestion bench-ingestion-soak bench-identity bench-segmentation clean
 
 help:
 	@echo "make run      everything up on a private PostgreSQL, with simulated shoppers, until Ctrl-C"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench    measure the import of real orders, and event to mail"
 	@echo "make bench-ingestion   events/s into ingestion, beside PostgreSQL alone"
 	@echo "make bench-identity    matching of records beside Splink, look-ups beside pgbench"
+	@echo "make bench-segmentation    twelve rules beside DuckDB and chDB, one event, memory"
 	@echo "make clean    stop and remove .martlet/ (all local data!) and the build"
 
 run:
@@ -46,6 +47,9 @@ bench-ingestion-soak:
 
 bench-identity:
 	@scripts/bench.sh identity
+
+bench-segmentation:
+	@scripts/bench.sh segmentation
 
 clean:
 	@if [ -d .martlet/postgres ]; then scripts/postgres.sh remove .martlet/postgres; fi

@@ -139,6 +139,11 @@ let commandLine = Target.executableTarget(
     ],
     path: "CommandLine", swiftSettings: house)
 
+/// What `make bench-segmentation` runs beside DuckDB: the decider alone, over events in memory.
+let segmentationBenchmark = Target.executableTarget(
+    name: "SegmentationBenchmark", dependencies: ["SegmentationDomain", "Models"],
+    path: "Tests/Benchmarks/Segmentation", swiftSettings: house)
+
 let testTargets: [Target] = [
     tests("Models", ["Models"]),
     tests("Postgres", ["Models", "Postgres", logging]),
@@ -199,5 +204,7 @@ let package = Package(
                     exclude: ["Browser/README.md", "Browser/martlet.tpl"])
                 : service(each.name, server: each.server)
         }
-        + (isWanted("CommandLine") ? [commandLine] : []) + testTargets
+        + (isWanted("CommandLine") ? [commandLine] : [])
+        + (isWanted("Segmentation") ? [segmentationBenchmark] : [])
+        + testTargets
 )

@@ -21,9 +21,8 @@ from collections import Counter
 from pathlib import Path
 
 import people
-from ground import DATA, REPEATS, REPOSITORY, machine, middle
+from ground import BENCH, DATA, REPEATS, REPOSITORY, machine, middle, peer_python
 
-BENCH = REPOSITORY / ".martlet" / "bench"
 PEERS = ["splink==5.0.0", "duckdb>=1.1", "pandas>=2.2"]
 PEOPLE = ("given_name=givenName,surname=surname,date_of_birth=dateOfBirth,street_number=streetNumber,street=address,"
           "city=city,postcode=postcode,phone=phone,email=email")
@@ -33,20 +32,6 @@ FEBRL = ("given_name=givenName,surname=surname,street_number=streetNumber,addres
 FEBRL_OURS = FEBRL.replace("suburb=", "address_2=address,suburb=")
 FAKE = "first_name=givenName,surname=surname,dob=dateOfBirth,city=city,email=email"
 LOOK_UPS = 2000
-
-
-def peer_python():
-    """The interpreter that has Splink; installed when it isn't there."""
-    venv = BENCH / "peers"
-    wanted = "\n".join(PEERS)
-    stamp = venv / "installed"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
-        subprocess.run(
-            [venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PEERS],
-            check=True)
-        stamp.write_text(wanted)
-    return venv / "bin" / "python"
 
 
 def made_up(records):
@@ -105,7 +90,7 @@ def ours(path, columns, truth, look_ups=0):
 def splink(path, column, columns, look_ups=0):
     """One run of Splink."""
     done = subprocess.run(
-        [peer_python(), REPOSITORY / "Tests" / "Benchmarks" / "splink_peer.py", path, column, columns,
+        [peer_python("peers", PEERS), REPOSITORY / "Tests" / "Benchmarks" / "splink_peer.py", path, column, columns,
          "--look-ups", str(look_ups)], check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 

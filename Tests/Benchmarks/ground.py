@@ -3,6 +3,7 @@
 import os
 import re
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -31,6 +32,23 @@ def machine():
 
 
 REPEATS = int(os.environ.get("MARTLET_BENCH_REPEATS", "5"))
+
+
+BENCH = REPOSITORY / ".martlet" / "bench"
+
+
+def peer_python(name, packages):
+    """The interpreter of a virtual environment that has the packages of PyPI; made when it isn't there."""
+    venv = BENCH / name
+    wanted = "\n".join(packages)
+    stamp = venv / "installed"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
+        subprocess.run(
+            [venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
+            check=True)
+        stamp.write_text(wanted)
+    return venv / "bin" / "python"
 
 
 def memory(installation):

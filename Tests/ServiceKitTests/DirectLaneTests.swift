@@ -137,6 +137,29 @@ struct DirectLaneTests {
         }
     }
 
+    @Test(
+        "a head gets the same answer whole and bit by bit, however its lines end",
+        arguments: [
+            "\r\n\r\n", "\n\n", "\r\n\n", "\n\r\n", "\r\nX-A: a\nX-B: b\r\n\r\n", "\r\n folded\r\n\r\n",
+            "\r\n\u{1}\r\n\r\n",
+        ])
+    func ends(end: String) async throws {
+        try await withProbe { service in
+            let request = "POST /v1/direct HTTP/1.1\r\nHost: x\r\nContent-Length: 3\(end)now"
+            let whole = try await Self.talk(service, [request], bodies: 1, halfClose: true)
+            let bytes = Array(request.utf8)
+            for length in [1, 2, 3, 40] {
+                let pieces = stride(from: 0, to: bytes.count, by: length).map {
+                    String(decoding: bytes[$0..<min(bytes.count, $0 + length)], as: UTF8.self)
+                }
+                // What was refused may be over before the last piece is written.
+                let pieced = try? await Self.talk(service, pieces, bodies: 1, halfClose: true)
+                if !whole.isEmpty { #expect(pieced?.first?["direct"] == whole.first?["direct"]) }
+                #expect(pieced?.first?["usual"] == whole.first?["usual"])
+            }
+        }
+    }
+
     @Test("a client that has said its last still gets its answer")
     func halfClosed() async throws {
         try await withProbe { service in

@@ -35,7 +35,10 @@ package let segmentationService = ServiceDefinition(
             SegmentRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             PreviewRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             ExportRoutes(pool: context.pool, profiles: profiles).add(to: router)
-            SnapshotRoutes(pool: context.pool, clock: context.clock).add(to: router)
+            SnapshotRoutes(
+                pool: context.pool,
+                idempotency: Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
+            ).add(to: router)
             SegmentHistoryRoutes(pool: context.pool, clock: context.clock).add(to: router)
             MemberRoutes(pool: context.pool, clock: context.clock, registry: registry, profiles: profiles)
                 .add(to: router)

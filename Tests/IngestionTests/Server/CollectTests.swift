@@ -272,6 +272,49 @@ struct CollectTests {
         }
     }
 
+    @Test(
+        "of many batches at once, some of them twice, every event is stored once, sealed, with no gap between offsets"
+    )
+    func manyBatches() async throws {
+        try await Collecting.with { collecting in
+            // The key of the day is known from here on, so that what follows is sealed before its transaction.
+            #expect(
+                try await collecting.send("track", ["event": "x", "userId": "u", "messageId": "first"]).status
+                    == 200)
+            // 24 batches of 100, each of which shares half of its events with the one before: more than one writer's work.
+            let answers = try await withThrowingTaskGroup(of: JSON.self) { group in
+                for batch in 0..<24 {
+                    let items = (0..<100).map { number -> JSON in
+                        [
+                            "type": "track", "event": "x", "userId": .string("u\(number % 7)"),
+                            "messageId": .string("m\(batch * 50 + number)"),
+                        ]
+                    }
+                    group.addTask { try await collecting.send("batch", ["batch": .array(items)]).json }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            let distinct = 23 * 50 + 100
+            #expect(answers.reduce(0) { $0 + ($1["accepted"]?.integer ?? 0) } == Int64(distinct))
+            #expect(answers.reduce(0) { $0 + ($1["duplicate"]?.integer ?? 0) } == Int64(2_400 - distinct))
+            let stored = try await collecting.stored()
+            #expect(Set(stored.map(\.messageID)).count == distinct + 1)
+            #expect(stored.count == distinct + 1)
+            let pool = collecting.database.pool(maxConnections: 1)
+            let rows = try await pool.query(
+                """
+                SELECT count(*) FILTER (WHERE body NOT LIKE '~d%') AS bare,
+                       count(DISTINCT (shard, "offset")) - sum(top) AS gaps
+                FROM (SELECT shard, "offset", body,
+                             CASE WHEN "offset" = max("offset") OVER (PARTITION BY shard) THEN "offset" ELSE 0 END AS top
+                      FROM ingestion.stream_events) AS r
+                """)
+            await pool.close()
+            #expect(try rows.first?.get("bare", as: Int.self) == 0)
+            #expect(try rows.first?.get("gaps", as: Int.self) == 0)
+        }
+    }
+
     @Test("when more waits than can be written, the rest is told to come again, and what waits is written")
     func overload() async throws {
         try await Collecting.with(settings: ["MARTLET_INGESTION_QUEUE_ITEMS": "3"]) { collecting in

@@ -299,6 +299,48 @@ struct LiveDefinitionTests {
             #expect(try await harness.request("DELETE", "/v1/snapshots/\(id)").status == 204)
             #expect(try await harness.request("GET", "/v1/snapshots/\(id)/members").status == 404)
             #expect(try await harness.request("POST", "/v1/segments/none/snapshot").status == 404)
+
+            // Sent again under its key it is the same one, and made once.
+            let key = ["Idempotency-Key": "winter"]
+            let once = try await harness.request("POST", "/v1/segments/all/snapshot", json: [:], headers: key)
+            let again = try await harness.request(
+                "POST", "/v1/segments/all/snapshot", json: [:], headers: key)
+            #expect(once.status == 201 && again.status == 201)
+            #expect(again.json == once.json)
+            #expect(again.headers["location"] == once.headers["location"])
+            let other = try await harness.request(
+                "POST", "/v1/segments/all/snapshot", json: ["note": "x"], headers: key)
+            #expect(other.status == 409)
+            let list = try await harness.request("GET", "/v1/segments/all/snapshots")
+            #expect(list.json["items"]?.array?.count == 2)
+        }
+    }
+
+    @Test("no more than two previews are worked out at a time; the next is told to come again")
+    func busyPreviews() async throws {
+        try await Installation.with { installation in
+            let harness = installation.harness
+            let document: JSON = ["rule": ["count": ["event": "A"]]]
+            let statuses: [Int] = try await installation.owner.transaction { transaction in
+                try await transaction.execute(
+                    "LOCK TABLE segmentation.profile_state IN ACCESS EXCLUSIVE MODE")
+                let tasks = (0..<5).map { _ in
+                    Task { try await harness.request("POST", "/v1/segments/preview", json: document) }
+                }
+                // Two wait for the table; the others are answered while it is locked.
+                var statuses: [Int] = []
+                try await withThrowingTaskGroup { group in
+                    for task in tasks { group.addTask { try await task.value.status } }
+                    for try await status in group {
+                        statuses.append(status)
+                        if statuses.count == 3 { try await transaction.execute("ROLLBACK") }
+                    }
+                }
+                return statuses
+            }
+            #expect(statuses == [429, 429, 429, 200, 200])
+            let after = try await harness.request("POST", "/v1/segments/preview", json: document)
+            #expect(after.status == 200)
         }
     }
 }

@@ -78,13 +78,25 @@ final class EventWriter: Sendable {
     /// The same with a completion, which is called once.
     func write(_ delivery: Delivery, completion: @escaping @Sendable (Result<[Verdict], any Error>) -> Void) {
         if delivery.items.isEmpty, delivery.webhook == nil { return completion(.success([])) }
+        // What is turned away costs no sealing: it comes when there is too much to do already.
+        guard state.withLock({ hasRoom(for: delivery.items.count, $0) }) else {
+            return completion(.failure(Self.tooMuch))
+        }
         enqueue(Waiting(delivery: log.sealed(delivery), completion: completion))
     }
+
+    /// A single request that brings more than may wait is taken when nothing does.
+    private func hasRoom(for items: Int, _ state: State) -> Bool {
+        state.queue.isEmpty || state.items + items <= capacity
+    }
+
+    private static let tooMuch = Problem.unavailable(
+        "more comes in than can be written; send the same again a little later")
 
     private func enqueue(_ waiting: Waiting) {
         let items = waiting.delivery.items.count
         let (isTaken, starts, gathered) = state.withLock { state in
-            guard state.queue.isEmpty || state.items + items <= capacity else {
+            guard hasRoom(for: items, state) else {
                 return (false, false, nil as CheckedContinuation<Void, Never>?)
             }
             state.queue.append(waiting)
@@ -101,10 +113,7 @@ final class EventWriter: Sendable {
             return (true, starts, nil)
         }
         if !isTaken {
-            waiting.completion(
-                .failure(
-                    Problem.unavailable(
-                        "more comes in than can be written; send the same again a little later")))
+            waiting.completion(.failure(Self.tooMuch))
         }
         gathered?.resume()
         if starts { Task { await self.writeAll() } }

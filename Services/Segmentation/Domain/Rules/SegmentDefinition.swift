@@ -51,6 +51,12 @@ package struct SegmentSet: Sendable {
     let hasReferences: Bool
     private let byID: [String: Int]
     private var byName: [NamedKind: [LeafPlace]] = [:]
+    /// For each name that rules ask for, the leaves by name and by kind together, ready to be handed out.
+    private var grouped: [NamedKind: [(segment: Int, leaves: [Int])]] = [:]
+    /// The same for other names, by kind alone.
+    private var groupedByKind: [TrackingEvent.Kind: [(segment: Int, leaves: [Int])]] = [:]
+    /// Where a profile stands of which nothing is known.
+    let emptyStates: [String: SegmentState]
     private var byKind: [TrackingEvent.Kind: [LeafPlace]] = [:]
     private var byTrait: [String: [LeafPlace]] = [:]
     private var byIdentifier: [String: [LeafPlace]] = [:]
@@ -75,11 +81,22 @@ package struct SegmentSet: Sendable {
         byID = Dictionary(
             self.segments.enumerated().map { ($0.element.id, $0.offset) },
             uniquingKeysWith: { first, _ in first })
+        emptyStates = Dictionary(
+            self.segments.map {
+                (
+                    $0.id,
+                    SegmentState(
+                        version: $0.version, memberSince: nil, memories: $0.rule.emptyMemories, deadline: nil,
+                        decidesFrom: .distantPast)
+                )
+            }, uniquingKeysWith: { _, last in last })
         for (segment, definition) in self.segments.enumerated() {
             for (leaf, condition) in definition.rule.leaves.enumerated() {
                 index(condition.interest, LeafPlace(segment: segment, leaf: leaf))
             }
         }
+        groupedByKind = byKind.mapValues(Self.grouped)
+        for (named, places) in byName { grouped[named] = Self.grouped(places + (byKind[named.kind] ?? [])) }
     }
 
     private mutating func index(_ interest: Interest, _ place: LeafPlace) {
@@ -116,6 +133,9 @@ package struct SegmentSet: Sendable {
         }
     }
 
+    /// Where a segment is among `segments`.
+    func place(of id: String) -> Int? { byID[id] }
+
     /// Whether others may look at a segment.
     func isSound(_ id: String) -> Bool { references.sound.contains(id) }
 
@@ -131,8 +151,10 @@ package struct SegmentSet: Sendable {
 
     /// The leaves that an event may change, by segment in ascending order, each once.
     package func leaves(for event: TrackingEvent) -> [(segment: Int, leaves: [Int])] {
-        var places = byKind[event.kind] ?? []
-        if let name = event.name { places += byName[NamedKind(kind: event.kind, name: name)] ?? [] }
+        let named = event.name.flatMap { grouped[NamedKind(kind: event.kind, name: $0)] }
+        let usual = named ?? groupedByKind[event.kind] ?? []
+        // Most events are found by kind and name alone.
+        var places: [LeafPlace] = []
         if event.kind == .identify, !byTrait.isEmpty {
             for name in event.traits.keys { places += byTrait[name] ?? [] }
         }
@@ -142,7 +164,14 @@ package struct SegmentSet: Sendable {
         if !byContext.isEmpty {
             for name in event.context.keys { places += byContext[name] ?? [] }
         }
-        guard !places.isEmpty else { return [] }
+        guard !places.isEmpty else { return usual }
+        for (segment, leaves) in usual {
+            places += leaves.map { LeafPlace(segment: segment, leaf: $0) }
+        }
+        return Self.grouped(places)
+    }
+
+    private static func grouped(_ places: [LeafPlace]) -> [(segment: Int, leaves: [Int])] {
         var result: [(segment: Int, leaves: [Int])] = []
         for place in Set(places).sorted(by: { ($0.segment, $0.leaf) < ($1.segment, $1.leaf) }) {
             if result.last?.segment == place.segment {

@@ -65,7 +65,9 @@ package enum Evidence {
             members["conditions"] = conditions.json(listing: limit)
             members["before"] = before?.json(listing: limit)
             let evidence = JSON.object(members)
-            if evidence.compact.utf8.count <= maxBytes { return evidence }
+            if evidence.isSurelyWithin(maxBytes) || evidence.compact.utf8.count <= maxBytes {
+                return evidence
+            }
         }
         members["conditions"] = nil
         members["before"] = nil
@@ -114,5 +116,21 @@ package enum Evidence {
         ]
         members["since"] = segment.memberSince.map { .string($0.rfc3339) }
         return .object(members)
+    }
+}
+
+extension JSON {
+    /// Whether its text cannot be longer than so many bytes, told without writing it: a byte of a string is at most six
+    /// in the text, and a number no longer than 32.
+    fileprivate func isSurelyWithin(_ bytes: Int) -> Bool { bytes >= longest }
+
+    private var longest: Int {
+        switch self {
+        case .null, .bool: 5
+        case .integer, .double: 32
+        case .string(let text): text.utf8.count * 6 + 2
+        case .array(let elements): elements.reduce(2) { $0 + $1.longest + 1 }
+        case .object(let members): members.reduce(2) { $0 + $1.key.utf8.count * 6 + $1.value.longest + 4 }
+        }
     }
 }

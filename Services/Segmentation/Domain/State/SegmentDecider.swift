@@ -19,13 +19,7 @@ package struct SegmentDecider: Sendable {
 
     /// The state of a profile that is seen for the first time.
     package func newState() -> ProfileState {
-        var state = ProfileState(revision: set.revision)
-        for definition in set.segments {
-            state.segments[definition.id] = SegmentState(
-                version: definition.version, memberSince: nil, memories: definition.rule.emptyMemories,
-                deadline: nil, decidesFrom: .distantPast)
-        }
-        return state
+        ProfileState(revision: set.revision, empty: set.emptyStates)
     }
 
     /// When an event takes effect: when it happened, but not later than it arrived, since a sender's clock that is
@@ -64,8 +58,11 @@ package struct SegmentDecider: Sendable {
         _ state: inout ProfileState, to instant: Instant, of profile: ProfileID
     ) -> [MembershipChange] {
         var changes: [MembershipChange] = []
+        state.arrange()
         while let due = nextDeadline(state), due <= instant {
-            for index in set.segments.indices where current(index, state)?.deadline == due {
+            // In the order of their ids, which is that of the places.
+            let ids = state.deadlines.prefix { $0.at <= due }.filter { $0.at == due }.map(\.id)
+            for index in ids.compactMap({ set.place(of: $0) }) where current(index, state) != nil {
                 if let change = decide(index, &state, now: due, .time, of: profile) { changes.append(change) }
             }
             state.decidedAt = max(state.decidedAt, due)
@@ -75,12 +72,9 @@ package struct SegmentDecider: Sendable {
 
     /// The next deadline among the segments that are current.
     package func nextDeadline(_ state: ProfileState) -> Instant? {
-        var next: Instant?
-        for index in set.segments.indices {
-            guard let deadline = current(index, state)?.deadline else { continue }
-            if next.map({ deadline < $0 }) ?? true { next = deadline }
-        }
-        return next
+        state.deadlines.first { entry in
+            set.place(of: entry.id).map { current($0, state) != nil } ?? false
+        }?.at
     }
 
     /// The segment's state if it belongs to the definition in force.
@@ -97,17 +91,17 @@ package struct SegmentDecider: Sendable {
         in state: inout ProfileState
     ) -> Bool {
         let definition = set.segments[index]
-        guard var segment = current(index, state) else { return false }
-        // Taken out while it changes, so that the lists in it are changed in place.
-        state.segments[definition.id] = nil
-        let decided = max(state.decidedAt, segment.decidesFrom)
-        var changed = false
-        for leaf in leaves
-        where definition.rule.leaves[leaf].remember(
-            event, at: instant, decided: decided, in: &segment.memories[leaf])
-        { changed = true }
-        state.segments[definition.id] = segment
-        return changed
+        let latest = state.decidedAt
+        let changed = state.withMemories(of: definition.id, version: definition.version) { memories, from in
+            let decided = max(latest, from)
+            var changed = false
+            for leaf in leaves
+            where definition.rule.leaves[leaf].remember(
+                event, at: instant, decided: decided, in: &memories[leaf])
+            { changed = true }
+            return changed
+        }
+        return changed ?? false
     }
 
     /// What a rule may look at besides its memories.
@@ -146,9 +140,9 @@ package struct SegmentDecider: Sendable {
                 evidence: Evidence.of(definition, before, at: now, cause: cause, in: surroundings))
             segment.memberSince = holds ? now : nil
         }
-        segment.deadline = definition.rule.nextChange(
+        let deadline = definition.rule.nextChange(
             segment.memories, from: holds, after: now, in: surroundings)
-        state.segments[definition.id] = segment
+        state.set(definition.id, memberSince: segment.memberSince, deadline: deadline)
         return change
     }
 }

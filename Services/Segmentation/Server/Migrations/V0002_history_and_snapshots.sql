@@ -15,6 +15,20 @@ INSERT INTO segment_hour (shard, segment, hour, entered, exited)
 SELECT shard, segment, date_trunc('hour', entered_at, 'UTC'), count(*), 0
 FROM profiles.membership GROUP BY 1, 2, 3;
 
+-- Answers to repeat when a caller sends the same request again under the same Idempotency-Key.
+CREATE TABLE idempotency_key (
+    shard smallint NOT NULL,
+    caller text NOT NULL,
+    key text NOT NULL,
+    request_digest bytea NOT NULL,
+    status integer,
+    body text,
+    profile_id uuid,
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (shard, caller, key)
+);
+CREATE INDEX idempotency_key_age ON idempotency_key (shard, created_at);
+
 -- The members of a segment as they were at one moment.
 CREATE TABLE snapshot (
     id uuid PRIMARY KEY,

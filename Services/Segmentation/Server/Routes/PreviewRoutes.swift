@@ -2,13 +2,21 @@ import Models
 import Postgres
 import SegmentationDomain
 import ServiceKit
+import Synchronization
 
 /// What a rule would come to, before it is stored: `POST /v1/segments/preview`.
-struct PreviewRoutes {
+final class PreviewRoutes: Sendable {
+    private let underWay = Mutex(0)
     let pool: PostgresPool
     let clock: ServiceClock
     let registry: SegmentRegistry
 
+    init(pool: PostgresPool, clock: ServiceClock, registry: SegmentRegistry) {
+        (self.pool, self.clock, self.registry) = (pool, clock, registry)
+    }
+
+    /// Previews at a time: each keeps a processor and a connection busy, which events need as well.
+    private static let atATime = 2
     /// Whoever edits a rule waits for the answer, so it is given after this long with what has been seen by then.
     private static let patience: Duration = .milliseconds(600)
     /// People that are looked at; where there are no more, the answer is exact.
@@ -18,7 +26,7 @@ struct PreviewRoutes {
     private static let atOnce = 50
 
     func add(to router: ServiceRouter) {
-        router.post("/v1/segments/preview", scope: .segmentsRead) { try await preview($0) }
+        router.post("/v1/segments/preview", scope: .segmentsRead) { try await self.preview($0) }
     }
 
     /// What was seen of the sample.
@@ -41,6 +49,16 @@ struct PreviewRoutes {
         try request.requireMediaType(["application/json"])
         let text = try await request.body(maxBytes: SegmentDocument.maxBytes)
         let document = try SegmentDocument(id: "preview", text: text)
+        let hasRoom = underWay.withLock { count in
+            guard count < Self.atATime else { return false }
+            count += 1
+            return true
+        }
+        guard hasRoom else {
+            throw Problem.tooManyRequests(
+                retryAfterSeconds: 1, "other previews are being worked out; send the same again in a second")
+        }
+        defer { underWay.withLock { $0 -= 1 } }
         let now = try await clock.now()
         let started = ContinuousClock.now
         let seen = try await pool.transaction(isolation: .repeatableRead) { transaction in

@@ -1,4 +1,3 @@
-import Foundation
 import Models
 import Postgres
 import ServiceKit
@@ -26,9 +25,9 @@ struct SegmentHistoryRoutes {
         guard let unit = Unit(rawValue: try request.query("by") ?? Unit.hour.rawValue) else {
             throw Problem.badRequest("`by` must be hour or day")
         }
-        let zone = try request.query("zone") ?? "UTC"
-        guard zone == "UTC" || TimeZone(identifier: zone) != nil else {
-            throw Problem.badRequest("`zone` must be a time zone such as Europe/Berlin")
+        let name = try request.query("zone") ?? CivilZone.utc.name
+        guard let zone = CivilZone(name: name) else {
+            throw Problem.badRequest("`zone` must be UTC or a time zone such as Europe/Berlin")
         }
         let now = try await clock.now()
         let to = try request.queryInstant("to") ?? now

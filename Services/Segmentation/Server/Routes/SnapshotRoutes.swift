@@ -7,7 +7,7 @@ import ServiceKit
 /// Who was in a segment at one moment: `/v1/snapshots`.
 struct SnapshotRoutes {
     let pool: PostgresPool
-    let clock: ServiceClock
+    let idempotency: Idempotency
 
     private static let noteLength = 500
 
@@ -21,22 +21,22 @@ struct SnapshotRoutes {
 
     private func make(_ request: ServiceRequest) async throws -> ServiceResponse {
         let segment = try request.path("id")
-        let note = try await note(of: request)
-        let now = try await clock.now()
-        let id = SnapshotID(UUIDv7.make(at: now))
-        let snapshot = try await pool.transaction { transaction in
-            guard let stored = try await SegmentStore(transaction).segment(segment) else {
-                throw Problem.noSegment
-            }
-            return try await SnapshotStore.make(id, of: stored, note: note, at: now, in: transaction)
+        let text = try await request.body(maxBytes: 8 << 10)
+        let note = try note(in: text, of: request)
+        var answer = try await idempotency.run(request, content: text) { now, transaction in
+            let made = try await SnapshotStore.make(
+                SnapshotID(UUIDv7.make(at: now)), of: segment, note: note, at: now, in: transaction)
+            guard let made else { throw Problem.noSegment }
+            return Idempotency.Outcome(status: .created, body: made.json)
         }
-        return .json(
-            snapshot.json, status: .created, headers: [.location: "/v1/snapshots/\(id)"])
+        if let id = try JSONParser.parse(answer.body)["id"]?.string {
+            answer.headers[.location] = "/v1/snapshots/\(id)"
+        }
+        return answer
     }
 
     /// The body may be left out.
-    private func note(of request: ServiceRequest) async throws -> String {
-        let text = try await request.body(maxBytes: 8 << 10)
+    private func note(in text: [UInt8], of request: ServiceRequest) throws -> String {
         if text.isEmpty { return "" }
         try request.requireMediaType(["application/json"])
         let fields = try JSONFields(try JSONParser.parse(text))

@@ -61,7 +61,7 @@ enum SegmentHourStore {
     /// What happened in a segment from `from` on and before `to`, by the hour or by the day of a time zone, without those
     /// in which nothing did.
     static func counts(
-        of segment: String, from: Instant, to: Instant, by unit: String, in zone: String,
+        of segment: String, from: Instant, to: Instant, by unit: String, in zone: CivilZone,
         session: some PostgresSession
     ) async throws -> [Count] {
         let before = try await session.query(
@@ -72,7 +72,7 @@ enum SegmentHourStore {
         ).first?.get("size", as: Int.self)
         let rows = try await session.query(
             """
-            SELECT date_trunc(\(unit), hour, \(zone)) AS at, sum(entered)::bigint AS entered,
+            SELECT date_trunc(\(unit), hour, \(zone.name)) AS at, sum(entered)::bigint AS entered,
                    sum(exited)::bigint AS exited
             FROM segment_hour WHERE segment = \(segment) AND hour >= \(from) AND hour < \(to)
             GROUP BY 1 ORDER BY 1

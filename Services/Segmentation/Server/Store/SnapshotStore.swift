@@ -18,23 +18,27 @@ struct Snapshot {
 
 /// Reads and writes snapshots.
 enum SnapshotStore {
-    /// Keeps who is in a segment now.
+    /// Keeps who is in a segment now; nil if there is no such segment. In one statement, so that members and version are
+    /// of one moment.
     static func make(
-        _ id: SnapshotID, of segment: StoredSegment, note: String, at now: Instant,
+        _ id: SnapshotID, of segment: String, note: String, at now: Instant,
         in transaction: PostgresTransaction
-    ) async throws -> Snapshot {
-        let count = try await transaction.execute(
+    ) async throws -> Snapshot? {
+        try await transaction.query(
             """
-            INSERT INTO snapshot_member (shard, profile_id, snapshot_id, entered_at)
-            SELECT shard, profile_id, \(id), entered_at FROM profiles.membership WHERE segment = \(segment.id)
-            """)
-        try await transaction.execute(
-            """
+            WITH wanted AS (
+                SELECT id, version FROM segment WHERE id = \(segment) AND deleted_at IS NULL
+            ), kept AS (
+                INSERT INTO snapshot_member (shard, profile_id, snapshot_id, entered_at)
+                SELECT m.shard, m.profile_id, \(id), m.entered_at
+                FROM wanted w JOIN profiles.membership m ON m.segment = w.id
+                RETURNING 1
+            )
             INSERT INTO snapshot (id, segment, version, note, members, made_at)
-            VALUES (\(id), \(segment.id), \(segment.version), \(note), \(Int64(count)), \(now))
-            """)
-        return Snapshot(
-            id: id, segment: segment.id, version: segment.version, note: note, members: count, madeAt: now)
+            SELECT \(id), w.id, w.version, \(note), (SELECT count(*) FROM kept), \(now) FROM wanted w
+            RETURNING \(columns)
+            """
+        ).first.map(read)
     }
 
     private static let columns: SQL = "id, segment, version, note, members, made_at"

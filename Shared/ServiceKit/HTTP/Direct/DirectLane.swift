@@ -76,12 +76,11 @@ final class DirectLane: ChannelDuplexHandler {
         if held.readableBytes == 0 {
             held = bytes
         } else {
-            // A head that comes byte by byte is looked at once a line, not once a byte.
-            let isWithinLine =
-                isHeadDue && held.readableBytes + bytes.readableBytes < PlainHead.largest
-                && !bytes.readableBytesView.contains(UInt8(ascii: "\n"))
+            // A head is read from its beginning, so one that comes bit by bit is read when it may have ended, not with
+            // every bit: a thousand slow clients with a line each would keep everybody waiting.
+            let place = max(0, held.readableBytes - 2)
             held.writeBuffer(&bytes)
-            if isWithinLine { return }
+            if isHeadDue, held.readableBytes < PlainHead.largest, !held.mayEndHead(from: place) { return }
         }
         if answering == nil { goOn(context) }
     }
@@ -281,6 +280,27 @@ final class DirectLane: ChannelDuplexHandler {
 }
 
 extension ByteBuffer {
+    /// Whether there is an empty line behind a place, with or without the CR that belongs to it: where there is none, no
+    /// reader of HTTP takes the head for ended.
+    fileprivate func mayEndHead(from place: Int) -> Bool {
+        withUnsafeReadableBytes { bytes in
+            guard let base = bytes.baseAddress else { return false }
+            var place = place
+            while place < bytes.count,
+                let found = memchr(base + place, Int32(UInt8(ascii: "\n")), bytes.count - place)
+            {
+                place = found - UnsafeMutableRawPointer(mutating: base) + 1
+                if place < bytes.count, bytes[place] == UInt8(ascii: "\n") { return true }
+                if place + 1 < bytes.count, bytes[place] == UInt8(ascii: "\r"),
+                    bytes[place + 1] == UInt8(ascii: "\n")
+                {
+                    return true
+                }
+            }
+            return false
+        }
+    }
+
     fileprivate func begins(with other: ByteBuffer) -> Bool {
         withUnsafeReadableBytes { bytes in
             other.withUnsafeReadableBytes { other in
