@@ -57,11 +57,11 @@ struct OracleTests {
                 if run.random.chance(25) { run.letTimePass() }
                 if step > 1, run.random.chance(35) { try run.writeNext() }
                 if run.random.chance(35) { try run.switchOver() }
-                if run.random.chance(10) { try run.changeDefinitions() }
+                if run.random.chance(15) { try run.changeDefinitions() }
                 if run.random.chance(20) { try run.restart() }
                 try run.compare()
             }
-            try run.switchOver()
+            try run.switchOver(all: true)
             try run.compareFuture(samples: 30)
         }
     }
@@ -133,6 +133,10 @@ private struct Run {
     /// The rules that are to take the places of those in force, by segment.
     private var next: [String: (version: Int, rule: JSON)] = [:]
     private var since: [String: Instant] = [:]
+    /// The first versions of segments that were deleted and made again.
+    private var firstVersions: [String: Int] = [:]
+    /// The installation's time, at which definitions are changed.
+    private var clock: Instant = .distantPast
     /// The latest version of any rule.
     private var versions = 1
     let rules: [String: TraitRule]
@@ -180,14 +184,14 @@ private struct Run {
         let inForce = try definitions.map {
             SegmentDefinition(
                 id: $0.id, version: $0.version, condition: try RuleReader.read($0.rule),
-                since: since[$0.id] ?? .distantPast)
+                since: since[$0.id] ?? .distantPast, firstVersion: firstVersions[$0.id] ?? 1)
         }
         let upcoming = try next.map {
             SegmentDefinition(
-                id: SegmentDefinition.nextID(of: $0.key), version: $0.value.version,
-                condition: try RuleReader.read($0.value.rule))
+                id: $0.key, version: $0.value.version, condition: try RuleReader.read($0.value.rule),
+                firstVersion: firstVersions[$0.key] ?? 1)
         }
-        return SegmentDecider(SegmentSet(revision: revision, segments: inForce + upcoming))
+        return SegmentDecider(SegmentSet(revision: revision, inForce: inForce, next: upcoming))
     }
 
     /// Writes a next rule for a segment, or another in the place of one that has not come into force, or takes it back.
@@ -204,24 +208,43 @@ private struct Run {
             next[id] = (versions, rules.rule())
         }
         decider = try makeDecider()
-        let now = state.decidedAt + .milliseconds(random.below(50) - 20)
-        note(decider.refresh(&state, with: facts.shuffled(using: &random), now: now, of: profile))
+        refresh()
     }
 
-    /// Brings all next rules into force.
-    mutating func switchOver() throws {
-        guard !next.isEmpty else { return }
+    /// Brings some or all next rules into force: those together that look at each other.
+    mutating func switchOver(all: Bool = false) throws {
+        let ids = decider.set.nextGroups.filter { _ in all || random.chance(60) }.reduce(Set()) {
+            $0.union($1)
+        }
+        guard !ids.isEmpty else { return }
         revision += 1
         let now = state.decidedAt + .milliseconds(random.below(50) - 20)
-        for (index, definition) in definitions.enumerated() {
-            guard let rule = next[definition.id] else { continue }
+        // By then all that is due has fired.
+        note(decider.advance(&state, to: now, of: profile))
+        var wanted: [String: Bool] = [:]
+        for id in ids { wanted[id] = state.segments[SegmentDefinition.nextID(of: id)]?.isMember }
+        for (index, definition) in definitions.enumerated() where ids.contains(definition.id) {
+            guard let rule = next.removeValue(forKey: definition.id) else { continue }
             definitions[index] = (definition.id, rule.version, rule.rule)
             since[definition.id] = now
         }
-        next = [:]
         decider = try makeDecider()
-        guard decider.stale(state).isEmpty else { throw Disagreement(description: "a history is asked for") }
-        note(decider.refresh(&state, with: [], now: now + .milliseconds(random.below(30)), of: profile))
+        guard !decider.needsHistory(state) else { throw Disagreement(description: "a history is asked for") }
+        // Sometimes something else changes before the state is brought to it.
+        if !all, random.chance(30) {
+            if random.chance(50) { try changeDefinitions() } else { try writeNext() }
+            return
+        }
+        clock = max(clock, now + .milliseconds(random.below(30)))
+        note(decider.refresh(&state, with: [], now: clock, of: profile))
+        for (id, isMember) in wanted where members.contains(id) != isMember {
+            throw Disagreement(description: "\(id) is not what its next rule had said: \(isMember)")
+        }
+    }
+
+    private mutating func refresh() {
+        clock = max(clock, state.decidedAt + .milliseconds(random.below(50) - 20))
+        note(decider.refresh(&state, with: facts.shuffled(using: &random), now: clock, of: profile))
     }
 
     mutating func takeNext() {
@@ -250,6 +273,13 @@ private struct Run {
         versions += 1
         switch random.below(3) {
         case 0 where definitions.count > 1: next[definitions.removeLast().id] = nil
+        case 1 where random.chance(30):
+            // Deleted, and made again before anybody was told.
+            let index = random.below(definitions.count)
+            let id = definitions[index].id
+            rules.segments = refers ? definitions.prefix(index).map(\.id) : []
+            definitions[index] = (id, versions, rules.rule())
+            (next[id], firstVersions[id]) = (nil, versions)
         case 1:
             rules.segments = refers ? definitions.map(\.id) : []
             definitions.append(("t\(String(revision + 100))", 1, rules.rule()))
@@ -259,8 +289,7 @@ private struct Run {
             definitions[index] = (definitions[index].id, versions, rules.rule())
         }
         decider = try makeDecider()
-        let now = state.decidedAt + .milliseconds(random.below(50) - 20)
-        note(decider.refresh(&state, with: facts.shuffled(using: &random), now: now, of: profile))
+        refresh()
     }
 
     mutating func merge(_ other: Run) {
@@ -294,16 +323,36 @@ private struct Run {
         }
     }
 
-    private func oracle(_ rule: JSON) -> PlainOracle {
-        PlainOracle(
-            rule: rule, segments: Dictionary(definitions.map { ($0.id, $0.rule) }, uniquingKeysWith: { $1 }))
+    private func oracle(_ rule: JSON, next: [String: JSON] = [:]) -> PlainOracle {
+        let inForce = Dictionary(definitions.map { ($0.id, $0.rule) }, uniquingKeysWith: { $1 })
+        return PlainOracle(rule: rule, segments: inForce.merging(next) { $1 })
     }
 
     func compare() throws {
         if let broken { throw Disagreement(description: broken) }
         try compare(state, members, at: state.decidedAt)
+        try compareNext()
         var copy = self
         try copy.compareFuture(samples: 2)
+    }
+
+    /// What next rules say is what they will say, of the segments as they will be then.
+    private func compareNext() throws {
+        let next = next.mapValues(\.rule)
+        for segment in decider.set.upcoming {
+            let id = SegmentDefinition.nextID(of: segment.id)
+            guard decider.set[id: id] != nil else {
+                guard state.segments[id] == nil else { throw Disagreement(description: "\(id) is left") }
+                continue
+            }
+            let at = max(state.decidedAt, state.segments[id]?.decidesFrom ?? .distantPast)
+            let wanted = oracle(segment.rule.condition.json, next: next).holds(facts, at: at)
+            guard state.segments[id]?.isMember == wanted else {
+                throw Disagreement(
+                    description: "\(id) at \(at.milliseconds): oracle says \(wanted)\n"
+                        + segment.rule.condition.json.compact)
+            }
+        }
     }
 
     private func compare(_ state: ProfileState, _ members: Set<String>, at instant: Instant) throws {

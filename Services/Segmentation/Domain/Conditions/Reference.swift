@@ -38,18 +38,23 @@ extension ReferenceOperator {
 package struct Surroundings: Sendable {
     private let set: SegmentSet?
     private let state: ProfileState?
+    /// Whether the rule that looks is not in force yet, and sees the others as they will be then.
+    private let byNextRules: Bool
 
     /// Nothing: no segment has the profile in it.
     package static let none = Surroundings(set: nil, state: nil)
 
-    package init(set: SegmentSet?, state: ProfileState?) {
+    package init(set: SegmentSet?, state: ProfileState?, byNextRules: Bool = false) {
         self.set = set
         self.state = state
+        self.byNextRules = byNextRules
     }
 
     /// A segment that may be referred to, with the state that belongs to its rule.
-    func segment(_ id: String) -> (definition: SegmentDefinition, state: SegmentState)? {
-        guard let set, let definition = set[id: id], set.isSound(id), let segment = state?.segments[id],
+    func segment(_ named: String) -> (definition: SegmentDefinition, state: SegmentState)? {
+        guard let set else { return nil }
+        let id = byNextRules ? set.references.upcoming(named) : named
+        guard let definition = set[id: id], set.isSound(id), let segment = state?.segments[id],
             segment.version == definition.version
         else { return nil }
         return (definition, segment)

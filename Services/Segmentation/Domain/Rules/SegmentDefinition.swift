@@ -9,22 +9,20 @@ package struct SegmentDefinition: Sendable {
     package let rule: Rule
     /// Since when this version is in force, if it followed another.
     package let since: Instant
+    /// The first version since the segment was made, which is not the first of all if one of its name was deleted before.
+    package let firstVersion: Int
+    /// Whether it is the next rule of a segment, which is not in force yet.
+    let isNext: Bool
 
-    package init(id: String, version: Int, condition: Condition, since: Instant = .distantPast) {
+    package init(
+        id: String, version: Int, condition: Condition, since: Instant = .distantPast, firstVersion: Int = 1
+    ) {
         self.id = id
         self.version = version
         rule = Rule(condition)
         self.since = since
-    }
-
-    private static let nextMark: Character = "~"
-
-    /// What the next rule of a segment is called until it is in force: no segment's own id.
-    package static func nextID(of id: String) -> String { id + String(nextMark) }
-
-    /// The segment whose next rule is called so; nil for a segment's own id.
-    package static func segment(ofNext id: String) -> String? {
-        id.last == nextMark ? String(id.dropLast()) : nil
+        self.firstVersion = firstVersion
+        isNext = Self.segment(ofNext: id) != nil
     }
 
     /// Whether text may name a segment: 1 to 64 of a–z, 0–9 and hyphens, beginning with a letter or digit.
@@ -46,7 +44,9 @@ package struct SegmentSet: Sendable {
     /// In ascending order of their ids, which is the order in which changes at one instant appear.
     package let segments: [SegmentDefinition]
 
-    private let references: SegmentReferences
+    let references: SegmentReferences
+    /// Whether a next rule is on its way.
+    package let hasNext: Bool
     /// Whether any segment looks at another.
     let hasReferences: Bool
     private let byID: [String: Int]
@@ -77,6 +77,7 @@ package struct SegmentSet: Sendable {
         self.revision = revision
         self.segments = segments.sorted { $0.id.precedesInUTF8($1.id) }
         references = SegmentReferences(segments)
+        hasNext = segments.contains { $0.isNext }
         hasReferences = segments.contains { $0.rule.refers }
         byID = Dictionary(
             self.segments.enumerated().map { ($0.element.id, $0.offset) },
@@ -119,19 +120,6 @@ package struct SegmentSet: Sendable {
     }
 
     package subscript(id id: String) -> SegmentDefinition? { byID[id].map { segments[$0] } }
-
-    /// The segments without their next rules.
-    package var inForce: [SegmentDefinition] {
-        segments.filter { SegmentDefinition.segment(ofNext: $0.id) == nil }
-    }
-
-    /// The segments as they will be once their next rules are in force.
-    package var upcoming: [SegmentDefinition] {
-        inForce.map { segment in
-            guard let next = self[id: SegmentDefinition.nextID(of: segment.id)] else { return segment }
-            return SegmentDefinition(id: segment.id, version: next.version, condition: next.rule.condition)
-        }
-    }
 
     /// Where a segment is among `segments`.
     func place(of id: String) -> Int? { byID[id] }

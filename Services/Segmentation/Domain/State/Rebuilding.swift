@@ -6,70 +6,43 @@ extension SegmentDecider {
     /// version, or of a segment that is gone.
     package func stale(_ state: ProfileState) -> Set<String> {
         guard state.revision != set.revision else { return [] }
-        let ready = ready(state)
+        let succeeding = succeeding(in: state)
         var stale = Set(state.segments.keys.filter { set[id: $0] == nil })
+            .subtracting(succeeding.map(SegmentDefinition.nextID))
         for index in set.segments.indices where current(index, state) == nil {
             stale.insert(set.segments[index].id)
         }
-        return stale.subtracting(ready).subtracting(ready.map(SegmentDefinition.nextID))
+        return stale.subtracting(succeeding)
     }
 
-    /// The ids of the segments whose next rule has come into force, and is worked out in the state already.
-    package func ready(_ state: ProfileState) -> Set<String> {
-        guard state.revision != set.revision else { return [] }
-        let ids = set.segments.indices.filter { index in
-            let definition = set.segments[index]
-            return current(index, state) == nil
-                && state.segments[SegmentDefinition.nextID(of: definition.id)]?.version == definition.version
-        }.map { set.segments[$0].id }
-        return Set(ids)
-    }
-
-    /// Lets next rules that are worked out already take the places of those before, at the instant at which they came
-    /// into force; only differences are changes.
-    private func replace(
-        _ ids: Set<String>, in state: inout ProfileState, _ cause: Cause, of profile: ProfileID
-    ) -> [MembershipChange] {
-        var versions: [Int: Int] = [:]
-        for index in set.segments.indices where ids.contains(set.segments[index].id) {
-            let id = set.segments[index].id
-            guard var next = state.segments.removeValue(forKey: SegmentDefinition.nextID(of: id)) else {
-                continue
-            }
-            let old = state.segments[id]
-            next.memberSince = old?.memberSince
-            next.deadline = nil
-            // Nothing is decided by it for instants before it was in force.
-            next.decidesFrom = max(next.decidesFrom, set.segments[index].since)
-            state.segments[id] = next
-            versions[index] = old?.version
-        }
-        align(&state)
-        return set.segments.indices.filter { ids.contains(set.segments[$0].id) }.compactMap { index in
-            decide(
-                index, &state, now: max(set.segments[index].since, state.decidedAt), cause, of: profile,
-                before: versions[index])
-        }
-    }
+    /// Whether bringing a state up to the definitions in force takes the events that it includes.
+    package func needsHistory(_ state: ProfileState) -> Bool { stale(state).contains { set[id: $0] != nil } }
 
     /// Brings stale segments up to the definitions in force.
     ///
-    /// `events` are the events that the state includes, in any order. The memberships of the new rules are those
-    /// at `now`, or at the latest decided instant if that is later; only differences from the old ones are changes. A next
-    /// rule that was worked out before it came into force needs no events.
+    /// `events` are the events that the state includes, in any order, or none where no history is needed. The memberships
+    /// of the new rules are those at `now`, or at the latest decided instant if that is later; only differences from the
+    /// old ones are changes. Next rules that were worked out before they came into force go first.
     package func refresh(
         _ state: inout ProfileState, with events: [TrackingEvent], now: Instant, of profile: ProfileID
     ) -> [MembershipChange] {
-        let ids = stale(state)
         let cause = Cause.definition(revision: set.revision)
         let instant = max(now, state.decidedAt)
-        let ready = ready(state)
-        var changes = replace(ready, in: &state, cause, of: profile)
-        changes += exits(
-            from: ids.filter { set[id: $0] == nil }, of: &state, at: instant, cause, of: profile)
+        var changes = succeed(in: &state, cause, of: profile)
+        let ids = stale(state)
+        // A segment that was deleted has nobody in it, also if another was made under its name.
+        let gone = ids.filter { id in
+            guard let definition = set[id: id] else { return true }
+            return state.segments[id].map { $0.version < definition.firstVersion } ?? false
+        }
+        changes += exits(from: gone, of: &state, at: instant, cause, of: profile)
         let indices = set.segments.indices.filter { ids.contains(set.segments[$0].id) }
         changes += fold(events, into: &state, segments: indices, at: instant, cause, of: profile)
-        let dependents = set.dependents(of: ids.union(ready)).subtracting(indices)
+        var dependents = set.dependents(of: ids).subtracting(indices)
+        // What is not in force yet may have looked at a next rule that was taken back.
+        dependents.formUnion(
+            set.dependents(of: Set(gone.compactMap { SegmentDefinition.segment(ofNext: $0) }))
+                .filter { set.segments[$0].isNext && !indices.contains($0) })
         for id in (indices + dependents).map({ set.segments[$0].id }) {
             guard let from = state.segments[id]?.decidesFrom else { continue }
             state.segments[id]?.decidesFrom = max(instant, from)
@@ -231,7 +204,7 @@ extension SegmentDecider {
     }
 
     /// What a rule looks at must be decided as well, so it decides from no earlier than that.
-    private func align(_ state: inout ProfileState) {
+    func align(_ state: inout ProfileState) {
         guard set.hasReferences else { return }
         for (id, segment) in state.segments {
             for place in set.dependents(of: [id]) {

@@ -55,14 +55,15 @@ struct SegmentRoutes {
             let previous = try await store.segment(id)
             try Self.check(request, against: previous)
             let set = try await registry.decider(in: transaction).set
-            // As the others are now, and as they will be.
-            for others in [set.inForce, set.upcoming] {
+            // It stands beside the others as they will be when it is in force; a new one is so at once.
+            for others in [set.upcoming] + (previous == nil ? [set.inForce] : []) {
                 let problems = SegmentReferences.problems(
                     of: document.condition, as: id, among: others, at: RulePath(["rule"]))
                 guard problems.isEmpty else { throw SegmentDocument.problem(problems, in: text) }
             }
             try await store.store(
-                id: id, name: document.name, description: document.description, rule: rule, at: now)
+                id: id, name: document.name, description: document.description, rule: rule,
+                companions: set.nextGroups.first { $0.contains(id) }?.subtracting([id]) ?? [], at: now)
             return (try await store.segment(id), previous == nil)
         }
         guard let stored else { throw Problem.noSegment }

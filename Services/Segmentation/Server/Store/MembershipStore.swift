@@ -2,28 +2,11 @@ import Models
 import Postgres
 import ProfileStore
 import Sealing
-import SegmentationDomain
 
-/// Who is in which segment now: `profiles.membership`; and who will be by its next rule: `membership_draft`.
+/// Who is in which segment now: `profiles.membership`.
 enum MembershipStore {
     /// Statements that carry changes over to the memberships; of several changes of one membership the last counts.
     static func writes(_ changes: [MembershipChange], under key: DayKey) throws -> [SQL] {
-        var (live, next): ([MembershipChange], [MembershipChange]) = ([], [])
-        for var change in changes {
-            guard let segment = SegmentDefinition.segment(ofNext: change.segment) else {
-                live.append(change)
-                continue
-            }
-            change.segment = segment
-            next.append(change)
-        }
-        return try writes(live, to: "profiles.membership", under: key)
-            + writes(next, to: "membership_draft", under: key)
-    }
-
-    private static func writes(
-        _ changes: [MembershipChange], to table: String, under key: DayKey
-    ) throws -> [SQL] {
         struct Place: Hashable {
             let profile: ProfileID
             let segment: String
@@ -42,7 +25,7 @@ enum MembershipStore {
             }
             statements.append(
                 """
-                INSERT INTO \(unsafe: table) (shard, profile_id, segment, version, entered_at, evidence)
+                INSERT INTO profiles.membership (shard, profile_id, segment, version, entered_at, evidence)
                 SELECT w.shard, w.id, w.segment, w.version, w.at, w.evidence::jsonb
                 FROM unnest(\(entered.map { Shard($0.profileID) })::smallint[], \(entered.map(\.profileID))::uuid[],
                             \(entered.map(\.segment))::text[], \(entered.map(\.version))::int[],
@@ -55,7 +38,7 @@ enum MembershipStore {
         if !exited.isEmpty {
             statements.append(
                 """
-                DELETE FROM \(unsafe: table) m
+                DELETE FROM profiles.membership m
                 USING unnest(\(exited.map { Shard($0.profileID) })::smallint[], \(exited.map(\.profileID))::uuid[],
                              \(exited.map(\.segment))::text[]) AS w (shard, id, segment)
                 WHERE m.shard = w.shard AND m.profile_id = w.id AND m.segment = w.segment

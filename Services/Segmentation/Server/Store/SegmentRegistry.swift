@@ -30,26 +30,25 @@ final class SegmentRegistry: Sendable {
     private func load(revision: Int64, in transaction: PostgresTransaction) async throws -> SegmentSet {
         let rows = try await transaction.query(
             """
-            SELECT id, version, rule, live_at, next_version, next_rule FROM segment
+            SELECT id, version, rule, live_at, first_version, next_version, next_rule FROM segment
             WHERE deleted_at IS NULL ORDER BY id
             """)
-        var segments: [SegmentDefinition] = []
+        var (inForce, next): ([SegmentDefinition], [SegmentDefinition]) = ([], [])
         for row in rows {
             let id: String = try row.get("id")
-            segments.append(
+            let first: Int = try row.get("first_version")
+            inForce.append(
                 SegmentDefinition(
                     id: id, version: try row.get("version"),
-                    condition: try Self.condition(try row.get("rule"), of: id), since: try row.get("live_at"))
-            )
-            // The next rule is decided beside it as if it were a segment of its own.
-            if let version = try row.get("next_version", as: Int?.self) {
-                segments.append(
-                    SegmentDefinition(
-                        id: SegmentDefinition.nextID(of: id), version: version,
-                        condition: try Self.condition(try row.get("next_rule"), of: id)))
-            }
+                    condition: try Self.condition(try row.get("rule"), of: id), since: try row.get("live_at"),
+                    firstVersion: first))
+            guard let version = try row.get("next_version", as: Int?.self) else { continue }
+            next.append(
+                SegmentDefinition(
+                    id: id, version: version, condition: try Self.condition(try row.get("next_rule"), of: id),
+                    firstVersion: first))
         }
-        return SegmentSet(revision: revision, segments: segments)
+        return SegmentSet(revision: revision, inForce: inForce, next: next)
     }
 
     private static func condition(_ rule: JSON, of id: String) throws -> Condition {

@@ -31,9 +31,17 @@ struct SegmentStore {
 
     private static let columns: SQL = """
         s.id, s.name, s.description, s.version, s.rule, s.edition, s.created_at, s.updated_at, s.next_version,
-        s.next_rule, s.next_version IS NULL AND NOT EXISTS (
-            SELECT FROM backfill b WHERE b.revision < s.revision OR b.position IS NOT NULL) AS settled
+        s.next_rule, s.next_version IS NULL AND NOT \(isBehind("s.revision")) AS settled
         """
+
+    /// Whether there are profiles that are not decided by this revision of the set yet.
+    static func isBehind(_ revision: String) -> SQL {
+        """
+        EXISTS (
+            SELECT FROM backfill b WHERE greatest(b.done, CASE WHEN b.position IS NULL THEN b.revision END)
+                < \(unsafe: revision))
+        """
+    }
 
     /// Segments in order of their ids.
     func segments(after id: String?, limit: Int) async throws -> [StoredSegment] {
@@ -81,18 +89,23 @@ struct SegmentStore {
     }
 
     /// Stores a definition. A rule that is not the one in force is the next one, until everybody is decided by it; that of
-    /// a new segment is in force at once. Needs the lock.
-    func store(id: String, name: String, description: String, rule: JSON, at now: Instant) async throws {
+    /// a new segment is in force at once. `companions` are the segments whose next rules come into force together with
+    /// this one's. Needs the lock.
+    func store(
+        id: String, name: String, description: String, rule: JSON, companions: Set<String>, at now: Instant
+    ) async throws {
         let old = try await session.query(
-            """
-            SELECT version, rule, next_version, next_rule, deleted_at IS NOT NULL AS deleted
-            FROM segment WHERE id = \(id)
-            """
+            "SELECT rule, next_rule FROM segment WHERE id = \(id) AND deleted_at IS NULL"
         ).first
-        let oldRule: JSON? = try old?.get("rule")
-        let isLive = try old.map { try !$0.get("deleted", as: Bool.self) } ?? false
-        let oldNext: JSON? = try old?.get("next_rule", as: JSON?.self)
-        if isLive, (oldNext ?? oldRule) == rule {
+        let revision: Int64
+        guard let old else {
+            revision = try await raiseRevision()
+            let version = try await nextVersion(of: id)
+            try await create(id, name, description, rule, version, revision, at: now)
+            return try await keep(version, rule, of: id, at: now)
+        }
+        let inForce: JSON = try old.get("rule")
+        if try (old.get("next_rule", as: JSON?.self) ?? inForce) == rule {
             _ = try await session.query(
                 """
                 UPDATE segment SET name = \(name), description = \(description), edition = edition + 1,
@@ -101,29 +114,27 @@ struct SegmentStore {
                 """)
             return
         }
-        let revision = try await raiseRevision()
-        if isLive, oldRule == rule {
-            // Back to what is in force: the next rule never comes.
-            _ = try await session.query(
-                """
-                UPDATE segment SET name = \(name), description = \(description), edition = edition + 1,
-                    updated_at = \(now), next_version = NULL, next_rule = NULL, next_revision = NULL
-                WHERE id = \(id)
-                """)
-            return
-        }
-        let version = try await nextVersion(of: id)
-        if isLive {
-            _ = try await session.query(
-                """
-                UPDATE segment SET name = \(name), description = \(description), edition = edition + 1,
-                    updated_at = \(now), next_version = \(version), next_rule = \(rule),
-                    next_revision = \(revision)
-                WHERE id = \(id)
-                """)
-        } else {
-            try await create(id, name, description, rule, version, revision, at: now)
-        }
+        revision = try await raiseRevision()
+        // Back to what is in force: the next rule never comes.
+        let next: (version: Int?, rule: JSON?, revision: Int64?) =
+            inForce == rule ? (nil, nil, nil) : (try await nextVersion(of: id), rule, revision)
+        _ = try await session.query(
+            """
+            UPDATE segment SET name = \(name), description = \(description), edition = edition + 1,
+                updated_at = \(now), next_version = \(next.version), next_rule = \(next.rule),
+                next_revision = \(next.revision)
+            WHERE id = \(id)
+            """)
+        if let version = next.version { try await keep(version, rule, of: id, at: now) }
+        // What they see of this one is another rule now.
+        _ = try await session.query(
+            """
+            UPDATE segment SET next_revision = \(revision)
+            WHERE id = ANY(\(companions.sorted())::text[]) AND next_version IS NOT NULL
+            """)
+    }
+
+    private func keep(_ version: Int, _ rule: JSON, of id: String, at now: Instant) async throws {
         _ = try await session.query(
             """
             INSERT INTO segment_version (id, version, rule, created_at)
@@ -149,50 +160,16 @@ struct SegmentStore {
         _ = try await session.query(
             """
             INSERT INTO segment AS s
-                (id, name, description, version, rule, edition, revision, created_at, updated_at, live_at)
-            VALUES (\(id), \(name), \(description), \(version), \(rule), 1, \(revision), \(now), \(now), \(now))
+                (id, name, description, version, rule, edition, revision, created_at, updated_at, live_at,
+                 first_version)
+            VALUES (\(id), \(name), \(description), \(version), \(rule), 1, \(revision), \(now), \(now), \(now),
+                    \(version))
             ON CONFLICT (id) DO UPDATE
             SET name = excluded.name, description = excluded.description, version = excluded.version,
                 rule = excluded.rule, edition = s.edition + 1, revision = excluded.revision,
                 created_at = excluded.created_at, updated_at = excluded.updated_at,
-                live_at = excluded.live_at, deleted_at = NULL
+                live_at = excluded.live_at, first_version = excluded.first_version, deleted_at = NULL
             """)
-    }
-
-    /// Brings the next rules into force, if everybody is decided by them; false if there is none. Who is in a segment by
-    /// its next rule, and who is not, is so from this commit on for all who ask. Needs the lock.
-    func switchOver(at now: Instant) async throws -> Bool {
-        let ids = try await session.query(
-            """
-            SELECT id FROM segment s WHERE deleted_at IS NULL AND next_version IS NOT NULL
-                AND NOT EXISTS (
-                    SELECT FROM backfill b WHERE b.revision < s.next_revision OR b.position IS NOT NULL)
-            """
-        ).map { try $0.get("id", as: String.self) }
-        guard !ids.isEmpty else { return false }
-        let revision = try await raiseRevision()
-        _ = try await session.query(
-            """
-            UPDATE segment SET version = next_version, rule = next_rule, revision = \(revision), live_at = \(now),
-                next_version = NULL, next_rule = NULL, next_revision = NULL
-            WHERE id = ANY(\(ids)::text[])
-            """)
-        _ = try await session.query(
-            """
-            DELETE FROM profiles.membership m WHERE m.segment = ANY(\(ids)::text[]) AND NOT EXISTS (
-                SELECT FROM membership_draft d
-                WHERE d.shard = m.shard AND d.profile_id = m.profile_id AND d.segment = m.segment)
-            """)
-        // Whoever stays is in it since when they entered.
-        _ = try await session.query(
-            """
-            INSERT INTO profiles.membership (shard, profile_id, segment, version, entered_at, evidence)
-            SELECT shard, profile_id, segment, version, \(now), evidence FROM membership_draft
-            WHERE segment = ANY(\(ids)::text[])
-            ON CONFLICT (shard, profile_id, segment) DO NOTHING
-            """)
-        _ = try await session.query("DELETE FROM membership_draft WHERE segment = ANY(\(ids)::text[])")
-        return true
     }
 
     /// Takes a segment out of force; its members leave it in the background. Needs the lock.
@@ -208,7 +185,8 @@ struct SegmentStore {
             """)
     }
 
-    private func raiseRevision() async throws -> Int64 {
+    /// Counts a change of the set of rules, and says that there was one. Needs the lock.
+    func raiseRevision() async throws -> Int64 {
         _ = try await session.query("SELECT pg_notify(\(Self.channel), '')")
         let rows = try await session.query(
             "UPDATE segment_set SET revision = revision + 1 RETURNING revision")

@@ -14,6 +14,10 @@ struct MembershipWork {
     private var states: [ProfileID: StateStore.Stored]
     private var deadlines: [ProfileID: Instant?] = [:]
     private var touched: Set<ProfileID> = []
+    /// What is stored of what next rules will change.
+    private var differences: DifferenceStore.Differences = [:]
+    /// Memberships that began with a rule which was deleted again before anybody was told.
+    private var untold: [(id: ProfileID, segment: String)] = []
     private var erased: Set<ProfileID> = []
     private var changes: [(change: MembershipChange, traceparent: String?)] = []
     /// The changes that are none, by their places: memberships that go on, but since another instant.
@@ -33,7 +37,13 @@ struct MembershipWork {
         self.states = states
         self.now = now
         self.transaction = transaction
-        for case (let id, .state(let state)) in states { deadlines[id] = .some(state.nextDeadline) }
+        for case (let id, .state(let state)) in states {
+            deadlines[id] = .some(state.nextDeadline)
+            // A state that belongs to these rules has next ones only if they have.
+            guard decider.set.hasNext || state.revision != decider.set.revision else { continue }
+            let stored = state.differences
+            if !stored.isEmpty { differences[id] = stored }
+        }
     }
 
     // MARK: Facts
@@ -140,10 +150,9 @@ struct MembershipWork {
             &state, with: entries.map(\.event), decidesFrom: decidesFrom, cause: .unmerge(mergeID: mergeID),
             now: now, of: profile)
         note(own, record.traceparent)
-        restated.formUnion(changes.count..<(changes.count + again.count))
-        note(again, record.traceparent)
-        let inForce = decider.set.segments.filter { SegmentDefinition.segment(ofNext: $0.id) == nil }
-        told.versions = Dictionary(inForce.map { ($0.id, $0.version) }, uniquingKeysWith: { $1 })
+        note(again, record.traceparent, restated: true)
+        told.versions = Dictionary(
+            decider.set.inForce.map { ($0.id, $0.version) }, uniquingKeysWith: { $1 })
         told.changes = history.filter { $0.at >= since && told.versions[$0.segment] != nil }
             .map(Self.inShort)
         guard var state else { return }
@@ -193,22 +202,24 @@ struct MembershipWork {
     /// Brings states of older rules up to those in force, from exactly the facts that they include.
     mutating func refresh() async throws {
         var stale: [ProfileID: ProfileState] = [:]
-        for case (let id, .state(var state)) in states where state.revision != decider.set.revision {
-            if decider.stale(state).isEmpty {
-                // What was worked out before it came into force needs no history.
-                note(decider.refresh(&state, with: [], now: now, of: id), nil)
-                keep(state, of: id)
-            } else {
-                stale[id] = state
-            }
+        for case (let id, .state(let state)) in states where state.revision != decider.set.revision {
+            if decider.needsHistory(state) { stale[id] = state } else { refresh(id, state, with: []) }
         }
         guard !stale.isEmpty else { return }
         let timeline = try await TimelineReading.events(of: stale.keys, vault: vault, in: transaction)
-        for (id, var state) in stale.sorted(by: { $0.key < $1.key }) {
+        for (id, state) in stale.sorted(by: { $0.key < $1.key }) {
             let events = timeline[id, default: []].filter { state.includes(offset: $0.offset, of: $0.shard) }
-            note(decider.refresh(&state, with: events.map(\.event), now: now, of: id), nil)
-            keep(state, of: id)
+            refresh(id, state, with: events.map(\.event))
         }
+    }
+
+    private mutating func refresh(_ id: ProfileID, _ old: ProfileState, with events: [TrackingEvent]) {
+        var state = old
+        note(decider.refresh(&state, with: events, now: now, of: id), nil)
+        keep(state, of: id)
+        // The next rule of a segment that is gone may have been in force for a moment.
+        untold += old.differences.filter { $0.value && state.segments[$0.key]?.isMember != true }
+            .map { (id, $0.key) }
     }
 
     // MARK: Writing
@@ -241,10 +252,13 @@ struct MembershipWork {
         let key = try await vault.days.key(at: now)
         var statements = try StateStore.writes(written, under: key) + StateStore.writes(deadlines: due)
         if !erased.isEmpty { statements += Erasure.statements(Array(erased)) }
+        if !untold.isEmpty { statements.append(DifferenceStore.delete(untold, from: "profiles.membership")) }
         statements += try MembershipStore.writes(changes.map(\.change), under: key)
+        statements += DifferenceStore.writes(
+            from: differences.filter { touched.contains($0.key) }, to: newDifferences(of: ids))
         // Of memberships that go on nobody entered or left.
         statements += SegmentHourStore.writes(
-            changes.indices.filter { isTold($0) }.map { changes[$0].change })
+            changes.enumerated().filter { !restated.contains($0.offset) }.map(\.element.change))
         _ = try await transaction.pipeline(statements)
         if !erased.isEmpty {
             try await Erasure.bareChanges(of: Array(erased), at: now, vault: vault, in: transaction)
@@ -255,16 +269,21 @@ struct MembershipWork {
         }
     }
 
-    /// Whether a change is one that others hear of: no membership that goes on, and none by a rule that is not in force
-    /// yet.
-    private func isTold(_ index: Int) -> Bool {
-        !restated.contains(index)
-            && SegmentDefinition.segment(ofNext: changes[index].change.segment) == nil
+    /// What next rules will change for the profiles.
+    private func newDifferences(of ids: [ProfileID]) -> DifferenceStore.Differences {
+        guard decider.set.hasNext else { return [:] }
+        var new: DifferenceStore.Differences = [:]
+        for id in ids {
+            guard case .state(let state)? = states[id] else { continue }
+            let found = state.differences
+            if !found.isEmpty { new[id] = found }
+        }
+        return new
     }
 
     private func append() async throws {
-        let records = changes.indices.filter { isTold($0) }.map { index in
-            var (change, traceparent) = changes[index]
+        let records = changes.enumerated().filter { !restated.contains($0.offset) }.map { _, told in
+            var (change, traceparent) = told
             // Of somebody who is being erased only the bare exit is told.
             if erased.contains(change.profileID) { change.evidence = Erasure.evidence }
             return NewRecord(.changed(change), traceparent)
@@ -292,8 +311,14 @@ struct MembershipWork {
         erased.remove(profile)
     }
 
-    private mutating func note(_ new: [MembershipChange], _ traceparent: String?) {
-        for change in new { changes.append((change, traceparent)) }
+    /// Takes in what was decided; `restated` if it is no change. What next rules say is nobody's business yet.
+    private mutating func note(
+        _ new: [MembershipChange], _ traceparent: String?, restated isRestated: Bool = false
+    ) {
+        for change in new where SegmentDefinition.segment(ofNext: change.segment) == nil {
+            if isRestated { restated.insert(changes.count) }
+            changes.append((change, traceparent))
+        }
     }
 }
 
