@@ -522,8 +522,11 @@ private struct Run {
                 guard state.segments[id] == nil else { throw Disagreement(description: "\(id) is left") }
                 continue
             }
+            guard segment.hasMembers else { continue }
             let at = max(state.decidedAt, state.segments[id]?.decidesFrom ?? .distantPast)
-            let wanted = oracle(segment.rule.condition.json, next: next).holds(facts, at: at)
+            let stage = SegmentDefinition.stage(ofKey: segment.id)
+            let rule = stage.map { ["stage": .string($0)] } ?? segment.rule.condition.json
+            let wanted = oracle(rule, next: next).holds(facts, at: at)
             guard state.segments[id]?.isMember == wanted else {
                 throw Disagreement(
                     description: "\(id) at \(at.milliseconds): oracle says \(wanted)\n"

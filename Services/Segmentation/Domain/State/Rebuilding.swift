@@ -28,7 +28,7 @@ extension SegmentDecider {
     ) -> [MembershipChange] {
         let cause = Cause.definition(revision: set.revision)
         let instant = max(now, state.decidedAt)
-        let left = Set(state.differences.filter { !$0.value }.keys)
+        let succession = takeOver(in: &state)
         let ids = stale(state)
         // A segment that was deleted has nobody in it, also if another was made under its name.
         let gone = ids.filter { id in
@@ -49,7 +49,7 @@ extension SegmentDecider {
         }
         align(&state)
         // Only now, so that nothing is decided by scores and stages that are no more.
-        changes += succeed(in: &state, left: left, cause, of: profile)
+        changes += decide(succession, &state, cause, of: profile)
         for index in dependents.union(indices).sorted() {
             let change = decide(
                 index, &state, now: instant, cause, of: profile, before: versions[index])

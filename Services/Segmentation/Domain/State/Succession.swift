@@ -13,19 +13,25 @@ extension SegmentDecider {
         return Set(ids.map { set.segments[$0].id })
     }
 
-    /// Lets next rules that have come into force take the places of those before, at the instant at which they did; only
-    /// differences are changes. Whoever looks at them is decided again at the same instant.
-    ///
-    /// No history is needed. Where every deadline up to that instant has fired, what is decided is what the next rules had
-    /// said before.
-    /// `left` are those whom the next rules let out, as it was put into force.
-    func succeed(
-        in state: inout ProfileState, left: Set<String>, _ cause: Cause, of profile: ProfileID
-    ) -> [MembershipChange] {
-        let ids = succeeding(in: state)
-        guard !ids.isEmpty else { return [] }
+    /// Next rules that have taken the places of those before, where that has still to be decided.
+    struct Succession {
+        /// The versions of the rules before, by the places of the segments.
         var versions: [Int: Int] = [:]
+        /// When the rules came into force, by the places of the segments and of those that look at them.
         var instants: [Int: Instant] = [:]
+        /// Whom the next rules let out, as it was put into force.
+        var left: Set<String> = []
+    }
+
+    /// Lets what is remembered for next rules that have come into force take the places of what was remembered before.
+    ///
+    /// No history is needed. Where every deadline up to that instant has fired, what is decided then is what the next
+    /// rules had said before.
+    func takeOver(in state: inout ProfileState) -> Succession {
+        let ids = succeeding(in: state)
+        var succession = Succession()
+        guard !ids.isEmpty else { return succession }
+        succession.left = Set(state.differences.filter { !$0.value }.keys)
         for index in set.segments.indices where ids.contains(set.segments[index].id) {
             let definition = set.segments[index]
             guard
@@ -36,27 +42,38 @@ extension SegmentDecider {
             next.deadline = nil
             next.decidesFrom = max(next.decidesFrom, old?.decidesFrom ?? .distantPast)
             state.segments[definition.id] = next
-            versions[index] = old?.version
+            succession.versions[index] = old?.version
             for place in set.dependents(of: [index]).union([index]) {
-                instants[place] = max(instants[place] ?? definition.since, definition.since)
+                succession.instants[place] = max(
+                    succession.instants[place] ?? definition.since, definition.since)
             }
         }
-        for (place, instant) in instants {
+        for (place, instant) in succession.instants {
             let id = set.segments[place].id
             guard let from = state.segments[id]?.decidesFrom, max(from, state.decidedAt) > .distantPast else {
                 // Of somebody who has done nothing there is nothing decided.
-                instants[place] = nil
+                succession.instants[place] = nil
                 continue
             }
             // Nothing is decided by it for instants before it was in force.
             state.segments[id]?.decidesFrom = max(from, instant)
         }
         align(&state)
-        return instants.sorted { $0.key < $1.key }.flatMap { index, instant in
+        return succession
+    }
+
+    /// Decides by rules that have come into force, at the instant at which they did; only differences are changes. Whoever
+    /// looks at them is decided again at the same instant.
+    func decide(
+        _ succession: Succession, _ state: inout ProfileState, _ cause: Cause, of profile: ProfileID
+    ) -> [MembershipChange] {
+        succession.instants.sorted { $0.key < $1.key }.flatMap { index, instant in
             let id = set.segments[index].id
             let now = max(instant, state.decidedAt)
-            let change = decide(index, &state, now: now, cause, of: profile, before: versions[index])
-            guard change == nil, left.contains(id), let own = state.segments[id], own.isMember else {
+            let change = decide(
+                index, &state, now: now, cause, of: profile, before: succession.versions[index])
+            guard change == nil, succession.left.contains(id), let own = state.segments[id], own.isMember
+            else {
                 return change.map { [$0] } ?? []
             }
             // They have left, and time has brought them back since.
