@@ -355,7 +355,12 @@ private struct Run {
         // By then all that is due has fired.
         note(decider.advance(&state, to: now, of: profile))
         var wanted: [String: Bool] = [:]
-        for id in ids { wanted[id] = state.segments[SegmentDefinition.nextID(of: id)]?.isMember }
+        for id in ids {
+            // What the rule in force looks at may have changed later than that: then it is decided from there on.
+            let from = state.segments[id]?.decidesFrom ?? .distantPast
+            guard from <= max(now, state.decidedAt) else { continue }
+            wanted[id] = state.segments[SegmentDefinition.nextID(of: id)]?.isMember
+        }
         for (index, definition) in definitions.enumerated() where ids.contains(definition.id) {
             guard let rule = next.removeValue(forKey: definition.id) else { continue }
             definitions[index] = (definition.id, rule.version, rule.rule)
