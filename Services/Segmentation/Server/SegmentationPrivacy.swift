@@ -139,6 +139,7 @@ enum Erasure {
             StateStore.delete(ids, from: "profile_state"), StateStore.delete(ids, from: "deadline"),
             StateStore.delete(ids, from: "profiles.membership"),
             StateStore.delete(ids, from: "snapshot_member"), StateStore.delete(ids, from: "profiles.stage"),
+            StateStore.delete(ids, from: "membership_difference"),
         ]
     }
 

@@ -20,6 +20,7 @@ package let segmentationService = ServiceDefinition(
             bytes: PackageResources.V0002_history_and_snapshots_sql),
         Migration(
             resource: "V0003_scores_and_stage", bytes: PackageResources.V0003_scores_and_stage_sql),
+        Migration(resource: "V0004_next_rules", bytes: PackageResources.V0004_next_rules_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships], channels: [SegmentStore.channel]
 ) { context in

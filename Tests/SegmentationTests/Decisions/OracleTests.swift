@@ -47,6 +47,29 @@ struct OracleTests {
         }
     }
 
+    @Test("when next rules are worked out beside those in force, and take their places without any history")
+    func nextRules() async throws {
+        try await Self.eachCase(200) { random in
+            var random = random
+            var run = try Run(
+                random: random, refers: random.chance(50), scored: random.chance(30),
+                staged: random.chance(40))
+            for step in 0..<(8 + run.random.below(16)) {
+                if step > 2, !run.scores.isEmpty, run.random.chance(8) { try run.changeScores() }
+                if step > 2, !run.stages.isEmpty, run.random.chance(8) { try run.changeStages() }
+                run.takeNext()
+                if run.random.chance(25) { run.letTimePass() }
+                if step > 1, run.random.chance(35) { try run.writeNext() }
+                if run.random.chance(35) { try run.switchOver() }
+                if run.random.chance(15) { try run.changeDefinitions() }
+                if run.random.chance(20) { try run.restart() }
+                try run.compare()
+            }
+            try run.switchOver(all: true)
+            try run.compareFuture(samples: 30)
+        }
+    }
+
     @Test("when segments look at others, and these change")
     func references() async throws {
         try await Self.eachCase(80) { random in
@@ -175,6 +198,15 @@ private struct Run {
     var random: SeededGenerator
     var definitions: [(id: String, version: Int, rule: JSON)]
     var revision: Int64
+    /// The rules that are to take the places of those in force, by segment.
+    private var next: [String: (version: Int, rule: JSON)] = [:]
+    private var since: [String: Instant] = [:]
+    /// The first versions of segments that were deleted and made again.
+    private var firstVersions: [String: Int] = [:]
+    /// The installation's time, at which definitions are changed.
+    private var clock: Instant = .distantPast
+    /// The latest version of any rule.
+    private var versions = 1
     let rules: [String: TraitRule]
     private let scale: RandomScale
     /// Whether segments look at others.
@@ -232,15 +264,6 @@ private struct Run {
         state = decider.newState()
     }
 
-    private func makeDecider() throws -> SegmentDecider {
-        SegmentDecider(
-            SegmentSet(
-                revision: revision,
-                segments: try definitions.map {
-                    SegmentDefinition(id: $0.id, version: $0.version, condition: try RuleReader.read($0.rule))
-                } + scored() + staged()))
-    }
-
     private func staged() throws -> [SegmentDefinition] {
         let list = JSON.array(stages.map { ["id": .string($0.id), "rule": $0.rule] })
         return StageDefinition.definitions(
@@ -267,8 +290,7 @@ private struct Run {
         stageVersion += 1
         revision += 1
         decider = try makeDecider()
-        let now = state.decidedAt + .milliseconds(random.below(50) - 20)
-        note(decider.refresh(&state, with: facts.shuffled(using: &random), now: now, of: profile))
+        refresh()
     }
 
     private func scored() throws -> [SegmentDefinition] {
@@ -285,8 +307,87 @@ private struct Run {
         scores[id] = ((scores[id]?.version ?? 0) + 1, rules.scoring())
         revision += 1
         decider = try makeDecider()
+        refresh()
+    }
+
+    private func makeDecider() throws -> SegmentDecider {
+        let inForce = try definitions.map {
+            SegmentDefinition(
+                id: $0.id, version: $0.version, condition: try RuleReader.read($0.rule),
+                since: since[$0.id] ?? .distantPast, firstVersion: firstVersions[$0.id] ?? 1)
+        }
+        let upcoming = try next.map {
+            SegmentDefinition(
+                id: $0.key, version: $0.value.version, condition: try RuleReader.read($0.value.rule),
+                firstVersion: firstVersions[$0.key] ?? 1)
+        }
+        return SegmentDecider(
+            try SegmentSet(revision: revision, inForce: inForce + scored() + staged(), next: upcoming))
+    }
+
+    /// Writes a next rule for a segment, or another in the place of one that has not come into force, or takes it back.
+    mutating func writeNext() throws {
+        let index = random.below(definitions.count)
+        let id = definitions[index].id
+        revision += 1
+        if next[id] != nil, random.chance(20) {
+            next[id] = nil
+        } else {
+            var rules = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
+            rules.segments = refers ? definitions.prefix(index).map(\.id) : []
+            rules.scores = scores.keys.sorted()
+            rules.stages = index == 0 ? [] : stages.map(\.id)
+            versions += 1
+            next[id] = (versions, rules.rule())
+        }
+        decider = try makeDecider()
+        refresh()
+    }
+
+    /// Brings some or all next rules into force: those together that look at each other.
+    mutating func switchOver(all: Bool = false) throws {
+        let ids = decider.set.nextGroups.filter { _ in all || random.chance(60) }.reduce(Set()) {
+            $0.union($1)
+        }
+        guard !ids.isEmpty else { return }
+        revision += 1
         let now = state.decidedAt + .milliseconds(random.below(50) - 20)
-        note(decider.refresh(&state, with: facts.shuffled(using: &random), now: now, of: profile))
+        // By then all that is due has fired.
+        note(decider.advance(&state, to: now, of: profile))
+        var wanted: [String: Bool] = [:]
+        for id in ids {
+            // What the rule in force looks at may have changed later than that: then it is decided from there on.
+            let from = state.segments[id]?.decidesFrom ?? .distantPast
+            guard from <= max(now, state.decidedAt) else { continue }
+            wanted[id] = state.segments[SegmentDefinition.nextID(of: id)]?.isMember
+        }
+        for (index, definition) in definitions.enumerated() where ids.contains(definition.id) {
+            guard let rule = next.removeValue(forKey: definition.id) else { continue }
+            definitions[index] = (definition.id, rule.version, rule.rule)
+            since[definition.id] = now
+        }
+        decider = try makeDecider()
+        guard !decider.needsHistory(state) else { throw Disagreement(description: "a history is asked for") }
+        // Sometimes something else changes before the state is brought to it.
+        if !all, random.chance(30) {
+            switch random.below(4) {
+            case 0 where !scores.isEmpty: try changeScores()
+            case 1 where !stages.isEmpty: try changeStages()
+            case 2: try writeNext()
+            default: try changeDefinitions()
+            }
+            return
+        }
+        clock = max(clock, now + .milliseconds(random.below(30)))
+        note(decider.refresh(&state, with: [], now: clock, of: profile))
+        for (id, isMember) in wanted where members.contains(id) != isMember {
+            throw Disagreement(description: "\(id) is not what its next rule had said: \(isMember)")
+        }
+    }
+
+    private mutating func refresh() {
+        clock = max(clock, state.decidedAt + .milliseconds(random.below(50) - 20))
+        note(decider.refresh(&state, with: facts.shuffled(using: &random), now: clock, of: profile))
     }
 
     mutating func takeNext() {
@@ -313,8 +414,16 @@ private struct Run {
         var rules = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
         rules.scores = scores.keys.sorted()
         revision += 1
+        versions += 1
         switch random.below(3) {
-        case 0 where definitions.count > 1: definitions.removeLast()
+        case 0 where definitions.count > 1: next[definitions.removeLast().id] = nil
+        case 1 where random.chance(30):
+            // Deleted, and made again before anybody was told.
+            let index = random.below(definitions.count)
+            let id = definitions[index].id
+            rules.segments = refers ? definitions.prefix(index).map(\.id) : []
+            definitions[index] = (id, versions, rules.rule())
+            (next[id], firstVersions[id]) = (nil, versions)
         case 1:
             rules.segments = refers ? definitions.map(\.id) : []
             rules.stages = stages.map(\.id)
@@ -323,11 +432,10 @@ private struct Run {
             let index = random.below(definitions.count)
             rules.stages = index == 0 ? [] : stages.map(\.id)
             rules.segments = refers ? definitions.prefix(index).map(\.id) + ["s\(3 + index)"] : []
-            definitions[index] = (definitions[index].id, definitions[index].version + 1, rules.rule())
+            definitions[index] = (definitions[index].id, versions, rules.rule())
         }
         decider = try makeDecider()
-        let now = state.decidedAt + .milliseconds(random.below(50) - 20)
-        note(decider.refresh(&state, with: facts.shuffled(using: &random), now: now, of: profile))
+        refresh()
     }
 
     mutating func merge(_ other: Run) {
@@ -372,7 +480,7 @@ private struct Run {
                 broken = "\(step.json) is not at its exact instant"
             }
         }
-        for change in changes {
+        for change in changes where SegmentDefinition.segment(ofNext: change.segment) == nil {
             let entered = change.change == .entered
             if members.contains(change.segment) == entered {
                 broken = "\(change.segment) \(change.change) twice"
@@ -390,10 +498,11 @@ private struct Run {
         }
     }
 
-    private func oracle(_ rule: JSON) -> PlainOracle {
-        PlainOracle(
-            rule: rule, segments: Dictionary(definitions.map { ($0.id, $0.rule) }, uniquingKeysWith: { $1 }),
-            scores: scores.mapValues(\.scoring), stages: stages)
+    private func oracle(_ rule: JSON, next: [String: JSON] = [:]) -> PlainOracle {
+        let inForce = Dictionary(definitions.map { ($0.id, $0.rule) }, uniquingKeysWith: { $1 })
+        return PlainOracle(
+            rule: rule, segments: inForce.merging(next) { $1 }, scores: scores.mapValues(\.scoring),
+            stages: stages)
     }
 
     /// The stage that the oracle says the profile is in.
@@ -404,8 +513,31 @@ private struct Run {
     func compare() throws {
         if let broken { throw Disagreement(description: broken) }
         try compare(state, members, at: state.decidedAt)
+        try compareNext()
         var copy = self
         try copy.compareFuture(samples: 2)
+    }
+
+    /// What next rules say is what they will say, of the segments as they will be then.
+    private func compareNext() throws {
+        let next = next.mapValues(\.rule)
+        for segment in decider.set.upcoming {
+            let id = SegmentDefinition.nextID(of: segment.id)
+            guard decider.set[id: id] != nil else {
+                guard state.segments[id] == nil else { throw Disagreement(description: "\(id) is left") }
+                continue
+            }
+            guard segment.hasMembers else { continue }
+            let at = max(state.decidedAt, state.segments[id]?.decidesFrom ?? .distantPast)
+            let stage = SegmentDefinition.stage(ofKey: segment.id)
+            let rule = stage.map { ["stage": .string($0)] } ?? segment.rule.condition.json
+            let wanted = oracle(rule, next: next).holds(facts, at: at)
+            guard state.segments[id]?.isMember == wanted else {
+                throw Disagreement(
+                    description: "\(id) at \(at.milliseconds): oracle says \(wanted)\n"
+                        + segment.rule.condition.json.compact)
+            }
+        }
     }
 
     private func compare(_ state: ProfileState, _ members: Set<String>, at instant: Instant) throws {

@@ -60,7 +60,9 @@ private struct StoredRun {
             case 0: try await define()
             case 10: try await score()
             case 11: try await stage()
-            case 1: try await installation.backfill()
+            case 1:
+                try await installation.backfill()
+                try await compareDifferences()
             case 2, 3: try await merge()
             case 4: try await pass()
             default: try await happen()
@@ -68,8 +70,13 @@ private struct StoredRun {
             if random.chance(60) { try await installation.drain() }
         }
         try await installation.drain()
+        // Changed rules wait for deadlines that are due.
+        try await installation.sweep()
         try await installation.backfill()
         try await compare()
+        try await compareDifferences()
+        #expect(
+            try await installation.owner.query("SELECT FROM segmentation.membership_difference").isEmpty)
         // Far enough that every window has run out.
         installation.clock.set(Instant(milliseconds: 10_000_000))
         try await installation.sweep()
@@ -181,6 +188,27 @@ private struct StoredRun {
             }
             #expect([stored[person]].compactMap { $0 } == wanted, "at \(instant.milliseconds)")
         }
+    }
+
+    /// What is kept of what next rules will change is what the states say.
+    private func compareDifferences() async throws {
+        var wanted: [String: Bool] = [:]
+        let vault = installation.harness.context.vault
+        for row in try await installation.owner.query(
+            "SELECT profile_id, state FROM segmentation.profile_state")
+        {
+            guard case .state(let state) = try await StateStore.stored(row, vault) else { continue }
+            let id: ProfileID = try row.get("profile_id")
+            for (segment, enters) in state.differences { wanted["\(id) \(segment)"] = enters }
+        }
+        var kept: [String: Bool] = [:]
+        for row in try await installation.owner.query(
+            "SELECT profile_id, segment, enters FROM segmentation.membership_difference")
+        {
+            let id: ProfileID = try row.get("profile_id")
+            kept["\(id) \(try row.get("segment", as: String.self))"] = try row.get("enters")
+        }
+        #expect(kept == wanted)
     }
 
     private func decided(_ person: ProfileID, _ segment: String) async throws -> Instant? {

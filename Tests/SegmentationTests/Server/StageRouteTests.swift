@@ -146,6 +146,38 @@ struct StageRouteTests {
         }
     }
 
+    @Test("a stage that looks at a segment moves when the segment's next rule is in force, and not before")
+    func nextRule() async throws {
+        try await Installation.with { installation in
+            try await installation.put("known", #"did "C""#)
+            try await installation.putStages([("aware", ["segment": "known"]), two[1]])
+            try await installation.put("asks", "in stage aware")
+            try await installation.append([event("C")], to: anna)
+            try await installation.append([event("D")], to: bert)
+            try await installation.drain()
+            try await installation.backfill()
+            #expect(try await installation.stages() == [anna: "aware"])
+            installation.clock.set(start + .minutes(1))
+            try await installation.put("known", #"did "D""#)
+            try await installation.append([event("E", .seconds(30))], to: anna)
+            try await installation.drain()
+            #expect(try await installation.stages() == [anna: "aware"])
+            #expect(try await installation.moves().count == 1)
+            try await installation.backfill()
+            #expect(try await installation.members("known") == [bert])
+            #expect(try await installation.members("asks") == [bert])
+            #expect(try await installation.stages() == [bert: "aware"])
+            #expect(
+                try await installation.journey(of: anna).last?.hasPrefix("aware > none definition") == true)
+            #expect(
+                try await installation.journey(of: bert).map { $0.prefix(23) } == ["none > aware definition"])
+            let ids = Set(try await installation.changes().map(\.segment))
+            #expect(ids == ["known", "asks"])
+            let card = try await installation.harness.request("GET", "/v1/scorecard/\(bert)")
+            #expect(card.json[path: "stage.stage"] == "aware")
+        }
+    }
+
     @Test("who is merged has one stage, and each has their own again when that is undone")
     func merge() async throws {
         try await Installation.with { installation in

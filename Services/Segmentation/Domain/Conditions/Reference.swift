@@ -74,19 +74,23 @@ extension RuleReference {
 package struct Surroundings: Sendable {
     private let set: SegmentSet?
     private let state: ProfileState?
+    /// Whether the rule that looks is not in force yet, and sees the others as they will be then.
+    private let byNextRules: Bool
 
     /// Nothing: no segment has the profile in it.
     package static let none = Surroundings(set: nil, state: nil)
 
-    package init(set: SegmentSet?, state: ProfileState?) {
+    package init(set: SegmentSet?, state: ProfileState?, byNextRules: Bool = false) {
         self.set = set
         self.state = state
+        self.byNextRules = byNextRules
     }
 
     /// A rule that may be referred to, with the state that belongs to it.
     private func rule(_ reference: Reference) -> (definition: SegmentDefinition, state: SegmentState)? {
-        let key = reference.key
-        guard let set, let definition = set[id: key], set.isSound(key), let own = state?.segments[key],
+        guard let set else { return nil }
+        let key = byNextRules ? set.references.upcoming(reference.key) : reference.key
+        guard let definition = set[id: key], set.isSound(key), let own = state?.segments[key],
             own.version == definition.version
         else { return nil }
         return (definition, own)

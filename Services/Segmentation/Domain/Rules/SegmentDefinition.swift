@@ -9,12 +9,23 @@ package struct SegmentDefinition: Sendable {
     package let rule: Rule
     /// Whether anybody is in it, and not only something remembered under its name that others look at.
     package let hasMembers: Bool
+    /// Since when this version is in force, if it followed another.
+    package let since: Instant
+    /// The first version since the segment was made, which is not the first of all if one of its name was deleted before.
+    package let firstVersion: Int
+    /// Whether it is the next rule of a segment, which is not in force yet.
+    let isNext: Bool
 
-    package init(id: String, version: Int, condition: Condition) {
+    package init(
+        id: String, version: Int, condition: Condition, since: Instant = .distantPast, firstVersion: Int = 1
+    ) {
         self.id = id
         self.version = version
         rule = Rule(condition)
         hasMembers = !Self.isMemory(id)
+        self.since = since
+        self.firstVersion = firstVersion
+        isNext = Self.segment(ofNext: id) != nil
     }
 
     /// Whether text may name a segment: 1 to 64 of a–z, 0–9 and hyphens, beginning with a letter or digit.
@@ -36,7 +47,9 @@ package struct SegmentSet: Sendable {
     /// In ascending order of their ids, which is the order in which changes at one instant appear.
     package let segments: [SegmentDefinition]
 
-    private let references: SegmentReferences
+    let references: SegmentReferences
+    /// Whether a next rule is on its way.
+    package let hasNext: Bool
     /// Whether any segment looks at another.
     let hasReferences: Bool
     private let byID: [String: Int]
@@ -67,6 +80,7 @@ package struct SegmentSet: Sendable {
         self.revision = revision
         self.segments = segments.sorted { $0.id.precedesInUTF8($1.id) }
         references = SegmentReferences(segments)
+        hasNext = segments.contains { $0.isNext }
         hasReferences = segments.contains { $0.rule.refers }
         byID = Dictionary(
             self.segments.enumerated().map { ($0.element.id, $0.offset) },

@@ -9,6 +9,8 @@ package struct SegmentReferences: Sendable {
     /// The same, each as often as it is named.
     private let uses: [String: [String]]
     private let sizes: [String: Int]
+    /// The rules that are not in force yet.
+    private let next: Set<String>
     /// The segments that do not lead back to themselves, and that are not too large with all that they look at.
     private(set) var sound: Set<String> = []
 
@@ -17,9 +19,13 @@ package struct SegmentReferences: Sendable {
     }
 
     private init(_ rules: [(id: String, condition: Condition)]) {
+        let next = Set(rules.lazy.map(\.id).filter { SegmentDefinition.segment(ofNext: $0) != nil })
+        self.next = next
         uses = Dictionary(
-            rules.map { ($0.id, $0.condition.references().map(\.reference.key)) },
-            uniquingKeysWith: { first, _ in first })
+            rules.map { id, condition in
+                let named = condition.references().map(\.reference.key)
+                return (id, next.contains(id) ? named.map { Self.upcoming($0, among: next) } : named)
+            }, uniquingKeysWith: { first, _ in first })
         named = uses.mapValues { Set($0) }
         sizes = Dictionary(
             rules.map { ($0.id, $0.condition.size) }, uniquingKeysWith: { first, _ in first })
@@ -43,6 +49,25 @@ package struct SegmentReferences: Sendable {
         }
         totals[id] = total
         return total
+    }
+
+    private static func upcoming(_ id: String, among next: Set<String>) -> String {
+        let upcoming = SegmentDefinition.nextID(of: id)
+        return next.contains(upcoming) ? upcoming : id
+    }
+
+    /// What a rule that is not in force yet means by a segment's id: its next rule if it has one.
+    func upcoming(_ id: String) -> String { Self.upcoming(id, among: next) }
+
+    /// Some of the segments, those together that look at each other, directly or through others of them.
+    func groups(of ids: Set<String>) -> [Set<String>] {
+        var groups: [Set<String>] = []
+        for id in ids.sorted() {
+            let near = (named[id] ?? []).intersection(ids).union([id])
+            let joined = groups.filter { !$0.isDisjoint(with: near) }.reduce(near) { $0.union($1) }
+            groups = groups.filter { $0.isDisjoint(with: near) } + [joined]
+        }
+        return groups
     }
 
     /// All segments that look at one of these, directly or through others.

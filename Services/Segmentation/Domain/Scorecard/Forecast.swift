@@ -12,7 +12,7 @@ extension SegmentDecider {
         for _ in 0..<Self.looks {
             guard facts.count < limit, let due = nextDeadline(ahead) else { break }
             let changes = advance(&ahead, to: due, of: profile)
-            facts += changes.filter { SegmentDefinition.stage(ofKey: $0.segment) == nil }.map { .changed($0) }
+            facts += changes.filter { SegmentDefinition.isValid(id: $0.segment) }.map { .changed($0) }
             facts += StageMoves.steps(in: changes).map { .stage($0) }
         }
         return Array(facts.prefix(limit))

@@ -9,7 +9,7 @@ package struct ScoreThreshold: Hashable, Sendable {
     /// All thresholds of a score in the rules in force, each once, in order of the keys.
     package static func all(of score: String, in set: SegmentSet) -> [ScoreThreshold] {
         var found: [ScoreThreshold] = []
-        for definition in set.segments where definition.isSegment || definition.isOfStages {
+        for definition in set.inForce where definition.isSegment || definition.isOfStages {
             for case let value as ScoreValue in definition.rule.leaves where value.id == score {
                 let threshold = ScoreThreshold(key: definition.id, value: value)
                 if !found.contains(threshold) { found.append(threshold) }

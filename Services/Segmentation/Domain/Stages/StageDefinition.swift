@@ -106,9 +106,11 @@ extension SegmentDefinition {
     /// What the rule of a stage is called among the segments.
     package static func key(ofStageRule id: String) -> String { stageRuleMark + id }
 
-    /// The stage that is called so among the segments; nil for anything else.
+    /// The stage that is called so among the segments; nil for anything else, and for what will be once other rules are in
+    /// force.
     package static func stage(ofKey key: String) -> String? {
-        key.hasPrefix(stageMark) ? String(key.dropFirst(stageMark.count)) : nil
+        key.hasPrefix(stageMark) && segment(ofNext: key) == nil
+            ? String(key.dropFirst(stageMark.count)) : nil
     }
 
     /// The stage whose rule is called so among the segments; nil for anything else.
@@ -122,7 +124,7 @@ extension SegmentDefinition {
     }
 
     /// Whether it is a segment, and nothing else that is decided with them.
-    package var isSegment: Bool { !id.contains(":") }
+    package var isSegment: Bool { !isNext && !id.contains(":") }
 
     /// Whether it belongs to the stages.
     package var isOfStages: Bool { id.hasPrefix(Self.stageMark) || id.hasPrefix(Self.stageRuleMark) }

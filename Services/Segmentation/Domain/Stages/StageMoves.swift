@@ -27,9 +27,13 @@ package enum StageMoves {
     }
 
     private static func step(_ changes: [MembershipChange]) -> StageChange? {
-        let entered = changes.last { $0.change == .entered }
-        let exited = changes.first { $0.change == .exited }
-        guard let told = entered ?? exited else { return nil }
+        // Several rules may have come into force since, so that a stage was come into and left again.
+        let first = Dictionary(
+            changes.map { ($0.segment, $0.change) }, uniquingKeysWith: { first, _ in first })
+        let last = Dictionary(changes.map { ($0.segment, $0.change) }, uniquingKeysWith: { $1 })
+        let entered = changes.last { $0.change == .entered && last[$0.segment] == .entered }
+        let exited = changes.first { $0.change == .exited && first[$0.segment] == .exited }
+        guard let told = entered ?? changes.last, entered != nil || exited != nil else { return nil }
         return StageChange(
             profileID: told.profileID, stage: entered.flatMap { SegmentDefinition.stage(ofKey: $0.segment) },
             previous: exited.flatMap { SegmentDefinition.stage(ofKey: $0.segment) }, at: told.at,

@@ -21,7 +21,7 @@ package enum Cause: Hashable, Sendable {
         }
     }
 
-    var json: JSON {
+    package var json: JSON {
         switch self {
         case .event(let id, let at):
             ["kind": "event", "messageId": .string(id), "timestamp": .string(at.rfc3339)]

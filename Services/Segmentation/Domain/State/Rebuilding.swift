@@ -6,35 +6,54 @@ extension SegmentDecider {
     /// version, or of a segment that is gone.
     package func stale(_ state: ProfileState) -> Set<String> {
         guard state.revision != set.revision else { return [] }
+        let succeeding = succeeding(in: state)
         var stale = Set(state.segments.keys.filter { set[id: $0] == nil })
+            .subtracting(succeeding.map(SegmentDefinition.nextID))
         for index in set.segments.indices where current(index, state) == nil {
             stale.insert(set.segments[index].id)
         }
-        return stale
+        return stale.subtracting(succeeding)
     }
+
+    /// Whether bringing a state up to the definitions in force takes the events that it includes.
+    package func needsHistory(_ state: ProfileState) -> Bool { stale(state).contains { set[id: $0] != nil } }
 
     /// Brings stale segments up to the definitions in force.
     ///
-    /// `events` are the events that the state includes, in any order. The memberships of the new rules are those
-    /// at `now`, or at the latest decided instant if that is later; only differences from the old ones are changes.
+    /// `events` are the events that the state includes, in any order, or none where no history is needed. The memberships
+    /// of the new rules are those at `now`, or at the latest decided instant if that is later; only differences from the
+    /// old ones are changes. Next rules that were worked out before they came into force need none.
     package func refresh(
         _ state: inout ProfileState, with events: [TrackingEvent], now: Instant, of profile: ProfileID
     ) -> [MembershipChange] {
-        let ids = stale(state)
         let cause = Cause.definition(revision: set.revision)
         let instant = max(now, state.decidedAt)
-        var changes = exits(
-            from: ids.filter { set[id: $0] == nil }, of: &state, at: instant, cause, of: profile)
+        let succession = takeOver(in: &state)
+        let ids = stale(state)
+        // A segment that was deleted has nobody in it, also if another was made under its name.
+        let gone = ids.filter { id in
+            guard let definition = set[id: id] else { return true }
+            return state.segments[id].map { $0.version < definition.firstVersion } ?? false
+        }
+        var changes = exits(from: gone, of: &state, at: instant, cause, of: profile)
         let indices = set.segments.indices.filter { ids.contains(set.segments[$0].id) }
-        changes += fold(events, into: &state, segments: indices, at: instant, cause, of: profile)
-        let dependents = set.dependents(of: ids).subtracting(indices)
+        let versions = rebuild(events, into: &state, segments: indices, at: instant)
+        var dependents = set.dependents(of: ids).subtracting(indices)
+        // What is not in force yet may have looked at a next rule that was taken back.
+        dependents.formUnion(
+            set.dependents(of: Set(gone.compactMap { SegmentDefinition.segment(ofNext: $0) }))
+                .filter { set.segments[$0].isNext && !indices.contains($0) })
         for id in (indices + dependents).map({ set.segments[$0].id }) {
             guard let from = state.segments[id]?.decidesFrom else { continue }
             state.segments[id]?.decidesFrom = max(instant, from)
         }
         align(&state)
-        for index in dependents.sorted() {
-            if let change = decide(index, &state, now: instant, cause, of: profile) { changes.append(change) }
+        // Only now, so that nothing is decided by scores and stages that are no more.
+        changes += decide(succession, &state, cause, of: profile)
+        for index in dependents.union(indices).sorted() {
+            let change = decide(
+                index, &state, now: instant, cause, of: profile, before: versions[index])
+            if let change { changes.append(change) }
         }
         state.revision = set.revision
         return changes
@@ -158,6 +177,19 @@ extension SegmentDecider {
         at instant: Instant,
         _ cause: Cause, of profile: ProfileID
     ) -> [MembershipChange] {
+        let versions = rebuild(events, into: &state, segments: indices, at: instant)
+        align(&state)
+        // Only now, as a rule may look at any of the others.
+        return indices.compactMap { index in
+            decide(index, &state, now: instant, cause, of: profile, before: versions[index])
+        }
+    }
+
+    /// Folds events into fresh memories of the segments; returns the versions that these were of.
+    private func rebuild(
+        _ events: [TrackingEvent], into state: inout ProfileState, segments indices: [Int],
+        at instant: Instant
+    ) -> [Int: Int] {
         var versions: [Int: Int] = [:]
         var memories = Dictionary(
             uniqueKeysWithValues: indices.map { ($0, set.segments[$0].rule.emptyMemories) })
@@ -181,15 +213,11 @@ extension SegmentDecider {
                 memories: memories[index] ?? definition.rule.emptyMemories, deadline: nil,
                 decidesFrom: old?.decidesFrom ?? .distantPast)
         }
-        align(&state)
-        // Only now, as a rule may look at any of the others.
-        return indices.compactMap { index in
-            decide(index, &state, now: instant, cause, of: profile, before: versions[index])
-        }
+        return versions
     }
 
     /// What a rule looks at must be decided as well, so it decides from no earlier than that.
-    private func align(_ state: inout ProfileState) {
+    func align(_ state: inout ProfileState) {
         guard set.hasReferences else { return }
         for (id, segment) in state.segments {
             for place in set.dependents(of: [id]) {

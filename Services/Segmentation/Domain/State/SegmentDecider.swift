@@ -106,7 +106,8 @@ package struct SegmentDecider: Sendable {
 
     /// What a rule may look at besides its memories.
     func surroundings(of definition: SegmentDefinition, _ state: ProfileState) -> Surroundings {
-        definition.rule.refers ? Surroundings(set: set, state: state) : .none
+        definition.rule.refers
+            ? Surroundings(set: set, state: state, byNextRules: definition.isNext) : .none
     }
 
     /// Why a profile is in a segment or is not, at an instant that is not before the decided one; nil while its state does

@@ -71,12 +71,12 @@ struct MemberRoutes {
         let now = try await clock.now()
         return try await pool.transaction { transaction in
             let decider = try await registry.decider(in: transaction)
-            guard let definition = decider.set[id: segment], definition.isSegment else {
+            guard SegmentDefinition.isValid(id: segment), let definition = decider.set[id: segment] else {
                 throw Problem.noSegment
             }
             let id = try await profiles.canonicalID(of: asked, in: transaction) ?? asked
             guard
-                case .state(let state)? = try await StateStore.read(
+                case .state(var state)? = try await StateStore.read(
                     id, vault: registry.vault, in: transaction)
             else {
                 throw Problem.noProfile
@@ -87,9 +87,15 @@ struct MemberRoutes {
                 WHERE shard = \(Shard(id)) AND profile_id = \(id) AND segment = \(segment)
                 """
             ).first
-            let evidence = try await registry.vault.days.open(
+            // A rule that has just come into force, and of which the profile's part has yet to be told.
+            let untold =
+                decider.needsHistory(state) ? [] : decider.refresh(&state, with: [], now: now, of: id)
+            var evidence = try await registry.vault.days.open(
                 try membership.map { try $0.get("evidence", as: JSON.self) } ?? .null,
                 at: StoredMembership.place(of: id, segment: segment))
+            if let own = untold.last(where: { $0.segment == segment }), own.change == .entered {
+                evidence = own.evidence
+            }
             var answer: [String: JSON] = [
                 "segment": .string(segment), "profileId": .string(id.description),
                 "member": .bool(membership != nil), "version": .integer(Int64(definition.version)),

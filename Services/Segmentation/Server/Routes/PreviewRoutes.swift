@@ -64,7 +64,7 @@ final class PreviewRoutes: Sendable {
         let seen = try await pool.transaction(isolation: .repeatableRead) { transaction in
             let set = try await registry.decider(in: transaction).set
             let problems = SegmentReferences.problems(
-                of: document.condition, as: "~preview", among: set.segments, at: RulePath(["rule"]))
+                of: document.condition, as: "~preview", among: set.inForce, at: RulePath(["rule"]))
             guard problems.isEmpty else { throw SegmentDocument.problem(problems, in: text) }
             return try await look(
                 SegmentPreview(document.condition, beside: set), at: now, until: now + Self.patience,

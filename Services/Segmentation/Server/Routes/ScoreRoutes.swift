@@ -70,8 +70,12 @@ struct ScoreRoutes {
             let store = ScoreStore(transaction)
             guard let previous = try await store.score(id) else { throw Problem.noScore }
             try request.check(edition: previous.edition, of: "score")
-            let users = SegmentReferences.users(
-                of: .score(id), among: try await registry.decider(in: transaction).set.segments)
+            let set = try await registry.decider(in: transaction).set
+            let users = Set(
+                [set.inForce, set.upcoming].flatMap {
+                    SegmentReferences.users(of: .score(id), among: $0)
+                }
+            ).sorted()
             guard users.isEmpty else {
                 throw Problem.conflict(
                     "rules look at this score; change or delete these first: "

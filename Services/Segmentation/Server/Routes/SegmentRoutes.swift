@@ -54,13 +54,16 @@ struct SegmentRoutes {
             try await store.lockAlone()
             let previous = try await store.segment(id)
             try Self.check(request, against: previous)
-            let problems = SegmentReferences.problems(
-                of: document.condition, as: id,
-                among: try await registry.decider(in: transaction).set.segments,
-                at: RulePath(["rule"]))
-            guard problems.isEmpty else { throw SegmentDocument.problem(problems, in: text) }
+            let set = try await registry.decider(in: transaction).set
+            // It stands beside the others as they will be when it is in force; a new one is so at once.
+            for others in [set.upcoming] + (previous == nil ? [set.inForce] : []) {
+                let problems = SegmentReferences.problems(
+                    of: document.condition, as: id, among: others, at: RulePath(["rule"]))
+                guard problems.isEmpty else { throw SegmentDocument.problem(problems, in: text) }
+            }
             try await store.store(
-                id: id, name: document.name, description: document.description, rule: rule, at: now)
+                id: id, name: document.name, description: document.description, rule: rule,
+                companions: set.nextGroups.first { $0.contains(id) }?.subtracting([id]) ?? [], at: now)
             return (try await store.segment(id), previous == nil)
         }
         guard let stored else { throw Problem.noSegment }
@@ -75,8 +78,11 @@ struct SegmentRoutes {
             try await store.lockAlone()
             guard let previous = try await store.segment(id) else { throw Problem.noSegment }
             try Self.check(request, against: previous)
-            let users = SegmentReferences.users(
-                of: id, among: try await registry.decider(in: transaction).set.segments)
+            let set = try await registry.decider(in: transaction).set
+            let users = Set(
+                [set.inForce, set.upcoming].flatMap { SegmentReferences.users(of: id, among: $0) }
+            )
+            .sorted()
             guard users.isEmpty else {
                 throw Problem.conflict(
                     "the rules of others look at this one; change or delete these first: "
@@ -118,6 +124,12 @@ extension StoredSegment {
             "id": .string(id), "name": .string(name), "description": .string(description),
             "version": .integer(Int64(version)), "rule": rule,
             "text": .string((try? RuleReader.read(rule))?.text ?? ""),
+            "next": next.map {
+                [
+                    "version": .integer(Int64($0.version)), "rule": $0.rule,
+                    "text": .string((try? RuleReader.read($0.rule))?.text ?? ""),
+                ]
+            } ?? .null,
             "status": isSettled ? "live" : "backfilling", "createdAt": .string(createdAt.rfc3339),
             "updatedAt": .string(updatedAt.rfc3339),
         ]

@@ -27,10 +27,13 @@ struct StageRoutes {
             try await SegmentStore(transaction).lockAlone()
             let store = StageStore(transaction)
             try request.check(edition: try await store.stages().edition, of: "list of stages")
-            let segments = try await registry.decider(in: transaction).set.segments
-            try Self.checkUse(of: stages, among: segments)
-            let problems = StageDefinition.problems(of: stages, among: segments, at: path)
-            guard problems.isEmpty else { throw Self.problem(problems, in: text) }
+            let set = try await registry.decider(in: transaction).set
+            // They stand beside the segments as they are and as they will be.
+            for segments in [set.inForce, set.upcoming] {
+                try Self.checkUse(of: stages, among: segments)
+                let problems = StageDefinition.problems(of: stages, among: segments, at: path)
+                guard problems.isEmpty else { throw Self.problem(problems, in: text) }
+            }
             try await store.store(stages, at: now)
             return try await store.stages()
         }

@@ -25,7 +25,7 @@ struct ScoreStore {
 
     private static let columns: SQL = """
         s.id, s.name, s.description, s.version, s.scoring, s.edition, s.created_at, s.updated_at,
-        NOT EXISTS (SELECT FROM backfill b WHERE b.revision < s.revision OR b.position IS NOT NULL) AS settled
+        NOT \(SegmentStore.isBehind("s.revision")) AS settled
         """
 
     /// Scores in order of their ids.
@@ -106,6 +106,7 @@ struct ScoreStore {
             return
         }
         let revision = try await SegmentStore(session).raiseRevision()
+        try await SegmentStore(session).waitAnew(for: revision)
         let version = try (old?.get("version", as: Int.self) ?? 0) + 1
         _ = try await session.query(
             """
@@ -128,6 +129,7 @@ struct ScoreStore {
     /// Takes a score out of force; what is remembered for it goes in the background. Needs the lock of the set of rules.
     func delete(_ id: String, at now: Instant) async throws {
         let revision = try await SegmentStore(session).raiseRevision()
+        try await SegmentStore(session).waitAnew(for: revision)
         _ = try await session.query(
             """
             UPDATE score SET deleted_at = \(now), updated_at = \(now), revision = \(revision),

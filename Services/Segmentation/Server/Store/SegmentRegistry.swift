@@ -29,20 +29,35 @@ final class SegmentRegistry: Sendable {
 
     private func load(revision: Int64, in transaction: PostgresTransaction) async throws -> SegmentSet {
         let rows = try await transaction.query(
-            "SELECT id, version, rule FROM segment WHERE deleted_at IS NULL ORDER BY id")
-        let segments = try rows.map { row in
+            """
+            SELECT id, version, rule, live_at, first_version, next_version, next_rule FROM segment
+            WHERE deleted_at IS NULL ORDER BY id
+            """)
+        var (inForce, next): ([SegmentDefinition], [SegmentDefinition]) = ([], [])
+        for row in rows {
             let id: String = try row.get("id")
-            do {
-                let condition = try RuleReader.read(try row.get("rule", as: JSON.self))
-                return SegmentDefinition(id: id, version: try row.get("version"), condition: condition)
-            } catch let error as InvalidRule {
-                // A newer instance may have stored what this one cannot read; its members must not leave for that.
-                let path = error.problems.first?.path.description ?? ""
-                throw RetryLater("the rule of segment \(id) cannot be read by this version, at `\(path)`")
-            }
+            let first: Int = try row.get("first_version")
+            inForce.append(
+                SegmentDefinition(
+                    id: id, version: try row.get("version"),
+                    condition: try Self.condition(try row.get("rule"), of: id), since: try row.get("live_at"),
+                    firstVersion: first))
+            guard let version = try row.get("next_version", as: Int?.self) else { continue }
+            next.append(
+                SegmentDefinition(
+                    id: id, version: version, condition: try Self.condition(try row.get("next_rule"), of: id),
+                    firstVersion: first))
         }
-        let scores = try await ScoreStore(transaction).definitions()
-        let stages = try await StageStore(transaction).definitions()
-        return SegmentSet(revision: revision, segments: segments + scores + stages)
+        inForce += try await ScoreStore(transaction).definitions()
+        inForce += try await StageStore(transaction).definitions()
+        return SegmentSet(revision: revision, inForce: inForce, next: next)
+    }
+
+    private static func condition(_ rule: JSON, of id: String) throws -> Condition {
+        do { return try RuleReader.read(rule) } catch {
+            // A newer instance may have stored what this one cannot read; its members must not leave for that.
+            let path = error.problems.first?.path.description ?? ""
+            throw RetryLater("the rule of segment \(id) cannot be read by this version, at `\(path)`")
+        }
     }
 }

@@ -10,7 +10,9 @@ struct StoredSegment {
     var version: Int
     var rule: JSON
     var edition: Int64
-    /// Whether all profiles are decided by this version of the rule.
+    /// The rule that takes the place of this one as soon as everybody is decided by it.
+    var next: (version: Int, rule: JSON)?
+    /// Whether all profiles are decided by this version of the rule, and no other is to follow.
     var isSettled: Bool
     var createdAt: Instant
     var updatedAt: Instant
@@ -28,9 +30,18 @@ struct SegmentStore {
     init(_ session: any PostgresSession) { self.session = session }
 
     private static let columns: SQL = """
-        s.id, s.name, s.description, s.version, s.rule, s.edition, s.created_at, s.updated_at,
-        NOT EXISTS (SELECT FROM backfill b WHERE b.revision < s.revision OR b.position IS NOT NULL) AS settled
+        s.id, s.name, s.description, s.version, s.rule, s.edition, s.created_at, s.updated_at, s.next_version,
+        s.next_rule, s.next_version IS NULL AND NOT \(isBehind("s.revision")) AS settled
         """
+
+    /// Whether there are profiles that are not decided by this revision of the set yet.
+    static func isBehind(_ revision: String) -> SQL {
+        """
+        EXISTS (
+            SELECT FROM backfill b WHERE greatest(b.done, CASE WHEN b.position IS NULL THEN b.revision END)
+                < \(unsafe: revision))
+        """
+    }
 
     /// Segments in order of their ids.
     func segments(after id: String?, limit: Int) async throws -> [StoredSegment] {
@@ -52,22 +63,21 @@ struct SegmentStore {
         StoredSegment(
             id: try row.get("id"), name: try row.get("name"), description: try row.get("description"),
             version: try row.get("version"), rule: try row.get("rule"), edition: try row.get("edition"),
+            next: try row.get("next_version", as: Int?.self).map { ($0, try row.get("next_rule")) },
             isSettled: try row.get("settled"), createdAt: try row.get("created_at"),
             updatedAt: try row.get("updated_at"))
     }
 
-    /// The rules in force that are younger than an instant, with when each was made.
+    /// The rules that came into force after an instant, with when each did.
     static func made(after instant: Instant, in session: some PostgresSession) async throws -> [String:
         Instant]
     {
         let rows = try await session.query(
             """
-            SELECT s.id, v.created_at FROM segment s
-            JOIN segment_version v ON v.id = s.id AND v.version = s.version
-            WHERE s.deleted_at IS NULL AND v.created_at > \(instant)
+            SELECT id, live_at FROM segment WHERE deleted_at IS NULL AND live_at > \(instant)
             """)
         return Dictionary(
-            try rows.map { (try $0.get("id", as: String.self), try $0.get("created_at", as: Instant.self)) },
+            try rows.map { (try $0.get("id", as: String.self), try $0.get("live_at", as: Instant.self)) },
             uniquingKeysWith: { $1 })
     }
 
@@ -78,14 +88,24 @@ struct SegmentStore {
         _ = try await session.query("SELECT pg_advisory_xact_lock(\(Self.lock))")
     }
 
-    /// Stores a definition; its version goes up if the rule is not the one in force. Needs the lock.
-    func store(id: String, name: String, description: String, rule: JSON, at now: Instant) async throws {
+    /// Stores a definition. A rule that is not the one in force is the next one, until everybody is decided by it; that of
+    /// a new segment is in force at once. `companions` are the segments whose next rules come into force together with
+    /// this one's. Needs the lock.
+    func store(
+        id: String, name: String, description: String, rule: JSON, companions: Set<String>, at now: Instant
+    ) async throws {
         let old = try await session.query(
-            "SELECT version, rule, deleted_at IS NOT NULL AS deleted FROM segment WHERE id = \(id)"
+            "SELECT rule, next_rule FROM segment WHERE id = \(id) AND deleted_at IS NULL"
         ).first
-        let oldRule: JSON? = try old?.get("rule")
-        let isLive = try old.map { try !$0.get("deleted", as: Bool.self) } ?? false
-        if isLive, oldRule == rule {
+        let revision: Int64
+        guard let old else {
+            revision = try await raiseRevision()
+            let version = try await nextVersion(of: id)
+            try await create(id, name, description, rule, version, revision, at: now)
+            return try await keep(version, rule, of: id, at: now)
+        }
+        let inForce: JSON = try old.get("rule")
+        if try (old.get("next_rule", as: JSON?.self) ?? inForce) == rule {
             _ = try await session.query(
                 """
                 UPDATE segment SET name = \(name), description = \(description), edition = edition + 1,
@@ -94,19 +114,27 @@ struct SegmentStore {
                 """)
             return
         }
-        let revision = try await raiseRevision()
-        let version = try (old?.get("version", as: Int.self) ?? 0) + 1
+        revision = try await raiseRevision()
+        // Back to what is in force: the next rule never comes.
+        let next: (version: Int?, rule: JSON?, revision: Int64?) =
+            inForce == rule ? (nil, nil, nil) : (try await nextVersion(of: id), rule, revision)
         _ = try await session.query(
             """
-            INSERT INTO segment AS s
-                (id, name, description, version, rule, edition, revision, created_at, updated_at)
-            VALUES (\(id), \(name), \(description), \(version), \(rule), 1, \(revision), \(now), \(now))
-            ON CONFLICT (id) DO UPDATE
-            SET name = excluded.name, description = excluded.description, version = excluded.version,
-                rule = excluded.rule, edition = s.edition + 1, revision = excluded.revision,
-                created_at = CASE WHEN s.deleted_at IS NULL THEN s.created_at ELSE excluded.created_at END,
-                updated_at = excluded.updated_at, deleted_at = NULL
+            UPDATE segment SET name = \(name), description = \(description), edition = edition + 1,
+                updated_at = \(now), next_version = \(next.version), next_rule = \(next.rule),
+                next_revision = \(next.revision)
+            WHERE id = \(id)
             """)
+        if let version = next.version { try await keep(version, rule, of: id, at: now) }
+        // What they see of this one is another rule now.
+        _ = try await session.query(
+            """
+            UPDATE segment SET next_revision = \(revision)
+            WHERE id = ANY(\(companions.sorted())::text[]) AND next_version IS NOT NULL
+            """)
+    }
+
+    private func keep(_ version: Int, _ rule: JSON, of id: String, at now: Instant) async throws {
         _ = try await session.query(
             """
             INSERT INTO segment_version (id, version, rule, created_at)
@@ -114,15 +142,54 @@ struct SegmentStore {
             """)
     }
 
+    /// Versions are never used twice, also those of rules that never came into force.
+    private func nextVersion(of id: String) async throws -> Int {
+        try await session.query(
+            """
+            SELECT greatest(
+                (SELECT max(version) FROM segment_version WHERE id = \(id)),
+                (SELECT version FROM segment WHERE id = \(id)), 0) + 1 AS version
+            """
+        ).first?.get("version") ?? 1
+    }
+
+    private func create(
+        _ id: String, _ name: String, _ description: String, _ rule: JSON, _ version: Int, _ revision: Int64,
+        at now: Instant
+    ) async throws {
+        _ = try await session.query(
+            """
+            INSERT INTO segment AS s
+                (id, name, description, version, rule, edition, revision, created_at, updated_at, live_at,
+                 first_version)
+            VALUES (\(id), \(name), \(description), \(version), \(rule), 1, \(revision), \(now), \(now), \(now),
+                    \(version))
+            ON CONFLICT (id) DO UPDATE
+            SET name = excluded.name, description = excluded.description, version = excluded.version,
+                rule = excluded.rule, edition = s.edition + 1, revision = excluded.revision,
+                created_at = excluded.created_at, updated_at = excluded.updated_at,
+                live_at = excluded.live_at, first_version = excluded.first_version, deleted_at = NULL
+            """)
+    }
+
     /// Takes a segment out of force; its members leave it in the background. Needs the lock.
     func delete(_ id: String, at now: Instant) async throws {
         let revision = try await raiseRevision()
+        let version = try await nextVersion(of: id)
         _ = try await session.query(
             """
             UPDATE segment SET deleted_at = \(now), updated_at = \(now), revision = \(revision),
-                edition = edition + 1, version = version + 1
+                edition = edition + 1, version = \(version), next_version = NULL, next_rule = NULL,
+                next_revision = NULL
             WHERE id = \(id)
             """)
+    }
+
+    /// Lets all next rules wait until everybody is decided by this revision, in which scores or stages that they may look
+    /// at are others. Needs the lock.
+    func waitAnew(for revision: Int64) async throws {
+        _ = try await session.query(
+            "UPDATE segment SET next_revision = \(revision) WHERE next_version IS NOT NULL")
     }
 
     /// Counts a change of the set of rules, and says that there was one. Needs the lock.

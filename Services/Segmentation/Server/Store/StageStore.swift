@@ -33,8 +33,7 @@ struct StageStore {
     func stages() async throws -> StoredStages {
         let rows = try await session.query(
             """
-            SELECT s.version, s.stages, s.edition, s.updated_at, NOT EXISTS (
-                SELECT FROM backfill b WHERE b.revision < s.revision OR b.position IS NOT NULL) AS settled
+            SELECT s.version, s.stages, s.edition, s.updated_at, NOT \(SegmentStore.isBehind("s.revision")) AS settled
             FROM stage_list s
             """)
         guard let row = rows.first else { throw RetryLater("the segmentation schema is not migrated") }
@@ -78,6 +77,7 @@ struct StageStore {
             return
         }
         let revision = try await SegmentStore(session).raiseRevision()
+        try await SegmentStore(session).waitAnew(for: revision)
         let version = old.version + 1
         _ = try await session.query(
             """

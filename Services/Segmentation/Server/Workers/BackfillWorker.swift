@@ -7,7 +7,8 @@ import ServiceKit
 import ServiceLifecycle
 import Streams
 
-/// Brings the states of all profiles to rules that are new or have changed, shard by shard in the background.
+/// Brings the states of all profiles to rules that are new or have changed, shard by shard in the background, and next
+/// rules into force when all are.
 ///
 /// Each chunk commits with its position, so work goes on where it stopped, and a profile that is done already is
 /// recognised by its state: no change is told twice. Several instances take different shards.
@@ -34,7 +35,11 @@ package final class BackfillWorker: Service {
                 let ticket = await self.hub.ticket([SegmentStore.channel])
                 do {
                     while try await self.step() {}
-                    await self.hub.wait(ticket, upTo: .seconds(30))
+                    // A next rule may wait for deadlines, or for another instance.
+                    let waits = try await self.pool.withConnection {
+                        try await NextRuleStore($0).isWaiting()
+                    }
+                    await self.hub.wait(ticket, upTo: waits ? .milliseconds(250) : .seconds(30))
                 } catch {
                     if Task.isCancelled { return }
                     self.logger.warning(
@@ -50,8 +55,34 @@ package final class BackfillWorker: Service {
         while try await step() {}
     }
 
-    /// Takes one chunk of one shard that is behind; false if none is.
+    /// Takes one chunk of one shard that is behind, or brings into force what everybody is decided by; false if there is
+    /// nothing to do.
     func step() async throws -> Bool {
+        if try await switchOver() { return true }
+        return try await takeChunk()
+    }
+
+    private func switchOver() async throws -> Bool {
+        // Looked at without the lock first: whoever has it keeps everybody from deciding.
+        guard try await pool.withConnection({ try await NextRuleStore($0).isReady() }) else { return false }
+        let now = try await clock.now()
+        let began = ContinuousClock.now
+        let outcome = try await pool.transaction { transaction in
+            try await SegmentStore(transaction).lockAlone()
+            let set = try await self.registry.decider(in: transaction).set
+            return try await NextRuleStore(transaction).bringIntoForce(set.nextGroups, at: now)
+        }
+        guard case .inForce(let ids) = outcome else { return false }
+        logger.info(
+            "changed rules are in force",
+            metadata: [
+                "segments": "\(ids.joined(separator: " "))",
+                "milliseconds": "\((ContinuousClock.now - began).milliseconds)",
+            ])
+        return true
+    }
+
+    private func takeChunk() async throws -> Bool {
         let now = try await clock.now()
         return try await pool.transaction { transaction in
             let decider = try await self.registry.decider(in: transaction)
@@ -61,7 +92,7 @@ package final class BackfillWorker: Service {
                     """
                     SELECT shard, revision, position FROM backfill
                     WHERE revision < \(revision) OR position IS NOT NULL
-                    ORDER BY shard LIMIT 1 FOR UPDATE SKIP LOCKED
+                    ORDER BY position IS NULL, revision, shard LIMIT 1 FOR UPDATE SKIP LOCKED
                     """
                 ).first
             else { return false }
@@ -79,7 +110,9 @@ package final class BackfillWorker: Service {
             let reached = profiles.count == Self.chunk ? profiles.last?.0 : nil
             try await transaction.execute(
                 """
-                UPDATE backfill SET revision = \(revision), position = \(reached) WHERE shard = \(shard)
+                UPDATE backfill SET revision = \(revision), position = \(reached),
+                    done = CASE WHEN \(reached == nil)::boolean THEN \(revision) ELSE done END
+                WHERE shard = \(shard)
                 """)
             return true
         }

@@ -14,6 +14,10 @@ struct MembershipWork {
     private var states: [ProfileID: StateStore.Stored]
     private var deadlines: [ProfileID: Instant?] = [:]
     private var touched: Set<ProfileID> = []
+    /// What is stored of what next rules will change.
+    private var differences: DifferenceStore.Differences = [:]
+    /// Memberships that began with a rule which was deleted again before anybody was told.
+    private var untold: [(id: ProfileID, segment: String)] = []
     private var erased: Set<ProfileID> = []
     private var changes: [(change: MembershipChange, traceparent: String?)] = []
     /// The changes that are none, by their places: memberships that go on, but since another instant.
@@ -36,7 +40,13 @@ struct MembershipWork {
         self.states = states
         self.now = now
         self.transaction = transaction
-        for case (let id, .state(let state)) in states { deadlines[id] = .some(state.nextDeadline) }
+        for case (let id, .state(let state)) in states {
+            deadlines[id] = .some(state.nextDeadline)
+            // A state that belongs to these rules has next ones only if they have.
+            guard decider.set.hasNext || state.revision != decider.set.revision else { continue }
+            let stored = state.differences
+            if !stored.isEmpty { differences[id] = stored }
+        }
     }
 
     // MARK: Facts
@@ -149,7 +159,7 @@ struct MembershipWork {
         note(own, record.traceparent)
         note(again, record.traceparent, restated: true)
         told.versions = Dictionary(
-            decider.set.segments.filter(\.isSegment).map { ($0.id, $0.version) }, uniquingKeysWith: { $1 })
+            decider.set.inForce.filter(\.isSegment).map { ($0.id, $0.version) }, uniquingKeysWith: { $1 })
         told.changes = history.filter { $0.at >= since && told.versions[$0.segment] != nil }
             .map(Self.inShort)
         guard var state else { return }
@@ -199,21 +209,24 @@ struct MembershipWork {
     /// Brings states of older rules up to those in force, from exactly the facts that they include.
     mutating func refresh() async throws {
         var stale: [ProfileID: ProfileState] = [:]
-        for case (let id, .state(var state)) in states where state.revision != decider.set.revision {
-            if decider.stale(state).isEmpty {
-                state.revision = decider.set.revision
-                keep(state, of: id)
-            } else {
-                stale[id] = state
-            }
+        for case (let id, .state(let state)) in states where state.revision != decider.set.revision {
+            if decider.needsHistory(state) { stale[id] = state } else { refresh(id, state, with: []) }
         }
         guard !stale.isEmpty else { return }
         let timeline = try await TimelineReading.events(of: stale.keys, vault: vault, in: transaction)
-        for (id, var state) in stale.sorted(by: { $0.key < $1.key }) {
+        for (id, state) in stale.sorted(by: { $0.key < $1.key }) {
             let events = timeline[id, default: []].filter { state.includes(offset: $0.offset, of: $0.shard) }
-            note(decider.refresh(&state, with: events.map(\.event), now: now, of: id), nil)
-            keep(state, of: id)
+            refresh(id, state, with: events.map(\.event))
         }
+    }
+
+    private mutating func refresh(_ id: ProfileID, _ old: ProfileState, with events: [TrackingEvent]) {
+        var state = old
+        note(decider.refresh(&state, with: events, now: now, of: id), nil)
+        keep(state, of: id)
+        // The next rule of a segment that is gone may have been in force for a moment.
+        untold += old.differences.filter { $0.value && state.segments[$0.key]?.isMember != true }
+            .map { (id, $0.key) }
     }
 
     // MARK: Writing
@@ -249,8 +262,11 @@ struct MembershipWork {
         let key = try await vault.days.key(at: now)
         var statements = try StateStore.writes(written, under: key) + StateStore.writes(deadlines: due)
         if !erased.isEmpty { statements += Erasure.statements(Array(erased)) }
+        if !untold.isEmpty { statements.append(DifferenceStore.delete(untold, from: "profiles.membership")) }
         statements += try MembershipStore.writes(changes.map(\.change), under: key)
         statements += try StageStore.writes(stages.map(\.change), under: key)
+        statements += DifferenceStore.writes(
+            from: differences.filter { touched.contains($0.key) }, to: newDifferences(of: ids))
         // Of memberships that go on nobody entered or left.
         statements += SegmentHourStore.writes(
             changes.enumerated().filter { !restated.contains($0.offset) }.map(\.element.change))
@@ -262,6 +278,18 @@ struct MembershipWork {
         if due.contains(where: { $0.1 != nil }) {
             try await DeadlineSweeper.notify(schema: ServiceName.segmentation.schema, in: transaction)
         }
+    }
+
+    /// What next rules will change for the profiles.
+    private func newDifferences(of ids: [ProfileID]) -> DifferenceStore.Differences {
+        guard decider.set.hasNext else { return [:] }
+        var new: DifferenceStore.Differences = [:]
+        for id in ids {
+            guard case .state(let state)? = states[id] else { continue }
+            let found = state.differences
+            if !found.isEmpty { new[id] = found }
+        }
+        return new
     }
 
     private func append() async throws {
@@ -299,15 +327,17 @@ struct MembershipWork {
         erased.remove(profile)
     }
 
-    /// Takes in what was decided; `restated` if it is no change.
+    /// Takes in what was decided; `restated` if it is no change. What next rules say is nobody's business yet.
     private mutating func note(
         _ new: [MembershipChange], _ traceparent: String?, restated isRestated: Bool = false
     ) {
-        for change in new where SegmentDefinition.stage(ofKey: change.segment) == nil {
+        for change in new where SegmentDefinition.isValid(id: change.segment) {
             if isRestated { restated.insert(changes.count) }
             changes.append((change, traceparent))
         }
-        for step in StageMoves.steps(in: new) { stages.append((step, traceparent, !isRestated)) }
+        for step in StageMoves.steps(in: new) {
+            stages.append((step, traceparent, !isRestated && step.stage != step.previous))
+        }
     }
 }
 

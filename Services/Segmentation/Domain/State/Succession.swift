@@ -1,0 +1,88 @@
+import Models
+
+/// Next rules that have come into force since a state was decided.
+extension SegmentDecider {
+    /// The ids of the segments whose next rule has come into force, and is worked out in the state already.
+    func succeeding(in state: ProfileState) -> Set<String> {
+        guard state.revision != set.revision else { return [] }
+        let ids = set.segments.indices.filter { index in
+            let definition = set.segments[index]
+            return !definition.isNext && current(index, state) == nil
+                && state.segments[SegmentDefinition.nextID(of: definition.id)]?.version == definition.version
+        }
+        return Set(ids.map { set.segments[$0].id })
+    }
+
+    /// Next rules that have taken the places of those before, where that has still to be decided.
+    struct Succession {
+        /// The versions of the rules before, by the places of the segments.
+        var versions: [Int: Int] = [:]
+        /// When the rules came into force, by the places of the segments and of those that look at them.
+        var instants: [Int: Instant] = [:]
+        /// Whom the next rules let out, as it was put into force.
+        var left: Set<String> = []
+    }
+
+    /// Lets what is remembered for next rules that have come into force take the places of what was remembered before.
+    ///
+    /// No history is needed. Where every deadline up to that instant has fired, what is decided then is what the next
+    /// rules had said before.
+    func takeOver(in state: inout ProfileState) -> Succession {
+        let ids = succeeding(in: state)
+        var succession = Succession()
+        guard !ids.isEmpty else { return succession }
+        succession.left = Set(state.differences.filter { !$0.value }.keys)
+        for index in set.segments.indices where ids.contains(set.segments[index].id) {
+            let definition = set.segments[index]
+            guard
+                var next = state.segments.removeValue(forKey: SegmentDefinition.nextID(of: definition.id))
+            else { continue }
+            let old = state.segments[definition.id]
+            next.memberSince = old?.memberSince
+            next.deadline = nil
+            next.decidesFrom = max(next.decidesFrom, old?.decidesFrom ?? .distantPast)
+            state.segments[definition.id] = next
+            succession.versions[index] = old?.version
+            for place in set.dependents(of: [index]).union([index]) {
+                succession.instants[place] = max(
+                    succession.instants[place] ?? definition.since, definition.since)
+            }
+        }
+        for (place, instant) in succession.instants {
+            let id = set.segments[place].id
+            guard let from = state.segments[id]?.decidesFrom, max(from, state.decidedAt) > .distantPast else {
+                // Of somebody who has done nothing there is nothing decided.
+                succession.instants[place] = nil
+                continue
+            }
+            // Nothing is decided by it for instants before it was in force.
+            state.segments[id]?.decidesFrom = max(from, instant)
+        }
+        align(&state)
+        return succession
+    }
+
+    /// Decides by rules that have come into force, at the instant at which they did; only differences are changes. Whoever
+    /// looks at them is decided again at the same instant.
+    func decide(
+        _ succession: Succession, _ state: inout ProfileState, _ cause: Cause, of profile: ProfileID
+    ) -> [MembershipChange] {
+        succession.instants.sorted { $0.key < $1.key }.flatMap { index, instant in
+            let id = set.segments[index].id
+            let now = max(instant, state.decidedAt)
+            let change = decide(
+                index, &state, now: now, cause, of: profile, before: succession.versions[index])
+            guard change == nil, succession.left.contains(id), let own = state.segments[id], own.isMember
+            else {
+                return change.map { [$0] } ?? []
+            }
+            // They have left, and time has brought them back since.
+            let exit = MembershipChange(
+                profileID: profile, segment: id, change: .exited, at: max(now, own.decidesFrom),
+                version: own.version, reason: cause.reason,
+                evidence: Evidence.ofRemoval(own, at: now, cause: cause))
+            state.set(id, memberSince: nil, deadline: own.deadline)
+            return [exit] + (decide(index, &state, now: now, cause, of: profile).map { [$0] } ?? [])
+        }
+    }
+}

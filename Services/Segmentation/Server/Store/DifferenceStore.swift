@@ -1,0 +1,70 @@
+import Models
+import Postgres
+import SegmentationDomain
+
+/// What changes when next rules come into force: `membership_difference`.
+enum DifferenceStore {
+    /// By profile: the segments by whose next rule it is in and now is not, true, or the other way round, false.
+    typealias Differences = [ProfileID: [String: Bool]]
+
+    /// Statements that make of what was stored what is to be stored.
+    static func writes(from old: Differences, to new: Differences) -> [SQL] {
+        var gone: [(id: ProfileID, segment: String)] = []
+        var set: [(id: ProfileID, segment: String, enters: Bool)] = []
+        for (id, segments) in old {
+            gone += segments.keys.filter { new[id]?[$0] == nil }.map { (id, $0) }
+        }
+        for (id, segments) in new {
+            set += segments.filter { old[id]?[$0.key] != $0.value }.map { (id, $0.key, $0.value) }
+        }
+        var statements: [SQL] = []
+        if !gone.isEmpty { statements.append(delete(gone, from: "membership_difference")) }
+        if !set.isEmpty {
+            statements.append(
+                """
+                INSERT INTO membership_difference (shard, profile_id, segment, enters)
+                SELECT * FROM unnest(\(set.map { Shard($0.id) })::smallint[], \(set.map(\.id))::uuid[],
+                                     \(set.map(\.segment))::text[], \(set.map(\.enters))::boolean[])
+                ON CONFLICT (shard, profile_id, segment) DO UPDATE SET enters = excluded.enters
+                """)
+        }
+        return statements
+    }
+
+    /// A statement that deletes the rows of profiles and segments.
+    static func delete(_ places: [(id: ProfileID, segment: String)], from table: String) -> SQL {
+        """
+        DELETE FROM \(unsafe: table) t
+        USING unnest(\(places.map { Shard($0.id) })::smallint[], \(places.map(\.id))::uuid[],
+                     \(places.map(\.segment))::text[]) AS w (shard, id, segment)
+        WHERE t.shard = w.shard AND t.profile_id = w.id AND t.segment = w.segment
+        """
+    }
+
+    /// Makes of the memberships those by the next rules of segments, as of an instant. Whoever stays is in it since when
+    /// they entered; the conditions in the evidence of those who enter come with the change, when it is told. The segments
+    /// have their new versions already.
+    static func carryOut(
+        _ segments: [String], at instant: Instant, revision: Int64, in session: any PostgresSession
+    ) async throws {
+        let evidence: JSON = [
+            "decidedAt": .string(instant.rfc3339), "cause": Cause.definition(revision: revision).json,
+        ]
+        _ = try await session.query(
+            """
+            DELETE FROM profiles.membership m USING membership_difference d
+            WHERE d.segment = ANY(\(segments)::text[]) AND NOT d.enters
+                AND m.shard = d.shard AND m.profile_id = d.profile_id AND m.segment = d.segment
+            """)
+        _ = try await session.query(
+            """
+            INSERT INTO profiles.membership (shard, profile_id, segment, version, entered_at, evidence)
+            SELECT d.shard, d.profile_id, d.segment, s.version, \(instant),
+                   jsonb_build_object('version', s.version) || \(evidence)::jsonb
+            FROM membership_difference d JOIN segment s ON s.id = d.segment
+            WHERE d.segment = ANY(\(segments)::text[]) AND d.enters
+            ORDER BY d.shard, d.profile_id, d.segment
+            ON CONFLICT (shard, profile_id, segment) DO NOTHING
+            """)
+    }
+}
