@@ -27,7 +27,6 @@ extension SegmentDecider {
         _ state: inout ProfileState, with events: [TrackingEvent], now: Instant, of profile: ProfileID
     ) -> [MembershipChange] {
         let cause = Cause.definition(revision: set.revision)
-        let instant = max(now, state.decidedAt)
         let succession = takeOver(in: &state)
         let ids = stale(state)
         // A segment that was deleted has nobody in it, also if another was made under its name.
@@ -35,6 +34,9 @@ extension SegmentDecider {
             guard let definition = set[id: id] else { return true }
             return state.segments[id].map { $0.version < definition.firstVersion } ?? false
         }
+        // Nothing is told of what begins anew as of before what was told of the old.
+        let instant = gone.compactMap { state.segments[$0]?.decidesFrom }
+            .reduce(max(now, state.decidedAt)) { max($0, $1) }
         var changes = exits(from: gone, of: &state, at: instant, cause, of: profile)
         let indices = set.segments.indices.filter { ids.contains(set.segments[$0].id) }
         let versions = rebuild(events, into: &state, segments: indices, at: instant)
