@@ -14,6 +14,8 @@ package struct Observation: Hashable, Sendable {
     package var previousUserID: Identifier?
     /// The same text as an `anonymousId`, because the call doesn't say which it was.
     package var previousAnonymousID: Identifier?
+    /// The profile that is meant where no identifier leads to one; without it there will be a new one.
+    var fallback: ProfileID?
     /// What was sent as an identifier and is none, with the reason of each.
     package var refused: [JSON] = []
     /// Whether the sender says of somebody that it was them, if only in a way that says nothing.
@@ -118,6 +120,18 @@ package struct Observation: Hashable, Sendable {
 
     private mutating func refuse(_ kind: Identifier.Kind, because reason: String) {
         refused.append(["type": .string(kind.rawValue), "reason": .string(reason)])
+    }
+
+    /// Lets go of what leads to people whom the sender is not; false where nothing does.
+    mutating func withhold(leadingTo people: Set<ProfileID>, of resolver: Resolver) -> Bool {
+        let leading = allIdentifiers.filter { identifier in
+            resolver.owner(of: identifier).map { people.contains(resolver.root(of: $0)) } ?? false
+        }
+        for identifier in leading { refuse(identifier.kind, because: "mergeUndone") }
+        identifiers.removeAll { leading.contains($0) }
+        if let previous = previousUserID, leading.contains(previous) { previousUserID = nil }
+        if let previous = previousAnonymousID, leading.contains(previous) { previousAnonymousID = nil }
+        return !leading.isEmpty
     }
 
     /// Every identifier in it.
