@@ -40,7 +40,7 @@ package struct Resolver: Sendable {
     private var separations: [Separation]
     private var resolved: Set<MessageKey> = []
     /// What the present observation says and was not taken, with the reasons.
-    var withheld: [JSON] = []
+    package internal(set) var withheld: [JSON] = []
     /// The identifiers of the present observation that are somebody else's.
     var shared: [Identifier] = []
 
@@ -149,12 +149,12 @@ package struct Resolver: Sendable {
 
     /// Finds, or makes, the profile that an observation means; appends the facts of merges alone.
     package mutating func resolve(_ observation: Observation) throws(ResolutionError) -> Placement {
+        withheld = []
         if let named = observation.profileID {
             guard profiles[named] != nil else { throw .unknownProfile(named) }
             return Placement(profileID: root(of: named), arrivedUnder: named, created: false)
         }
         guard observation.isOfSomebody || !observation.allIdentifiers.isEmpty else { throw .nobody }
-        withheld = []
         let accepted = admit(observation)
         let found = firstOwner(of: accepted)
         let known = found ?? observation.fallback
