@@ -16,6 +16,8 @@ package struct Observation: Hashable, Sendable {
     package var previousAnonymousID: Identifier?
     /// Ids of other systems of which an alias call without a `previousId` says that they are one person's.
     package var joined: Set<Identifier> = []
+    /// The profile that is meant where no identifier leads to one; without it there will be a new one.
+    var fallback: ProfileID?
     /// What was sent as an identifier and is none, with the reason of each.
     package var refused: [JSON] = []
     /// Whether the sender says of somebody that it was them, if only in a way that says nothing.
@@ -115,6 +117,18 @@ package struct Observation: Hashable, Sendable {
 
     private mutating func refuse(_ kind: Identifier.Kind, because reason: String) {
         refused.append(["type": .string(kind.rawValue), "reason": .string(reason)])
+    }
+
+    /// Lets go of what leads to people whom the sender is not; false where nothing does.
+    mutating func withhold(leadingTo people: Set<ProfileID>, of resolver: Resolver) -> Bool {
+        let leading = allIdentifiers.filter { identifier in
+            resolver.owner(of: identifier).map { people.contains(resolver.root(of: $0)) } ?? false
+        }
+        for identifier in leading { refuse(identifier.kind, because: "mergeUndone") }
+        identifiers.removeAll { leading.contains($0) }
+        if let previous = previousUserID, leading.contains(previous) { previousUserID = nil }
+        if let previous = previousAnonymousID, leading.contains(previous) { previousAnonymousID = nil }
+        return !leading.isEmpty
     }
 
     /// Every identifier in it.

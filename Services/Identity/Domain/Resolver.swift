@@ -37,10 +37,10 @@ package struct Resolver: Sendable {
     private var seen: [Identifier: ResolverChanges.Seen]
     private let storedTraits: [ResolverChanges.TraitKey: EffectiveTraits.Entry]
     private var profiles: [ProfileID: ProfileState]
-    private let separations: [Separation]
+    private var separations: [Separation]
     private var resolved: Set<MessageKey> = []
     /// What the present observation says and was not taken, with the reasons.
-    var withheld: [JSON] = []
+    package internal(set) var withheld: [JSON] = []
     /// The identifiers of the present observation that are somebody else's.
     var shared: [Identifier] = []
 
@@ -98,6 +98,12 @@ package struct Resolver: Sendable {
         facts = []
     }
 
+    /// Keeps the people of two profiles apart from now on, as if a merge of theirs had been undone.
+    mutating func keepApart(_ separation: Separation) {
+        separations.append(separation)
+        for end in [separation.left, separation.right] { profiles[root(of: end)]?.isSeparated = true }
+    }
+
     /// What is known of a profile after everything decided so far.
     package func profile(_ id: ProfileID) -> ProfileState? { profiles[id] }
 
@@ -143,18 +149,19 @@ package struct Resolver: Sendable {
 
     /// Finds, or makes, the profile that an observation means; appends the facts of merges alone.
     package mutating func resolve(_ observation: Observation) throws(ResolutionError) -> Placement {
+        withheld = []
         if let named = observation.profileID {
             guard profiles[named] != nil else { throw .unknownProfile(named) }
             return Placement(profileID: root(of: named), arrivedUnder: named, created: false)
         }
         guard observation.isOfSomebody || !observation.allIdentifiers.isEmpty else { throw .nobody }
-        withheld = []
         let accepted = admit(observation)
         let found = firstOwner(of: accepted)
-        let home = found ?? create(because: observation)
+        let known = found ?? observation.fallback
+        let home = known ?? create(because: observation)
         for identifier in accepted { join(identifier, to: home, because: observation) }
         for identifier in shared { changes.share(identifier, with: root(of: home)) }
-        return Placement(profileID: root(of: home), arrivedUnder: home, created: found == nil)
+        return Placement(profileID: root(of: home), arrivedUnder: home, created: known == nil)
     }
 
     private func firstOwner(of identifiers: [Identifier]) -> ProfileID? {
@@ -300,7 +307,8 @@ package struct Resolver: Sendable {
     }
 
     func separation(between left: ProfileID, and right: ProfileID) -> Separation? {
-        separations.first { isBetween($0, left, right) }
+        guard profiles[left]?.isSeparated == true || profiles[right]?.isSeparated == true else { return nil }
+        return separations.first { isBetween($0, left, right) }
     }
 
     private func isBetween(_ separation: Separation, _ left: ProfileID, _ right: ProfileID) -> Bool {

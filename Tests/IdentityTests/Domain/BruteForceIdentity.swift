@@ -8,6 +8,8 @@ enum Act {
     case undo(Int)
     /// Lets the evidence make it again.
     case allow(Int)
+    /// Joins the people of two profiles because an operator says so, by the numbers of the acts that made them.
+    case join(Int, Int)
 }
 
 /// Who is who, computed in the plainest way: identifiers with the profile that each led to first, the edges between
@@ -35,7 +37,10 @@ struct BruteForceIdentity {
     private(set) var edges: [Edge] = []
     /// For each act, the number of its profile after it was resolved; nil for one that adds nothing.
     private(set) var placements: [Int?] = []
-    private var owners: [(identifier: Identifier, profile: Int)] = []
+    /// The profile itself that the act went to, whomever it was merged with.
+    private(set) var homes: [Int?] = []
+    private var makers: [Int: TrackingEvent] = [:]
+    private(set) var owners: [(identifier: Identifier, profile: Int)] = []
     private var profiles: [Int] = []
 
     private let limits: [Identifier.Kind: Int]
@@ -46,21 +51,35 @@ struct BruteForceIdentity {
     init(_ acts: [Act], emails: Int = 5) {
         limits = [.userID: 1, .email: emails, .contact: 5]
         var met: Set<[String]> = []
-        for (number, act) in acts.enumerated() {
-            switch act {
-            case .event(let event):
-                guard met.insert([event.sourceID.description, event.messageID]).inserted else {
-                    placements.append(nil)
-                    continue
-                }
-                resolve(Observation(event), number: number)
-            case .undo(let merge):
+        for act in acts {
+            if case .event(let event) = act,
+                !met.insert([event.sourceID.description, event.messageID]).inserted
+            {
                 placements.append(nil)
-                if edges.indices.contains(merge) { edges[merge].isUndone = true }
-            case .allow(let merge):
-                placements.append(nil)
-                if edges.indices.contains(merge), edges[merge].isUndone { edges[merge].isAllowed = true }
+                homes.append(nil)
+            } else {
+                take(act)
             }
+        }
+    }
+
+    /// Goes on by one act; a message that comes once more is read once more.
+    mutating func take(_ act: Act) {
+        if case .event(let event) = act { return resolve(event, number: placements.count) }
+        placements.append(nil)
+        homes.append(nil)
+        switch act {
+        case .event: break
+        case .undo(let merge): if edges.indices.contains(merge) { edges[merge].isUndone = true }
+        case .allow(let merge):
+            if edges.indices.contains(merge), edges[merge].isUndone { edges[merge].isAllowed = true }
+        case .join(let one, let other):
+            let sides = [person(of: one), person(of: other)]
+            guard sides[0] != sides[1] else { return }
+            for index in edges.indices where edges[index].isUndone {
+                if stands(edges[index], between: sides[0], and: sides[1]) { edges[index].isAllowed = true }
+            }
+            connect(one, other)
         }
     }
 
@@ -117,7 +136,8 @@ struct BruteForceIdentity {
         kinds.contains { count($0, of: people, and: new) > limits[$0] ?? .max }
     }
 
-    private mutating func resolve(_ observation: Observation, number: Int) {
+    private mutating func resolve(_ event: TrackingEvent, number: Int) {
+        let observation = Observation(event)
         var candidates = observation.identifiers
         if let previous = observation.previousUserID { candidates.insert(previous, at: 1) }
         if let previous = observation.previousAnonymousID { candidates.append(previous) }
@@ -146,18 +166,20 @@ struct BruteForceIdentity {
             taken.append(candidate)
         }
         let home = taken.compactMap { owner(of: $0) }.first
-        if home == nil { profiles.append(number) }
+        if home == nil {
+            profiles.append(number)
+            makers[number] = event
+        }
         for identifier in taken { join(identifier, home ?? number) }
         placements.append(canonical(of: home ?? number))
+        homes.append(home ?? number)
     }
 
     /// Whether an undone merge stands between the person and one of the others; it is counted there.
     private mutating func isKeptApart(_ person: Set<Int>, _ others: [Set<Int>]) -> Bool {
         for other in others {
             for index in edges.indices where edges[index].isUndone && !edges[index].isAllowed {
-                let (one, two) = (edges[index].stays, edges[index].goes)
-                if person.contains(one) && other.contains(two) || person.contains(two) && other.contains(one)
-                {
+                if stands(edges[index], between: person, and: other) {
                     edges[index].suppressed += 1
                     return true
                 }
@@ -166,14 +188,24 @@ struct BruteForceIdentity {
         return false
     }
 
+    private func stands(_ edge: Edge, between one: Set<Int>, and other: Set<Int>) -> Bool {
+        one.contains(edge.stays) && other.contains(edge.goes)
+            || one.contains(edge.goes) && other.contains(edge.stays)
+    }
+
     private mutating func join(_ identifier: Identifier, _ here: Int) {
         guard let there = owner(of: identifier) else {
             owners.append((identifier, here))
             return
         }
         if person(of: here) == person(of: there) { return }
-        let isOursFirst =
-            isKnown(here) != isKnown(there) ? isKnown(here) : canonical(of: here) < canonical(of: there)
+        connect(here, there)
+    }
+
+    /// Whoever has a `userId` stays, else whoever was there first.
+    private mutating func connect(_ here: Int, _ there: Int) {
+        func age(_ profile: Int) -> Instant { makers[canonical(of: profile)]?.receivedAt ?? .distantFuture }
+        let isOursFirst = isKnown(here) != isKnown(there) ? isKnown(here) : age(here) < age(there)
         edges.append(isOursFirst ? Edge(stays: here, goes: there) : Edge(stays: there, goes: here))
     }
 }

@@ -92,6 +92,7 @@ struct ResolverOracleTests {
                 switch act {
                 case .undo(let merge): people.undo(merge)
                 case .allow(let merge): people.allow(merge)
+                case .join: break
                 case .event(let event):
                     guard delivered.insert(event.messageID).inserted else { continue }
                     var resolver = people.resolver(for: [event], policy: policy)
@@ -196,7 +197,7 @@ struct ResolverOracleTests {
         }
     }
 
-    @Test("without conflicts, people are what is connected, in whatever order events arrive")
+    @Test("without conflicts, people and their traits are what is connected, in whatever order events arrive")
     func orderIsIrrelevant() async throws {
         var generator = seededGenerator()
         for _ in 0..<70 {
@@ -208,20 +209,51 @@ struct ResolverOracleTests {
                 let device = "d\(person)-\(Int.random(in: 0..<3, using: &generator))"
                 let isLoggedIn = Bool.random(using: &generator)
                 let email = Int.random(in: 0..<3, using: &generator) == 0 ? "e\(person)@x.org" : nil
+                let isTold = Int.random(in: 0..<3, using: &generator) == 0
+                let value: JSON = number % 7 == 0 ? .null : .integer(Int64(number))
                 events.append(
-                    event(number, user: isLoggedIn ? "u\(person)" : nil, device: device, email: email))
+                    event(
+                        number, isTold ? .identify : .track, user: isLoggedIn ? "u\(person)" : nil,
+                        device: device, email: email,
+                        traits: isTold ? ["t\(Int.random(in: 0..<3, using: &generator))": value] : [:],
+                        // So that many were sent at the same time, and the order is not that of their arrival.
+                        late: .seconds(number - Int.random(in: 0..<20, using: &generator))))
             }
-            let connected = partition(by: connect(events))
+            let connections = connect(events)
+            let connected = partition(by: connections)
+            let told = traits(of: events, by: connections)
             for _ in 0..<3 {
                 let (people, _) = try resolve(events.shuffled(using: &generator), using: &generator)
                 #expect(
                     partition(by: people.owners.mapValues { people.profiles[$0]?.canonicalID }) == connected)
+                for (identifier, owner) in people.owners {
+                    let root = try #require(people.profiles[owner]?.canonicalID)
+                    #expect(people.effectiveTraits[root]?.values ?? [:] == told[identifier] ?? [:])
+                }
             }
         }
     }
 
     private func partition<Root: Hashable>(by root: [Identifier: Root]) -> Set<Set<Identifier>> {
         Set(Dictionary(grouping: root.keys, by: { root[$0] }).values.map { Set($0) })
+    }
+
+    /// By identifier, what was said last of those connected with it: by the time, then by the bytes of the message's id.
+    private func traits(
+        of events: [TrackingEvent], by connections: [Identifier: Identifier]
+    ) -> [Identifier: [String: JSON]] {
+        let inOrder = events.sorted {
+            $0.timestamp != $1.timestamp
+                ? $0.timestamp < $1.timestamp : $0.messageID.utf8.lexicographicallyPrecedes($1.messageID.utf8)
+        }
+        var said: [Identifier: [String: JSON]] = [:]
+        for event in inOrder where event.kind == .identify {
+            guard let root = Observation(event).identifiers.first.flatMap({ connections[$0] }) else {
+                continue
+            }
+            said[root, default: [:]].merge(event.traits) { $1 }
+        }
+        return connections.mapValues { (said[$0] ?? [:]).filter { !$0.value.isNull } }
     }
 
     /// Union-find over everything that was seen together.

@@ -141,6 +141,18 @@ struct ResolverTests {
         #expect(resolver.changes.claims.keys.allSatisfy { $0.value != "somebody-else" })
     }
 
+    @Test(
+        "of an event that a service names the profile of nothing is withheld, whatever was of the one before")
+    func namedAfterWithheld() throws {
+        let (first, placed) = try resolve([event(0, user: "anna", device: "family")])
+        var resolver = first
+        _ = try resolver.resolve(event(1, user: "ben", device: "family"))
+        #expect(resolver.withheld.count == 1)
+        _ = try resolver.resolve(event(2, profile: placed[0].profileID))
+        #expect(resolver.withheld.isEmpty)
+        #expect(resolver.facts.count { $0.kind == .withheld } == 1)
+    }
+
     @Test("a trait with a name too long for a key stays in the timeline alone")
     func longTraitName() throws {
         let name = String(repeating: "x", count: Resolver.longestTraitName + 1)

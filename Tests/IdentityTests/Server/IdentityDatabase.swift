@@ -68,14 +68,20 @@ struct IdentityDatabase {
     func consumer(
         batch: Int = 7, reader: (any StreamReader)? = nil, pause: @escaping @Sendable () async -> Void = {}
     ) -> StreamConsumer {
-        StreamConsumer(
-            name: "identity", stream: .events, reader: reader ?? DatabaseStreamReader(pool: owner),
-            pool: pool,
-            schema: "identity", batch: batch, now: { start + .hours(1) }, logger: Logger(label: "test")
-        ) { [resolution] batch, transaction in
+        consumer(batch: batch, reader: reader ?? DatabaseStreamReader(pool: owner)) {
+            [resolution] batch, transaction in
             try await EventResolution(resolution: resolution).resolve(batch, in: transaction)
             await pause()
         }
+    }
+
+    /// The same, with effects of the caller's.
+    func consumer(
+        batch: Int, reader: any StreamReader, process: @escaping StreamConsumer.Process
+    ) -> StreamConsumer {
+        StreamConsumer(
+            name: "identity", stream: .events, reader: reader, pool: pool, schema: "identity", batch: batch,
+            now: { start + .hours(1) }, logger: Logger(label: "test"), process: process)
     }
 
     /// What an instance does about privacy requests.

@@ -205,23 +205,19 @@ struct PolicyTests {
             ])
             try await database.consumer().drain()
             let text = ShippedPolicy.source
-            func rehearse(_ text: String) async throws -> JSON {
-                let answer = try await service.request(
-                    "POST", "/v1/identity-policy/rehearsal", body: Array(text.utf8),
-                    headers: ["Content-Type": "application/yaml"])
-                #expect(answer.status == 200, "\(answer.text)")
-                return answer.json
-            }
             let before = try await database.timeline().count
-            let same = try await rehearse(text)
+            let same = try await rehearse(text, in: service)
             #expect(same["events"] == 5)
             #expect(same[path: "people.now"] == 4)
-            #expect(same["staying"] == 4)
-            let region = try await rehearse("defaultRegion: CH\n" + text)
+            #expect(same[path: "staying.people"] == 4)
+            let staying = same[path: "staying.examples"]?.array ?? []
+            #expect(Set(staying.compactMap { $0["profileId"]?.string }).count == 4)
+            #expect(staying.allSatisfy { $0["profiles"] == 1 })
+            let region = try await rehearse("defaultRegion: CH\n" + text, in: service)
             #expect(region[path: "people.then"] == 3)
             #expect(region[path: "merging.people"] == 2)
             #expect(region[path: "merging.examples.0.profileIds"]?.array?.count == 2)
-            let strict = try await rehearse(text.replacing("test@test.*", with: "x@x.org"))
+            let strict = try await rehearse(text.replacing("test@test.*", with: "x@x.org"), in: service)
             #expect(strict[path: "splitting.people"] == 1)
             #expect(strict[path: "splitting.examples.0.parts"] == 2)
             #expect(strict[path: "withheld.blocked"] == 2)
@@ -230,6 +226,81 @@ struct PolicyTests {
             let mistake = try await service.request(
                 "POST", "/v1/identity-policy/rehearsal", body: Array("types: 1".utf8))
             #expect(mistake.status == 400)
+        }
+    }
+
+    private func rehearse(_ text: String, in service: ServiceHarness) async throws -> JSON {
+        let answer = try await service.request(
+            "POST", "/v1/identity-policy/rehearsal", body: Array(text.utf8),
+            headers: ["Content-Type": "application/yaml"])
+        #expect(answer.status == 200, "\(answer.text)")
+        return answer.json
+    }
+
+    private func expect(
+        _ report: JSON, now: Int64, merging: Int64 = 0, sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        #expect(report[path: "people.now"] == .integer(now), sourceLocation: sourceLocation)
+        #expect(report[path: "merging.people"] == .integer(merging), sourceLocation: sourceLocation)
+        #expect(report[path: "splitting.people"] == 0, sourceLocation: sourceLocation)
+        #expect(
+            report[path: "staying.people"] == .integer(now - merging), sourceLocation: sourceLocation)
+    }
+
+    @Test("whose merge was undone is rehearsed as two, later evidence or not, until an operator allows it")
+    func rehearsalOfUndone() async throws {
+        try await with { service, database in
+            let text = ShippedPolicy.source
+            try await database.publish([
+                event(0, device: "phone"), event(1, .identify, user: "u", device: "laptop"),
+                event(2, user: "u", device: "phone"), event(3, device: "phone", email: "p@x.org"),
+            ])
+            // One by one, so that each finds the others before it.
+            try await database.consumer(batch: 1).drain()
+            expect(try await rehearse(text, in: service), now: 1)
+            let merges = try await service.request("GET", "/v1/merges").json
+            let id = try #require(merges[path: "items.0.mergeId"]?.string)
+            _ = try await service.request("POST", "/v1/merges/\(id)/undo", json: ["note": "wrong"])
+            let undone = try await rehearse(text, in: service)
+            expect(undone, now: 2)
+            #expect(undone[path: "withheld.mergeUndone"]?.integer ?? 0 >= 1)
+            #expect(
+                Set(undone[path: "staying.examples"]?.array?.compactMap { $0["profileId"]?.string } ?? [])
+                    == Set(merges[path: "items.0.between"]?.array?.compactMap(\.string) ?? []))
+
+            try await database.publish([event(10, user: "u", device: "phone")])
+            try await database.consumer().drain()
+            expect(try await rehearse(text, in: service), now: 2)
+
+            _ = try await service.request("POST", "/v1/merges/\(id)/allow", json: ["note": "she is he"])
+            expect(try await rehearse(text, in: service), now: 2, merging: 2)
+        }
+    }
+
+    @Test("a new kind of evidence joins nobody in a rehearsal whose merge was undone, whoever made it")
+    func rehearsalOfNewEvidence() async throws {
+        try await with { service, database in
+            var sold = event(0, .identify, device: "c")
+            sold.traits["phone"] = "079 123 45 67"
+            var called = event(1, .identify, device: "d")
+            called.traits["phone"] = "+41 79 123 45 67"
+            try await database.publish([sold, called, event(2, device: "d")])
+            try await database.consumer().drain()
+            let text = "defaultRegion: CH\n" + ShippedPolicy.source
+            expect(try await rehearse(text, in: service), now: 2, merging: 2)
+            var found: [JSON] = []
+            for device in ["c", "d"] {
+                let answer = try await service.request(
+                    "POST", "/v1/profiles/lookup", json: ["type": "anonymousId", "value": .string(device)])
+                found.append(answer.json["profileId"] ?? .null)
+            }
+            let made = try await service.request(
+                "POST", "/v1/merges", json: ["profileIds": .array(found), "note": "x"])
+            #expect(made.status == 201, "\(made.text)")
+            expect(try await rehearse(text, in: service), now: 1)
+            let id = made.json["mergeId"]?.string ?? ""
+            _ = try await service.request("POST", "/v1/merges/\(id)/undo", json: ["note": "x"])
+            expect(try await rehearse(text, in: service), now: 2)
         }
     }
 }

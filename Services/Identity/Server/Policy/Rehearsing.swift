@@ -10,29 +10,38 @@ struct Rehearsing {
     let vault: Vault
     private static let page = 5000
 
+    /// An event of the timeline, and who it is of now.
+    private struct Entry {
+        let recordedAt: Instant
+        let event: TrackingEvent
+        let person: ProfileID
+        let arrivedUnder: ProfileID
+    }
+
     /// What would come of it, and whether there are more events than were gone through.
     func run(_ policy: IdentityPolicy, events limit: Int) async throws -> (
         PolicyRehearsal.Report, isPart: Bool
     ) {
         try await pool.transaction(isolation: .repeatableRead) { transaction in
-            var rehearsal = PolicyRehearsal(policy)
+            var rehearsal = PolicyRehearsal(policy, parted: try await parted(in: transaction))
             var position: (at: Instant, shard: Shard, offset: Int64)?
             var taken = 0
-            while taken < limit {
+            var isAtEnd = false
+            var entries: [Entry] = []
+            while !isAtEnd {
                 let rows = try await page(
                     after: position, limit: min(Self.page, limit - taken), in: transaction)
                 let bodies = try await StreamBodies.open(
                     rows, of: .profileEvents, vault: vault, in: transaction)
                 for (row, body) in zip(rows, bodies) {
                     position = (try row.get("recorded_at"), try row.get("shard"), try row.get("offset"))
-                    // What doesn't read as a fact is in its readers' quarantine.
-                    guard let fact = try? ProfileFact(json: try JSONParser.parse(Array(body.utf8)[...])),
-                        case .event(_, let arrivedUnder, let event) = fact
-                    else { continue }
-                    rehearsal.take(event, of: try row.get("canonical_id"), arrivedUnder: arrivedUnder)
+                    if let entry = try Self.entry(row, body) { entries.append(entry) }
                 }
                 taken += rows.count
-                if rows.count < Self.page { break }
+                isAtEnd = rows.count < Self.page || taken >= limit
+                for entry in Self.inOrder(&entries, isAtEnd: isAtEnd) {
+                    rehearsal.take(entry.event, of: entry.person, arrivedUnder: entry.arrivedUnder)
+                }
                 // A long computation lets others have their turn.
                 await Task.yield()
             }
@@ -46,6 +55,30 @@ struct Rehearsing {
             }
             return (rehearsal.report, isPart)
         }
+    }
+
+    private static func entry(_ row: PostgresRow, _ body: String) throws -> Entry? {
+        // What doesn't read as a fact is in its readers' quarantine.
+        guard let fact = try? ProfileFact(json: try JSONParser.parse(Array(body.utf8)[...])),
+            case .event(_, let arrivedUnder, let event) = fact
+        else { return nil }
+        return Entry(
+            recordedAt: try row.get("recorded_at"), event: event, person: try row.get("canonical_id"),
+            arrivedUnder: arrivedUnder)
+    }
+
+    /// Takes out what may be gone through. Events of one commit stand by their shards, so they are brought into the order
+    /// in which they came; those of the last are kept until all of them are here, unless they are very many.
+    private static func inOrder(_ entries: inout [Entry], isAtEnd: Bool) -> [Entry] {
+        let last = entries.last?.recordedAt
+        let isAll = isAtEnd || entries.count > 4 * page
+        let end = isAll ? entries.endIndex : entries.firstIndex { $0.recordedAt == last } ?? entries.endIndex
+        let ready = entries[..<end].enumerated().sorted { one, other in
+            (one.element.recordedAt, one.element.event.receivedAt, one.offset)
+                < (other.element.recordedAt, other.element.event.receivedAt, other.offset)
+        }
+        entries.removeFirst(end)
+        return ready.map(\.element)
     }
 
     private func page(
@@ -69,6 +102,24 @@ struct Rehearsing {
             WHERE t.type IN ('identify', 'track', 'page', 'screen', 'group', 'alias') \(bound)
             ORDER BY t.recorded_at, t.shard, t."offset" LIMIT \(limit)
             """)
+    }
+
+    /// The people whose merge was undone and not allowed again, whatever had made it.
+    private func parted(in transaction: PostgresTransaction) async throws -> [Separation] {
+        try await transaction.query(
+            """
+            SELECT m.merge_id, l.canonical_id AS left_id, r.canonical_id AS right_id
+            FROM profiles.merge m
+            JOIN profiles.profile l ON l.profile_id = m.survivor_member
+            JOIN profiles.profile r ON r.profile_id = m.merged_member
+            WHERE m.undone_at IS NOT NULL AND m.allowed_at IS NULL AND l.canonical_id <> r.canonical_id
+            ORDER BY m.merge_id
+            """
+        ).map { row in
+            Separation(
+                mergeID: try row.get("merge_id"), left: try row.get("left_id"), right: try row.get("right_id")
+            )
+        }
     }
 
     /// The merges that no event made.

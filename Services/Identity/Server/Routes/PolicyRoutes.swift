@@ -75,7 +75,16 @@ extension PolicyRehearsal.Report {
         [
             "events": .integer(Int64(events)), "isPart": .bool(isPart),
             "people": ["now": .integer(Int64(peopleNow)), "then": .integer(Int64(peopleThen))],
-            "staying": .integer(Int64(staying)),
+            "staying": [
+                "people": .integer(Int64(staying)),
+                "examples": .array(
+                    stays.map {
+                        [
+                            "profileId": .string($0.profileID.description),
+                            "profiles": .integer(Int64($0.profiles)),
+                        ]
+                    }),
+            ],
             "splitting": [
                 "people": .integer(Int64(splitting)),
                 "examples": .array(

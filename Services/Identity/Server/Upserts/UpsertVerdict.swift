@@ -3,11 +3,11 @@ import Models
 /// What became of one item.
 enum UpsertVerdict: Hashable, Sendable {
     /// Nobody was known by any of the identifiers.
-    case created(ProfileID)
+    case created(ProfileID, withheld: [JSON])
     /// It was added to what is known of the profile.
-    case updated(ProfileID)
+    case updated(ProfileID, withheld: [JSON])
     /// Everything in it was known; nothing was written.
-    case unchanged(ProfileID)
+    case unchanged(ProfileID, withheld: [JSON])
     case refused(ItemRefusal)
 
     /// How it is called in answers.
@@ -20,14 +20,17 @@ enum UpsertVerdict: Hashable, Sendable {
         }
     }
 
+    /// `withheld` is what the item says of who somebody is and was not taken, as it stands on the timeline.
     func json(at position: Int) -> JSON {
         switch self {
-        case .created(let id), .updated(let id), .unchanged(let id):
-            [
+        case .created(let id, let withheld), .updated(let id, let withheld), .unchanged(let id, let withheld):
+            var members: [String: JSON] = [
                 "position": .integer(Int64(position)), "verdict": .string(name),
                 "profileId": .string(id.description),
             ]
-        case .refused(let refusal): refusal.json(at: position)
+            if !withheld.isEmpty { members["withheld"] = .array(withheld) }
+            return .object(members)
+        case .refused(let refusal): return refusal.json(at: position)
         }
     }
 }

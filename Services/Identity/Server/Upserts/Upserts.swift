@@ -52,14 +52,16 @@ struct Upserts {
     private func take(
         _ event: TrackingEvent, into resolver: inout Resolver, _ known: inout Known
     ) -> UpsertVerdict {
-        if let id = known.owner(of: event) { return .unchanged(id) }
+        if let (id, withheld) = known.owner(of: event) { return .unchanged(id, withheld: withheld) }
         do {
             guard let placement = try resolver.resolve(event) else {
                 return .refused(
                     ItemRefusal("everything known of this person was erased a moment ago; send it again"))
             }
             known.forget(event)
-            return placement.created ? .created(placement.profileID) : .updated(placement.profileID)
+            return placement.created
+                ? .created(placement.profileID, withheld: resolver.withheld)
+                : .updated(placement.profileID, withheld: resolver.withheld)
         } catch {
             switch error {
             case .nobody: return .refused(ItemRefusal("the identifiers lead to nobody", at: "identifiers"))
@@ -87,14 +89,16 @@ private struct Known {
             views.map { ($0.person.profileID, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
-    /// The profile that an event says nothing new of.
-    func owner(of event: TrackingEvent) -> ProfileID? {
-        let leads = Observation(event, policy: policy).allIdentifiers.map { owners[$0] }
+    /// The profile that an event says nothing new of, and what in it is no identifier.
+    func owner(of event: TrackingEvent) -> (id: ProfileID, withheld: [JSON])? {
+        let observation = Observation(event, policy: policy)
+        let leads = observation.allIdentifiers.map { owners[$0] }
         guard let first = leads.first, let id = first, leads.allSatisfy({ $0 == id }),
             let profile = profiles[id]
         else { return nil }
         let values = profile.values
-        return event.traits.allSatisfy { name, value in values[name] ?? .null == value } ? id : nil
+        guard event.traits.allSatisfy({ name, value in values[name] ?? .null == value }) else { return nil }
+        return (id, observation.refused)
     }
 
     /// The people of an event are not told any more from what was known: it has changed.

@@ -127,6 +127,52 @@ struct UpsertTests {
         }
     }
 
+    @Test("what is withheld is named in the verdict as on the timeline, and nothing where all was taken")
+    func withheld() async throws {
+        let events = [
+            event(0, user: "anna", device: "family", email: "us@x.org"), event(1, user: "cleo", device: "c"),
+            event(2, device: "phone"), event(3, user: "cleo", device: "phone"),
+        ]
+        try await ProfileAPI.with(events) { api in
+            let merge = try await api.get("/v1/merges").json[path: "items.0.mergeId"]?.string ?? ""
+            _ = try await api.post("/v1/merges/\(merge)/undo", ["note": "her sister's"])
+            let limit: JSON = [["type": "email", "reason": "limit", "of": "userId", "limit": 1]]
+            let created = try await api.post("/v1/profiles", person("ben", email: "us@x.org"))
+            #expect(created.status == 201)
+            #expect(created.json["withheld"] == limit)
+            let updated = try await api.post(
+                "/v1/profiles", person("ben", email: "us@x.org", traits: ["plan": "pro"]))
+            #expect(updated.status == 200 && updated.json["verdict"] == "updated")
+            #expect(updated.json["withheld"] == limit)
+            let cleo: JSON = [
+                "identifiers": [
+                    ["type": "userId", "value": "cleo"], ["type": "anonymousId", "value": "phone"],
+                ]
+            ]
+            let dora = person("dora", traits: ["phone": "call me", "email": "dora@x.org"])
+            let batch = try await api.post(
+                "/v1/profiles/batch", ["items": [cleo, person("anna"), dora, person("eve"), dora]])
+            let undone: JSON = [
+                ["type": "anonymousId", "reason": "mergeUndone", "mergeId": .string(merge)]
+            ]
+            #expect(batch.json[path: "items.0.withheld"] == undone)
+            #expect(batch.json[path: "items.1.verdict"] == "unchanged")
+            #expect(batch.json[path: "items.1.withheld"] == nil)
+            #expect(batch.json[path: "items.2.withheld"] == [["type": "phone", "reason": "shape"]])
+            #expect(batch.json[path: "items.3.verdict"] == "created")
+            #expect(batch.json[path: "items.3.withheld"] == nil)
+            let again = try await api.post("/v1/profiles", dora)
+            #expect(again.json["verdict"] == "unchanged", "\(again.text)")
+            #expect(again.json["withheld"] == [["type": "phone", "reason": "shape"]])
+            for answer in [created, updated, batch, again] {
+                #expect(!answer.text.contains("x.org") && !answer.text.contains("call me"))
+            }
+            let facts = try await api.database.timeline().map(\.body).filter { $0["kind"] == "withheld" }
+            let said = [created.json, updated.json] + (batch.json["items"]?.array ?? [])
+            #expect(Set(facts.compactMap { $0["items"] }) == Set(said.compactMap { $0["withheld"] }))
+        }
+    }
+
     @Test("in a batch each item gets its verdict in its place, and a bad one costs nobody else")
     func batch() async throws {
         try await ProfileAPI.with([event(0, .identify, user: "known", traits: ["plan": "pro"])]) { api in
