@@ -61,7 +61,8 @@ def make_up(chance, now, file):
     for number in range(PEOPLE * 10):
         user = min(chance.randrange(PEOPLE), chance.randrange(PEOPLE))
         name = chance.choices(list(NAMES), weights=NAMES.values())[0]
-        ago = chance.randrange(90 * 86_400_000)
+        # More of late, or nobody would have looked at four products within two days.
+        ago = int(90 * 86_400_000 * chance.random() ** 3)
         properties = {}
         if name.startswith("Product"):
             properties = {"sku": f"sku-{chance.randrange(200)}", "category": chance.choice(CATEGORIES)}
