@@ -236,7 +236,7 @@ struct WireTests {
             #expect(byQuery.status == 200)
             let unknown = try await collecting.service.request(
                 "GET", "/sourceConfig/", as: .basic(user: "wk_wrong"))
-            #expect(unknown.status == 401)
+            #expect(unknown.status == 404)
             #expect(unknown.headers["access-control-allow-origin"] == "*")
             for path in ["/sourceConfig/", "/v1/batch", "/v1/track"] {
                 let preflight = try await collecting.service.request("OPTIONS", path, as: .none)

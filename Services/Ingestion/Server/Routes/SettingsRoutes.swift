@@ -34,7 +34,9 @@ struct SettingsRoutes: Sendable {
                     try WriteKey(authorization: request.headers[.authorization])
                     ?? request.query("writeKey").map { WriteKey($0) }
                 guard let key, let source = try await directory.source(of: key) else {
-                    throw Problem.unauthorized("the user of Basic authorization must be a write key")
+                    throw Problem.notFound(
+                        "the user of Basic authorization must be a source's write key",
+                        type: "unknown-write-key")
                 }
                 return .json(Self.sourceConfig(source, key), headers: [.cacheControl: "private, max-age=60"])
             }
