@@ -18,7 +18,21 @@ package struct MembershipChange: Hashable, Sendable {
     package var version: Int
     package var reason: Reason
     /// What the decision rests on, enough to make it again.
-    package var evidence: JSON
+    package var evidence: JSON {
+        get {
+            switch basis {
+            case .written(let json): json
+            case .pending(let evidence): evidence.json
+            }
+        }
+        set { basis = .written(newValue) }
+    }
+    private var basis: Basis
+
+    private enum Basis: Sendable {
+        case written(JSON)
+        case pending(any PendingEvidence)
+    }
 
     package init(
         profileID: ProfileID, segment: String, change: Change, at: Instant, version: Int, reason: Reason,
@@ -30,7 +44,23 @@ package struct MembershipChange: Hashable, Sendable {
         self.at = at
         self.version = version
         self.reason = reason
-        self.evidence = evidence
+        basis = .written(evidence)
+    }
+
+    /// A change whose evidence is written out when it is asked for.
+    package init(
+        profileID: ProfileID, segment: String, change: Change, at: Instant, version: Int, reason: Reason,
+        pending evidence: any PendingEvidence
+    ) {
+        self.init(
+            profileID: profileID, segment: segment, change: change, at: at, version: version, reason: reason,
+            evidence: .null)
+        basis = .pending(evidence)
+    }
+
+    /// Writes the evidence out, so that what it is made from is let go of and asking for it again costs nothing.
+    package mutating func settle() {
+        if case .pending(let evidence) = basis { basis = .written(evidence.json) }
     }
 
     package init(json: JSON) throws(DecodingProblem) {
@@ -41,7 +71,7 @@ package struct MembershipChange: Hashable, Sendable {
         at = try fields.instant("at")
         version = Int(try fields.integer("version"))
         reason = try fields.choice("reason")
-        evidence = fields["evidence"] ?? .null
+        basis = .written(fields["evidence"] ?? .null)
     }
 
     package var json: JSON {
@@ -52,4 +82,32 @@ package struct MembershipChange: Hashable, Sendable {
             "reason": .string(reason.rawValue), "evidence": evidence,
         ]
     }
+}
+
+extension MembershipChange {
+    package static func == (left: Self, right: Self) -> Bool { left.fields == right.fields }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(fields) }
+
+    private struct Fields: Hashable {
+        var profileID: ProfileID
+        var segment: String
+        var change: Change
+        var at: Instant
+        var version: Int
+        var reason: Reason
+        var evidence: JSON
+    }
+
+    private var fields: Fields {
+        Fields(
+            profileID: profileID, segment: segment, change: change, at: at, version: version, reason: reason,
+            evidence: evidence)
+    }
+}
+
+/// Evidence that has not been written out: many changes are decided of which nobody asks why.
+package protocol PendingEvidence: Sendable {
+    /// It written out, the same each time.
+    var json: JSON { get }
 }

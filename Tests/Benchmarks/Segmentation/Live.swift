@@ -119,7 +119,7 @@ enum Live {
             deciding += decide
             changes += found
             for event in parsed {
-                touched += decider.set.leaves(for: event).count
+                touched += decider.set.segments(touchedBy: event)
             }
         }
         let measured = Double(count - count / 2)

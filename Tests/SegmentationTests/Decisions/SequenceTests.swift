@@ -85,7 +85,7 @@ struct SequenceTests {
         for minute in 0..<1_100 {
             _ = decider.apply(event("A", after: .minutes(minute)), to: &state, of: profile)
         }
-        #expect(state.segments["s"]?.memories[0].occurrences.count == RuleLimits.sequenceEvents)
+        #expect(state.memory(0).occurrences.count == RuleLimits.sequenceEvents)
         #expect(
             decider.apply(event("B", after: .minutes(1_100)), to: &state, of: profile).map(\.change) == [
                 .entered

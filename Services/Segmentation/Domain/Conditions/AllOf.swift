@@ -11,7 +11,7 @@ package struct AllOf: GroupOperator {
     }
 
     package var json: JSON { .array(conditions.map(\.json)) }
-    package func combine(_ truths: [Bool]) -> Bool { truths.allSatisfy { $0 } }
+    package var settles: (truth: Bool, whole: Bool) { (false, false) }
     package func text(_ parts: [String]) -> String {
         parts.count == 1 ? "all of (\(parts[0]))" : "(\(parts.joined(separator: " and ")))"
     }

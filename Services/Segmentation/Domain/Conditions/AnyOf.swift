@@ -11,7 +11,7 @@ package struct AnyOf: GroupOperator {
     }
 
     package var json: JSON { .array(conditions.map(\.json)) }
-    package func combine(_ truths: [Bool]) -> Bool { truths.contains(true) }
+    package var settles: (truth: Bool, whole: Bool) { (true, true) }
     package func text(_ parts: [String]) -> String {
         parts.count == 1 ? "any of (\(parts[0]))" : "(\(parts.joined(separator: " or ")))"
     }

@@ -12,10 +12,17 @@ package protocol ConditionOperator: Hashable, Sendable {
 /// A condition that combines others.
 package protocol GroupOperator: ConditionOperator {
     var conditions: [Condition] { get }
-    /// The truth of the whole, given the truth of each condition.
-    func combine(_ truths: [Bool]) -> Bool
+    /// A condition of this truth makes the whole that; if none has it, the whole is the opposite.
+    var settles: (truth: Bool, whole: Bool) { get }
     /// The whole in words, given the words of each condition.
     func text(_ parts: [String]) -> String
+}
+
+extension GroupOperator {
+    /// The truth of the whole, given the truth of each condition.
+    func combine(_ truths: [Bool]) -> Bool {
+        truths.contains(settles.truth) ? settles.whole : !settles.whole
+    }
 }
 
 /// A condition about events or traits. It is a fold: events go into a memory, and truth at an instant is a

@@ -11,6 +11,6 @@ package struct Not: GroupOperator {
     }
 
     package var json: JSON { conditions.first?.json ?? .null }
-    package func combine(_ truths: [Bool]) -> Bool { truths.first == false }
+    package var settles: (truth: Bool, whole: Bool) { (true, false) }
     package func text(_ parts: [String]) -> String { "not \(parts.first ?? "")" }
 }

@@ -73,6 +73,7 @@ extension RuleReference {
 /// What is decided of a profile besides the rule that looks at it.
 package struct Surroundings: Sendable {
     private let set: SegmentSet?
+    /// One of these segments.
     private let state: ProfileState?
     /// Whether the rule that looks is not in force yet, and sees the others as they will be then.
     private let byNextRules: Bool
@@ -86,25 +87,25 @@ package struct Surroundings: Sendable {
         self.byNextRules = byNextRules
     }
 
-    /// A rule that may be referred to, with the state that belongs to it.
-    private func rule(_ reference: Reference) -> (definition: SegmentDefinition, state: SegmentState)? {
-        guard let set else { return nil }
+    /// A rule that may be referred to, with what it remembers.
+    private func rule(_ reference: Reference) -> (definition: SegmentDefinition, memories: Memories)? {
+        guard let set, let state else { return nil }
         let key = byNextRules ? set.references.upcoming(reference.key) : reference.key
-        guard let definition = set[id: key], set.isSound(key), let own = state?.segments[key],
-            own.version == definition.version
-        else { return nil }
-        return (definition, own)
+        guard let place = set.place(of: key), set.isSound(key), state.segmentState(at: place) != nil else {
+            return nil
+        }
+        return (set.segments[place], Memories(state, slots: set.slots[place]))
     }
 
     /// Whether a rule holds.
     func holds(_ reference: Reference, at instant: Instant) -> Bool {
-        rule(reference).map { $0.definition.rule.holds($0.state.memories, at: instant, in: self) } ?? false
+        rule(reference).map { $0.definition.rule.holds($0.memories, at: instant, in: self) } ?? false
     }
 
     /// The next instant after this one at which its truth may change if nothing happens.
     func nextChange(of reference: Reference, after instant: Instant) -> Instant? {
-        guard let (definition, state) = rule(reference) else { return nil }
-        return definition.rule.nextInstant(state.memories, after: instant, in: self)
+        guard let (definition, memories) = rule(reference) else { return nil }
+        return definition.rule.nextInstant(memories, after: instant, in: self)
     }
 
     /// Why it holds or not, as part of the condition that looks at it.
@@ -112,10 +113,10 @@ package struct Surroundings: Sendable {
         _ reference: Reference, as condition: some ReferenceOperator, at instant: Instant
     ) -> Explanation {
         let written = JSON.object([type(of: condition).key: condition.json])
-        guard let (definition, state) = rule(reference) else {
+        guard let (definition, memories) = rule(reference) else {
             return Explanation(condition: written, holds: false, text: condition.text)
         }
-        let other = definition.rule.explain(state.memories, at: instant, in: self)
+        let other = definition.rule.explain(memories, at: instant, in: self)
         return Explanation(
             condition: written, holds: other.holds, text: condition.text,
             details: ["version": .integer(Int64(definition.version))], parts: [other])
@@ -124,10 +125,9 @@ package struct Surroundings: Sendable {
     /// A score with what is remembered for it.
     func score(_ id: String) -> (version: Int, scoring: Scoring, memory: Memory)? {
         let key = SegmentDefinition.key(ofScore: id)
-        guard let definition = set?[id: key], let scoring = definition.scoring,
-            let own = state?.segments[key], own.version == definition.version,
-            let memory = own.memories.first
+        guard let set, let state, let place = set.place(of: key), state.segmentState(at: place) != nil,
+            let scoring = set.segments[place].scoring, let slot = set.slots[place].first
         else { return nil }
-        return (definition.version, scoring, memory)
+        return (set.segments[place].version, scoring, state.memory(slot))
     }
 }

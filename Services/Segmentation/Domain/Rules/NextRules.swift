@@ -70,11 +70,12 @@ extension ProfileState {
     /// The segments by whose next rules the profile is in and by those in force is not, true, or the other way round, false.
     package var differences: [String: Bool] {
         var differences: [String: Bool] = [:]
-        for (id, next) in segments {
-            guard let segment = SegmentDefinition.segment(ofNext: id), SegmentDefinition.isValid(id: segment)
+        for segment in layout.segments {
+            guard let id = SegmentDefinition.segment(ofNext: segment.id), SegmentDefinition.isValid(id: id),
+                let next = standing(in: segment.id)
             else { continue }
-            let isMember = segments[segment]?.isMember ?? false
-            if next.isMember != isMember { differences[segment] = next.isMember }
+            let isMember = standing(in: id)?.isMember ?? false
+            if next.isMember != isMember { differences[id] = next.isMember }
         }
         return differences
     }

@@ -6,6 +6,8 @@ package struct Rule: Sendable {
     package let leaves: [any LeafOperator]
     /// Whether it looks at anything besides its own memories.
     let refers: Bool
+    /// What its leaves are known by; nil for those that remember nothing.
+    let keys: [ConditionKey?]
     private let root: Node
 
     private indirect enum Node: Sendable {
@@ -19,7 +21,10 @@ package struct Rule: Sendable {
         root = Self.compile(condition, into: &leaves)
         self.leaves = leaves
         refers = leaves.contains { $0 is any ReferenceOperator }
+        keys = leaves.map { $0 is any ReferenceOperator ? nil : ConditionKey(Self.written($0)) }
     }
+
+    private static func written(_ leaf: any LeafOperator) -> JSON { .object([type(of: leaf).key: leaf.json]) }
 
     private static func compile(_ condition: Condition, into leaves: inout [any LeafOperator]) -> Node {
         switch condition.kind {
@@ -33,18 +38,15 @@ package struct Rule: Sendable {
         }
     }
 
-    /// The memories of a profile that has done nothing.
-    package var emptyMemories: [Memory] { Array(repeating: Memory(), count: leaves.count) }
-
     /// Whether the rule holds at an instant.
-    package func holds(_ memories: [Memory], at instant: Instant, in surroundings: Surroundings = .none)
+    package func holds(_ memories: Memories, at instant: Instant, in surroundings: Surroundings = .none)
         -> Bool
     {
         holds(root, memories, at: instant, in: surroundings)
     }
 
     private func holds(
-        _ node: Node, _ memories: [Memory], at instant: Instant, in surroundings: Surroundings
+        _ node: Node, _ memories: Memories, at instant: Instant, in surroundings: Surroundings
     ) -> Bool {
         switch node {
         case .leaf(let index):
@@ -53,7 +55,12 @@ package struct Rule: Sendable {
             }
             return reference.holds(in: surroundings, at: instant)
         case .group(let group, _, let nodes):
-            return group.combine(nodes.map { holds($0, memories, at: instant, in: surroundings) })
+            // What the first conditions settle needs no more of them.
+            let settles = group.settles
+            for node in nodes where holds(node, memories, at: instant, in: surroundings) == settles.truth {
+                return settles.whole
+            }
+            return !settles.whole
         }
     }
 
@@ -62,7 +69,7 @@ package struct Rule: Sendable {
     /// A rule that keeps its truth over very many changes of its conditions names an instant before that, at which
     /// nothing changes and the search goes on: one decision stays short.
     package func nextChange(
-        _ memories: [Memory], from member: Bool, after instant: Instant, in surroundings: Surroundings = .none
+        _ memories: Memories, from member: Bool, after instant: Instant, in surroundings: Surroundings = .none
     ) -> Instant? {
         var at = instant
         for _ in 0..<Self.lookAhead {
@@ -74,11 +81,12 @@ package struct Rule: Sendable {
     }
 
     /// The next instant at which one of its conditions may change if nothing happens.
-    func nextInstant(_ memories: [Memory], after instant: Instant, in surroundings: Surroundings) -> Instant?
+    func nextInstant(_ memories: Memories, after instant: Instant, in surroundings: Surroundings) -> Instant?
     {
         var next = Instant.distantFuture
-        for (leaf, memory) in zip(leaves, memories) {
-            guard let change = change(of: leaf, memory, after: instant, in: surroundings), change > instant
+        for (index, leaf) in leaves.enumerated() {
+            guard let change = change(of: leaf, memories[index], after: instant, in: surroundings),
+                change > instant
             else {
                 continue
             }
@@ -100,13 +108,13 @@ package struct Rule: Sendable {
 
     /// Why the rule holds or does not, at an instant.
     package func explain(
-        _ memories: [Memory], at instant: Instant, in surroundings: Surroundings = .none
+        _ memories: Memories, at instant: Instant, in surroundings: Surroundings = .none
     ) -> Explanation {
         explain(root, memories, at: instant, in: surroundings)
     }
 
     private func explain(
-        _ node: Node, _ memories: [Memory], at instant: Instant, in surroundings: Surroundings
+        _ node: Node, _ memories: Memories, at instant: Instant, in surroundings: Surroundings
     ) -> Explanation {
         switch node {
         case .leaf(let index):

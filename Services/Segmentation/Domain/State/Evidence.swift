@@ -35,37 +35,54 @@ package enum Cause: Hashable, Sendable {
     }
 }
 
-/// The evidence of a change: from what it says the decision can be made again.
-package enum Evidence {
+/// The evidence of a change at an instant: from what it says the decision can be made again.
+///
+/// It holds what the rule remembered at that instant, and is written out when somebody wants it.
+package struct Evidence: PendingEvidence {
+    let definition: SegmentDefinition
+    let memories: Memories
+    let previous: Previous
+    let at: Instant
+    let cause: Cause
+    let surroundings: Surroundings
+
+    /// What was before.
+    struct Previous {
+        var version: Int
+        var memberSince: Instant?
+
+        var json: JSON {
+            var members: [String: JSON] = [
+                "member": .bool(memberSince != nil), "version": .integer(Int64(version)),
+            ]
+            members["since"] = memberSince.map { .string($0.rfc3339) }
+            return .object(members)
+        }
+    }
+
     /// How large evidence may become, in bytes: it goes into a stream record, which every reader must be able to
     /// take. Only rules of hundreds of conditions come near it.
     package static let maxBytes = 128 << 10
 
-    /// Evidence of a change at `instant`, taken before the state is changed.
-    ///
     /// `conditions` is the rule with the truth of each part and its events at that instant; `before`, for a change
     /// that time alone made, the same a millisecond earlier, where the events that fell out are still seen. Where
     /// that would be too large, fewer events are listed, and at last, with `abridged`, no conditions at all.
-    static func of(
-        _ definition: SegmentDefinition, _ segment: SegmentState, at instant: Instant, cause: Cause,
-        in surroundings: Surroundings
-    ) -> JSON {
+    package var json: JSON {
         var members: [String: JSON] = [
-            "version": .integer(Int64(definition.version)), "decidedAt": .string(instant.rfc3339),
-            "cause": cause.json, "previous": previous(segment),
+            "version": .integer(Int64(definition.version)), "decidedAt": .string(at.rfc3339),
+            "cause": cause.json, "previous": previous.json,
         ]
-        let conditions = definition.rule.explain(segment.memories, at: instant, in: surroundings)
+        let conditions = definition.rule.explain(memories, at: at, in: surroundings)
         var before: Explanation?
         if cause == .time {
-            members["boundary"] = .string(instant.rfc3339)
-            before = definition.rule.explain(
-                segment.memories, at: instant - .milliseconds(1), in: surroundings)
+            members["boundary"] = .string(at.rfc3339)
+            before = definition.rule.explain(memories, at: at - .milliseconds(1), in: surroundings)
         }
         for limit in [Explanation.listedEvents, 5] {
             members["conditions"] = conditions.json(listing: limit)
             members["before"] = before?.json(listing: limit)
             let evidence = JSON.object(members)
-            if evidence.isSurelyWithin(maxBytes) || evidence.compact.utf8.count <= maxBytes {
+            if evidence.isSurelyWithin(Self.maxBytes) || evidence.compact.utf8.count <= Self.maxBytes {
                 return evidence
             }
         }
@@ -106,16 +123,9 @@ package enum Evidence {
     static func ofRemoval(_ segment: SegmentState, at instant: Instant, cause: Cause) -> JSON {
         [
             "version": .integer(Int64(segment.version)), "decidedAt": .string(instant.rfc3339),
-            "cause": cause.json, "previous": previous(segment),
+            "cause": cause.json,
+            "previous": Previous(version: segment.version, memberSince: segment.memberSince).json,
         ]
-    }
-
-    private static func previous(_ segment: SegmentState) -> JSON {
-        var members: [String: JSON] = [
-            "member": .bool(segment.isMember), "version": .integer(Int64(segment.version)),
-        ]
-        members["since"] = segment.memberSince.map { .string($0.rfc3339) }
-        return .object(members)
     }
 }
 

@@ -1,98 +1,216 @@
 package import Models
 
-/// Where one profile stands in one segment: a fold over the facts so far.
-package struct SegmentState: Hashable, Sendable {
-    /// The version of the rule that the memories belong to.
-    package var version: Int
-    /// Since when the profile is a member; nil if it is none.
-    package var memberSince: Instant?
-    /// What each leaf of the rule remembers.
-    package var memories: [Memory]
-    /// When the membership changes next if nothing happens.
-    package var deadline: Instant?
-    /// The instant from which on this rule decides for this profile: later than its facts for a rule that was
-    /// written after them. Nothing is decided for instants before it.
-    package var decidesFrom: Instant
-
-    package var isMember: Bool { memberSince != nil }
-}
-
 /// Where one profile stands in all segments: everything that deciding needs, and nothing else.
-package struct ProfileState: Hashable, Sendable {
+///
+/// It is sparse: what the profile has nothing to do with takes no room. What rules remember is kept by condition, so that
+/// those that say the same share it.
+package struct ProfileState: Sendable {
     /// The latest instant for which something was decided; a fact from before it is late.
     package var decidedAt: Instant
-    /// The revision of the segment set that all of `segments` belong to.
+    /// The revision of the segment set that everything here belongs to.
     package var revision: Int64
-    /// The highest offset of the timeline that the state includes, per shard; facts at or below it are known.
-    package var appliedThrough: [Shard: Int64] = [:]
-    package var segments: [String: SegmentState] {
-        get { stored }
-        _modify {
-            // Whoever changes them may change deadlines as well.
-            timetable.forget()
-            yield &stored
-        }
+    /// The highest offset of the timeline that the state includes, per shard, in ascending order of the shards.
+    private(set) var applied: [(shard: Shard, offset: Int64)] = []
+    /// What the places below mean.
+    private(set) var layout: StateLayout
+    /// In ascending order of the places.
+    private(set) var standings: [Standing] = []
+    /// What the conditions remember, in ascending order of the slots; those alone that remember something.
+    private(set) var memories: [HeldMemory] = []
+    /// The places of segments of which nothing was decided yet, in ascending order.
+    private(set) var undecided: [Int] = []
+
+    /// What one condition remembers.
+    struct HeldMemory: Hashable, Sendable {
+        var slot: Int
+        var memory: Memory
     }
-    private var stored: [String: SegmentState] = [:]
-    /// The deadlines of `segments` in due order.
-    private var timetable = Timetable()
+
+    /// The state of a profile of which nothing is known yet, in no segments.
+    package init(revision: Int64) {
+        self.init(revision: revision, layout: .empty)
+    }
 
     /// The state of a profile of which nothing is known yet.
-    package init(revision: Int64) {
+    init(revision: Int64, layout: StateLayout) {
         decidedAt = .distantPast
         self.revision = revision
+        self.layout = layout
+    }
+
+    /// A state read back.
+    init(
+        revision: Int64, decidedAt: Instant, applied: [(shard: Shard, offset: Int64)], layout: StateLayout,
+        standings: [Standing], memories: [HeldMemory]
+    ) {
+        self.init(revision: revision, layout: layout)
+        self.decidedAt = decidedAt
+        self.applied = applied
+        self.standings = standings
+        self.memories = memories
+    }
+
+    // MARK: Segments
+
+    /// Where the profile stands in a segment; nil if nothing was decided of it.
+    package func standing(in segment: String) -> SegmentState? {
+        layout.place(of: segment).flatMap { segmentState(at: $0) }
+    }
+
+    /// The segments by their ids.
+    package var segments: Segments { Segments(state: self) }
+
+    /// Reads a state's segments by their ids.
+    package struct Segments {
+        fileprivate let state: ProfileState
+
+        package subscript(id: String) -> SegmentState? { state.standing(in: id) }
+        package var isEmpty: Bool { state.layout.segments.isEmpty }
+    }
+
+    func segmentState(at place: Int) -> SegmentState? {
+        guard !undecided.contains(place) else { return nil }
+        let standing = self[place]
+        return SegmentState(
+            version: layout.segments[place].version, memberSince: standing.memberSince,
+            deadline: standing.deadline, decidesFrom: standing.decidesFrom)
+    }
+
+    /// Everything about segments, for work that is not done with each event.
+    var segmentStates: [String: SegmentState] {
+        var states: [String: SegmentState] = [:]
+        states.reserveCapacity(layout.segments.count)
+        for (place, segment) in layout.segments.enumerated() { states[segment.id] = segmentState(at: place) }
+        return states
+    }
+
+    /// Lets the state tell of other segments and conditions.
+    mutating func lay(
+        _ layout: StateLayout, segments: [String: SegmentState], memories: [HeldMemory],
+        undecided: [Int] = []
+    ) {
+        self.layout = layout
+        self.memories = memories
+        self.undecided = undecided
+        standings = []
+        for (place, segment) in layout.segments.enumerated() {
+            guard let own = segments[segment.id] else { continue }
+            var standing = Standing(place: place)
+            standing.memberSince = own.memberSince
+            standing.deadline = own.deadline
+            standing.decidesFrom = own.decidesFrom
+            if !standing.isNothing { standings.append(standing) }
+        }
+    }
+
+    subscript(place: Int) -> Standing {
+        let index = index(of: place)
+        return index < standings.count && standings[index].place == place
+            ? standings[index] : Standing(place: place)
+    }
+
+    /// Changes where the profile stands in a segment.
+    mutating func update(_ place: Int, _ change: (inout Standing) -> Void) {
+        let index = index(of: place)
+        if index < standings.count, standings[index].place == place {
+            change(&standings[index])
+            if standings[index].isNothing { standings.remove(at: index) }
+        } else {
+            var standing = Standing(place: place)
+            change(&standing)
+            if !standing.isNothing { standings.insert(standing, at: index) }
+        }
+    }
+
+    private func index(of place: Int) -> Int {
+        var low = 0
+        var high = standings.count
+        while low < high {
+            let middle = (low + high) / 2
+            if standings[middle].place < place { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 
     /// The next instant at which time alone changes a membership.
     package var nextDeadline: Instant? {
-        timetable.entries.map { $0.first?.at } ?? stored.values.lazy.compactMap(\.deadline).min()
-    }
-
-    /// A state for which nothing was decided, of segments without deadlines.
-    init(revision: Int64, empty segments: [String: SegmentState]) {
-        self.init(revision: revision)
-        stored = segments
-        timetable.rebuild(from: [:])
-    }
-
-    /// Puts the deadlines in due order, if that is not known, so that asking for the next is cheap from now on.
-    mutating func arrange() {
-        if timetable.entries == nil { timetable.rebuild(from: stored) }
-    }
-
-    /// The deadlines in due order, each with the segment's id.
-    var deadlines: [Timetable.Entry] {
-        timetable.entries ?? Timetable.sorted(stored)
-    }
-
-    /// Changes what one segment remembers, in place; nil if its state is not of this version.
-    mutating func withMemories<Result>(
-        of id: String, version: Int, _ body: (inout [Memory], Instant) -> Result
-    ) -> Result? {
-        guard let place = stored.index(forKey: id), stored.values[place].version == version else {
-            return nil
+        var next: Instant?
+        for standing in standings {
+            guard let due = standing.deadline else { continue }
+            if next.map({ due < $0 }) ?? true { next = due }
         }
-        let decidesFrom = stored.values[place].decidesFrom
-        return body(&stored.values[place].memories, decidesFrom)
+        return next
     }
 
-    /// Sets since when the profile is in a segment, and when that changes next.
-    mutating func set(_ id: String, memberSince: Instant?, deadline: Instant?) {
-        guard let place = stored.index(forKey: id) else { return }
-        let before = stored.values[place].deadline
-        stored.values[place].memberSince = memberSince
-        guard before != deadline else { return }
-        stored.values[place].deadline = deadline
-        timetable.move(id, from: before, to: deadline)
+    /// The places of the segments with a deadline at an instant, in ascending order.
+    func places(due instant: Instant) -> [Int] {
+        standings.lazy.filter { $0.deadline == instant }.map { Int($0.place) }
     }
+
+    // MARK: Memories
+
+    /// What a condition remembers.
+    package func memory(_ slot: Int) -> Memory {
+        let index = memoryIndex(of: slot)
+        return index < memories.count && memories[index].slot == slot ? memories[index].memory : Memory()
+    }
+
+    /// Changes what a condition remembers, in place.
+    mutating func withMemory<Result>(_ slot: Int, _ body: (inout Memory) -> Result) -> Result {
+        let index = memoryIndex(of: slot)
+        if index < memories.count, memories[index].slot == slot {
+            let result = body(&memories[index].memory)
+            if memories[index].memory.isEmpty { memories.remove(at: index) }
+            return result
+        }
+        var memory = Memory()
+        let result = body(&memory)
+        if !memory.isEmpty { memories.insert(HeldMemory(slot: slot, memory: memory), at: index) }
+        return result
+    }
+
+    /// Forgets everything that conditions remember.
+    mutating func forgetMemories() { memories = [] }
+
+    private func memoryIndex(of slot: Int) -> Int {
+        var low = 0
+        var high = memories.count
+        while low < high {
+            let middle = (low + high) / 2
+            if memories[middle].slot < slot { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    // MARK: What it includes
 
     /// Whether the fact at this place of the timeline is included.
     package func includes(offset: Int64, of shard: Shard) -> Bool {
-        offset <= appliedThrough[shard] ?? 0
+        offset <= applied.first { $0.shard == shard }?.offset ?? 0
     }
 
     /// Notes that the fact at this place is included.
     package mutating func include(offset: Int64, of shard: Shard) {
-        appliedThrough[shard] = max(offset, appliedThrough[shard] ?? 0)
+        let index = applied.firstIndex { $0.shard >= shard } ?? applied.count
+        if index < applied.count, applied[index].shard == shard {
+            applied[index].offset = max(offset, applied[index].offset)
+        } else {
+            applied.insert((shard, offset), at: index)
+        }
+    }
+}
+
+extension ProfileState: Hashable {
+    package static func == (left: ProfileState, right: ProfileState) -> Bool {
+        left.decidedAt == right.decidedAt && left.revision == right.revision
+            && left.layout.key == right.layout.key && left.standings == right.standings
+            && left.memories == right.memories && left.undecided == right.undecided
+            && left.applied.elementsEqual(right.applied, by: ==)
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(decidedAt)
+        hasher.combine(layout.key)
+        hasher.combine(memories)
     }
 }

@@ -1,35 +1,64 @@
 package import Models
 
-/// The stored form of a state is JSON with short names: `d` decided at, `r` revision, `o` offsets, `s` segments;
-/// in a segment `v` version, `m` member since, `n` next deadline, `f` decides from, `l` memories of the leaves; in a
-/// memory `o` occurrences (each with its time, message, and as far as needed amount, group, spans and number), `a` answer, `t` trait with, where a rule needs it, its history. Times are milliseconds. What is empty is
-/// left out.
+/// The readable form of a state is JSON with short names: `d` decided at, `r` revision, `o` offsets, `s` segments in which
+/// `v` is the version, `m` member since, `n` next deadline, `f` decides from; `c` the conditions in the order of the layout,
+/// each with its key and what it remembers, or 0 for nothing; in that `o` occurrences (each with its time, message, and as
+/// far as needed amount, group, spans and number), `a` answer, `t` trait with, where a rule needs it, its history. Times are
+/// milliseconds. What is empty is left out.
 extension ProfileState {
     package var json: JSON {
         var members: [String: JSON] = ["r": .integer(revision)]
         if decidedAt != .distantPast { members["d"] = decidedAt.stored }
-        if !appliedThrough.isEmpty {
+        if !applied.isEmpty {
             members["o"] = .object(
                 Dictionary(
-                    uniqueKeysWithValues: appliedThrough.map { ("\($0.key.number)", .integer($0.value)) }))
+                    uniqueKeysWithValues: applied.map { ("\($0.shard.number)", .integer($0.offset)) }))
         }
-        if !segments.isEmpty { members["s"] = .object(segments.mapValues(\.json)) }
+        if !layout.segments.isEmpty { members["s"] = .object(segmentStates.mapValues(\.json)) }
+        if !layout.conditions.isEmpty {
+            members["c"] = .array(
+                layout.conditions.enumerated().map { slot, key in
+                    let memory = memory(slot)
+                    return [.string(key.text), memory.isEmpty ? 0 : memory.json]
+                })
+        }
         return .object(members)
     }
 
     package init(json: JSON) throws(DecodingProblem) {
         let fields = try JSONFields(json)
-        self.init(revision: try fields.integer("r"))
+        var segments: [String: SegmentState] = [:]
+        var revision = try fields.integer("r")
+        for (id, value) in try fields.objectIfPresent("s") {
+            segments[id] = try SegmentState(json: value, at: "s.\(id)")
+            // Of a time when each segment remembered for itself: where it stands is known, and all else is made anew.
+            if value["l"] != nil { revision = -1 }
+        }
+        var conditions: [ConditionKey] = []
+        var memories: [HeldMemory] = []
+        for element in fields["c"] == nil ? [] : try fields.array("c") {
+            guard let parts = element.array, parts.count == 2,
+                let key = parts[0].string.flatMap({ ConditionKey(text: $0) })
+            else { throw fields.problem("c", expected: "conditions") }
+            if parts[1].object != nil {
+                let memory = try Memory(json: parts[1], at: "c")
+                memories.append(HeldMemory(slot: conditions.count, memory: memory))
+            }
+            conditions.append(key)
+        }
+        self.init(revision: revision)
+        let ids = segments.keys.sorted { $0.precedesInUTF8($1) }
+        lay(
+            StateLayout(
+                segments: ids.map { StateLayout.Segment(id: $0, version: segments[$0]?.version ?? 0) },
+                conditions: conditions), segments: segments, memories: memories)
         if let decided = try fields.optionalInteger("d") { decidedAt = Instant(milliseconds: decided) }
         for (key, value) in try fields.objectIfPresent("o") {
             guard let number = Int16(key), let shard = Shard(number: number), let offset = value.integer
             else {
                 throw fields.problem("o", expected: "offsets by shard")
             }
-            appliedThrough[shard] = offset
-        }
-        for (id, value) in try fields.objectIfPresent("s") {
-            segments[id] = try SegmentState(json: value, at: "s.\(id)")
+            include(offset: offset, of: shard)
         }
     }
 }
@@ -40,9 +69,6 @@ extension SegmentState {
         members["m"] = memberSince?.stored
         members["n"] = deadline?.stored
         if decidesFrom != .distantPast { members["f"] = decidesFrom.stored }
-        members["l"] =
-            memories.allSatisfy(\.isEmpty)
-            ? .integer(Int64(memories.count)) : .array(memories.map(\.json))
         return .object(members)
     }
 
@@ -52,14 +78,6 @@ extension SegmentState {
         memberSince = try fields.optionalInteger("m").map { Instant(milliseconds: $0) }
         deadline = try fields.optionalInteger("n").map { Instant(milliseconds: $0) }
         decidesFrom = try fields.optionalInteger("f").map { Instant(milliseconds: $0) } ?? .distantPast
-        if let count = fields["l"]?.integer {
-            memories = Array(repeating: Memory(), count: Int(clamping: count))
-        } else {
-            memories = []
-            for element in try fields.array("l") {
-                memories.append(try Memory(json: element, at: "\(path).l"))
-            }
-        }
     }
 }
 

@@ -2,21 +2,38 @@ package import Models
 
 /// Making state anew from the timeline: for a rule that is new or has changed, and for profiles that were merged.
 extension SegmentDecider {
+    /// Whether a state is one of the definitions in force, with nothing to be brought up to them.
+    package func isCurrent(_ state: ProfileState) -> Bool { state.revision == set.revision && isOfThese(state) }
+
     /// The ids of the segments whose state does not belong to the definitions in force: missing, of another
     /// version, or of a segment that is gone.
     package func stale(_ state: ProfileState) -> Set<String> {
-        guard state.revision != set.revision else { return [] }
-        let succeeding = succeeding(in: state)
-        var stale = Set(state.segments.keys.filter { set[id: $0] == nil })
+        guard !isCurrent(state) else { return [] }
+        let segments = state.segmentStates
+        let succeeding = succeeding(in: segments)
+        return stale(segments, of: state)
+            .subtracting(succeeding)
             .subtracting(succeeding.map(SegmentDefinition.nextID))
-        for index in set.segments.indices where current(index, state) == nil {
-            stale.insert(set.segments[index].id)
+    }
+
+    private func stale(_ segments: [String: SegmentState], of state: ProfileState) -> Set<String> {
+        var stale = Set(segments.keys.filter { set[id: $0] == nil })
+        for (place, definition) in set.segments.enumerated()
+        where segments[definition.id]?.version != definition.version || !knows(place, state) {
+            stale.insert(definition.id)
         }
-        return stale.subtracting(succeeding)
+        return stale
+    }
+
+    /// Whether a state of whatever definitions remembers what a rule needs.
+    private func knows(_ place: Int, _ state: ProfileState) -> Bool {
+        set.slots[place].allSatisfy { $0 < 0 || state.layout.slot(of: set.layout.conditions[$0]) != nil }
     }
 
     /// Whether bringing a state up to the definitions in force takes the events that it includes.
-    package func needsHistory(_ state: ProfileState) -> Bool { stale(state).contains { set[id: $0] != nil } }
+    package func needsHistory(_ state: ProfileState) -> Bool {
+        !isOfThese(state) && set.segments.indices.contains { !knows($0, state) }
+    }
 
     /// Brings stale segments up to the definitions in force.
     ///
@@ -26,30 +43,41 @@ extension SegmentDecider {
     package func refresh(
         _ state: inout ProfileState, with events: [TrackingEvent], now: Instant, of profile: ProfileID
     ) -> [MembershipChange] {
+        guard !isOfThese(state) else {
+            state.revision = set.revision
+            return []
+        }
         let cause = Cause.definition(revision: set.revision)
-        let succession = takeOver(in: &state)
-        let ids = stale(state)
+        var segments = state.segmentStates
+        let succession = takeOver(&segments, of: state)
+        let ids = stale(segments, of: state)
         // A segment that was deleted has nobody in it, also if another was made under its name.
         let gone = ids.filter { id in
             guard let definition = set[id: id] else { return true }
-            return state.segments[id].map { $0.version < definition.firstVersion } ?? false
+            return segments[id].map { $0.version < definition.firstVersion } ?? false
         }
         // Nothing is told of what begins anew as of before what was told of the old.
-        let instant = gone.compactMap { state.segments[$0]?.decidesFrom }
+        let instant = gone.compactMap { segments[$0]?.decidesFrom }
             .reduce(max(now, state.decidedAt)) { max($0, $1) }
-        var changes = exits(from: gone, of: &state, at: instant, cause, of: profile)
+        var changes = exits(from: gone, of: &segments, at: instant, cause, of: profile)
         let indices = set.segments.indices.filter { ids.contains(set.segments[$0].id) }
-        let versions = rebuild(events, into: &state, segments: indices, at: instant)
+        var versions: [Int: Int] = [:]
+        for index in indices { versions[index] = renew(index, in: &segments) }
         var dependents = set.dependents(of: ids).subtracting(indices)
         // What is not in force yet may have looked at a next rule that was taken back.
         dependents.formUnion(
             set.dependents(of: Set(gone.compactMap { SegmentDefinition.segment(ofNext: $0) }))
                 .filter { set.segments[$0].isNext && !indices.contains($0) })
         for id in (indices + dependents).map({ set.segments[$0].id }) {
-            guard let from = state.segments[id]?.decidesFrom else { continue }
-            state.segments[id]?.decidesFrom = max(instant, from)
+            guard let from = segments[id]?.decidesFrom else { continue }
+            segments[id]?.decidesFrom = max(instant, from)
         }
-        align(&state)
+        align(&segments)
+        // What is not remembered yet is needed from the latest decided instant on, by whatever rule.
+        let decided = state.decidedAt > .distantPast ? state.decidedAt : instant
+        state.lay(
+            set.layout, segments: segments, memories: carriedOver(from: state, and: events, at: decided))
+        state.revision = set.revision
         // Only now, so that nothing is decided by scores and stages that are no more.
         changes += decide(succession, &state, cause, of: profile)
         for index in dependents.union(indices).sorted() {
@@ -57,8 +85,61 @@ extension SegmentDecider {
                 index, &state, now: instant, cause, of: profile, before: versions[index])
             if let change { changes.append(change) }
         }
-        state.revision = set.revision
         return changes
+    }
+
+    /// Lets a segment begin with its rule in force; returns the version before.
+    private func renew(_ index: Int, in segments: inout [String: SegmentState]) -> Int? {
+        let definition = set.segments[index]
+        let old = segments[definition.id]
+        segments[definition.id] = SegmentState(
+            version: definition.version, memberSince: old?.memberSince, deadline: nil,
+            decidesFrom: old?.decidesFrom ?? .distantPast)
+        return old?.version
+    }
+
+    /// What the conditions in force remember: as in the state where it has them, and from the events where it has not.
+    private func carriedOver(
+        from state: ProfileState, and events: [TrackingEvent], at instant: Instant
+    ) -> [ProfileState.HeldMemory] {
+        var fresh: [Int: Memory] = [:]
+        var missing: Set<Int> = []
+        for (slot, key) in set.layout.conditions.enumerated() {
+            if let old = state.layout.slot(of: key) {
+                let memory = state.memory(old)
+                if !memory.isEmpty { fresh[slot] = memory }
+            } else {
+                missing.insert(slot)
+            }
+        }
+        if !missing.isEmpty { fold(events, into: &fresh, slots: missing, at: instant) }
+        return fresh.sorted { $0.key < $1.key }.map { ProfileState.HeldMemory(slot: $0.key, memory: $0.value) }
+    }
+
+    /// Folds events into what conditions remember.
+    private func fold(
+        _ events: [TrackingEvent], into memories: inout [Int: Memory], slots: Set<Int>, at instant: Instant
+    ) {
+        for event in events {
+            let at = Self.instant(of: event)
+            for slot in set.slots(for: event) where slots.contains(slot) {
+                _ = set.conditions[slot].remember(
+                    event, at: at, decided: instant, in: &memories[slot, default: Memory()])
+                if memories[slot]?.isEmpty == true { memories[slot] = nil }
+            }
+        }
+    }
+
+    /// A state as far as it belongs to the definitions in force; the rest is undecided there.
+    func known(in state: ProfileState) -> ProfileState {
+        var known = state
+        let segments = state.segmentStates.filter { id, segment in
+            set.place(of: id).map { set.segments[$0].version == segment.version && knows($0, state) } ?? false
+        }
+        known.lay(
+            set.layout, segments: segments, memories: carriedOver(from: state, and: [], at: state.decidedAt),
+            undecided: set.segments.indices.filter { segments[set.segments[$0].id] == nil })
+        return known
     }
 
     /// Makes the whole state of a merge's survivor anew from the events of all profiles that are now one, in any
@@ -77,15 +158,23 @@ extension SegmentDecider {
         guard instant > .distantPast else { return [] }
         // Deadlines of the survivor up to now are its own history and come before the merge.
         var changes = advance(&state, to: instant, of: profile)
-        let gone = Set(state.segments.keys.filter { set[id: $0] == nil })
-        changes += exits(from: gone, of: &state, at: instant, cause, of: profile)
+        var segments = state.segmentStates
         // What a rule does not decide for one of the two, it does not decide for both.
-        for (id, segment) in loser?.segments ?? [:] {
-            guard let own = state.segments[id] else { continue }
-            state.segments[id]?.decidesFrom = max(own.decidesFrom, segment.decidesFrom)
+        for (id, segment) in loser?.segmentStates ?? [:] {
+            guard let own = segments[id] else { continue }
+            segments[id]?.decidesFrom = max(own.decidesFrom, segment.decidesFrom)
         }
-        changes += fold(
-            events, into: &state, segments: Array(set.segments.indices), at: instant, cause, of: profile)
+        align(&segments)
+        var memories: [Int: Memory] = [:]
+        fold(events, into: &memories, slots: Set(set.conditions.indices), at: instant)
+        state.lay(
+            set.layout, segments: segments,
+            memories: memories.sorted { $0.key < $1.key }
+                .map { ProfileState.HeldMemory(slot: $0.key, memory: $0.value) })
+        // Only now, as a rule may look at any of the others.
+        changes += set.segments.indices.compactMap {
+            decide($0, &state, now: instant, cause, of: profile)
+        }
         state.decidedAt = instant
         state.revision = set.revision
         return changes
@@ -103,8 +192,10 @@ extension SegmentDecider {
         cause: Cause, now: Instant, of profile: ProfileID
     ) -> (changes: [MembershipChange], restated: [MembershipChange], history: [MembershipChange]) {
         var fresh = newState()
-        for (id, instant) in decidesFrom { fresh.segments[id]?.decidesFrom = instant }
-        align(&fresh)
+        var segments = fresh.segmentStates
+        for (id, instant) in decidesFrom { segments[id]?.decidesFrom = instant }
+        align(&segments)
+        fresh.lay(set.layout, segments: segments, memories: [])
         var history: [MembershipChange] = []
         for event in events { history += apply(event, to: &fresh, of: profile) }
         let instant = max(state?.decidedAt ?? .distantPast, fresh.decidedAt)
@@ -115,30 +206,29 @@ extension SegmentDecider {
         let told = Dictionary(history.map { ($0.segment, $0) }, uniquingKeysWith: { $1 })
         var ahead = fresh
         if !events.isEmpty { history += advance(&ahead, to: max(instant, now), of: profile) }
-        var old = state ?? newState()
-        let gone = Set(old.segments.keys.filter { set[id: $0] == nil })
+        var old = (state ?? newState()).segmentStates
+        let gone = Set(old.keys.filter { set[id: $0] == nil })
         var changes = exits(from: gone, of: &old, at: instant, cause, of: profile)
         var restated: [MembershipChange] = []
-        for definition in set.segments {
-            guard let segment = fresh.segments[definition.id] else { continue }
-            let former = old.segments[definition.id]
+        for (place, definition) in set.segments.enumerated() {
+            let segment = fresh[place]
+            let former = old[definition.id]
             if let since = segment.memberSince, since != former?.memberSince,
                 var change = told[definition.id]
             {
                 change.reason = cause.reason
                 change.evidence = Evidence.restated(change.evidence, cause: cause)
                 if former?.isMember == true { restated.append(change) } else { changes.append(change) }
-            } else if !segment.isMember, let since = former?.memberSince {
-                var before = segment
-                before.memberSince = since
+            } else if segment.memberSince == nil, let since = former?.memberSince {
                 let at = max(instant, since)
+                let evidence = Evidence(
+                    definition: definition, memories: memories(of: place, fresh),
+                    previous: Evidence.Previous(version: definition.version, memberSince: since),
+                    at: at, cause: cause, surroundings: surroundings(of: definition, fresh))
                 changes.append(
                     MembershipChange(
                         profileID: profile, segment: definition.id, change: .exited, at: at,
-                        version: definition.version, reason: cause.reason,
-                        evidence: Evidence.of(
-                            definition, before, at: at, cause: cause, in: surroundings(of: definition, fresh))
-                    ))
+                        version: definition.version, reason: cause.reason, pending: evidence))
             }
         }
         state = fresh
@@ -150,18 +240,21 @@ extension SegmentDecider {
         _ state: inout ProfileState, at instant: Instant, cause: Cause, of profile: ProfileID
     ) -> [MembershipChange] {
         let instant = max(instant, state.decidedAt)
-        var changes = advance(&state, to: instant, of: profile)
-        changes += exits(from: Set(state.segments.keys), of: &state, at: instant, cause, of: profile)
+        var changes = isOfThese(state) ? advance(&state, to: instant, of: profile) : []
+        var segments = state.segmentStates
+        changes += exits(from: Set(segments.keys), of: &segments, at: instant, cause, of: profile)
+        state = ProfileState(revision: set.revision)
+        state.decidedAt = instant
         return changes
     }
 
     private func exits(
-        from ids: some Collection<String>, of state: inout ProfileState, at instant: Instant, _ cause: Cause,
-        of profile: ProfileID
+        from ids: some Collection<String>, of segments: inout [String: SegmentState], at instant: Instant,
+        _ cause: Cause, of profile: ProfileID
     ) -> [MembershipChange] {
         var changes: [MembershipChange] = []
         for id in ids.sorted(by: { $0.precedesInUTF8($1) }) {
-            guard let segment = state.segments.removeValue(forKey: id), let since = segment.memberSince else {
+            guard let segment = segments.removeValue(forKey: id), let since = segment.memberSince else {
                 continue
             }
             let at = max(instant, since)
@@ -173,61 +266,14 @@ extension SegmentDecider {
         return changes
     }
 
-    /// Folds events into fresh memories of the segments and compares the outcome with what was.
-    private func fold(
-        _ events: [TrackingEvent], into state: inout ProfileState, segments indices: [Int],
-        at instant: Instant,
-        _ cause: Cause, of profile: ProfileID
-    ) -> [MembershipChange] {
-        let versions = rebuild(events, into: &state, segments: indices, at: instant)
-        align(&state)
-        // Only now, as a rule may look at any of the others.
-        return indices.compactMap { index in
-            decide(index, &state, now: instant, cause, of: profile, before: versions[index])
-        }
-    }
-
-    /// Folds events into fresh memories of the segments; returns the versions that these were of.
-    private func rebuild(
-        _ events: [TrackingEvent], into state: inout ProfileState, segments indices: [Int],
-        at instant: Instant
-    ) -> [Int: Int] {
-        var versions: [Int: Int] = [:]
-        var memories = Dictionary(
-            uniqueKeysWithValues: indices.map { ($0, set.segments[$0].rule.emptyMemories) })
-        for event in events {
-            let at = Self.instant(of: event)
-            for (index, leaves) in set.leaves(for: event) {
-                guard var own = memories.removeValue(forKey: index) else { continue }
-                for leaf in leaves {
-                    _ = set.segments[index].rule.leaves[leaf].remember(
-                        event, at: at, decided: instant, in: &own[leaf])
-                }
-                memories[index] = own
-            }
-        }
-        for index in indices {
-            let definition = set.segments[index]
-            let old = state.segments[definition.id]
-            versions[index] = old?.version
-            state.segments[definition.id] = SegmentState(
-                version: definition.version, memberSince: old?.memberSince,
-                memories: memories[index] ?? definition.rule.emptyMemories, deadline: nil,
-                decidesFrom: old?.decidesFrom ?? .distantPast)
-        }
-        return versions
-    }
-
     /// What a rule looks at must be decided as well, so it decides from no earlier than that.
-    func align(_ state: inout ProfileState) {
+    func align(_ segments: inout [String: SegmentState]) {
         guard set.hasReferences else { return }
-        for (id, segment) in state.segments {
+        for (id, segment) in segments where segment.decidesFrom > .distantPast {
             for place in set.dependents(of: [id]) {
                 let dependent = set.segments[place].id
-                guard let own = state.segments[dependent]?.decidesFrom, own < segment.decidesFrom else {
-                    continue
-                }
-                state.segments[dependent]?.decidesFrom = segment.decidesFrom
+                guard let own = segments[dependent]?.decidesFrom, own < segment.decidesFrom else { continue }
+                segments[dependent]?.decidesFrom = segment.decidesFrom
             }
         }
     }

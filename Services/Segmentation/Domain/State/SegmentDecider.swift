@@ -8,8 +8,7 @@ package import Models
 /// late: it is put where it belongs, and what it changes is changed at that latest instant; the changes already
 /// told stay told.
 ///
-/// A segment whose stored version is not that of the definition is left alone: its state is rebuilt from the
-/// timeline by whoever holds the timeline (`Rebuilding`).
+/// A state of other definitions is brought to these first, by whoever holds the timeline (`Rebuilding`).
 package struct SegmentDecider: Sendable {
     package let set: SegmentSet
 
@@ -19,7 +18,7 @@ package struct SegmentDecider: Sendable {
 
     /// The state of a profile that is seen for the first time.
     package func newState() -> ProfileState {
-        ProfileState(revision: set.revision, empty: set.emptyStates)
+        ProfileState(revision: set.revision, layout: set.layout)
     }
 
     /// When an event takes effect: when it happened, but not later than it arrived, since a sender's clock that is
@@ -28,27 +27,43 @@ package struct SegmentDecider: Sendable {
         min(event.timestamp, event.receivedAt)
     }
 
+    /// Whether a state is one of these definitions, so that it can be decided on.
+    package func isOfThese(_ state: ProfileState) -> Bool { state.layout.key == set.layout.key }
+
     /// Takes in an event and returns the changes in the order of their instants.
     package func apply(_ event: TrackingEvent, to state: inout ProfileState, of profile: ProfileID)
         -> [MembershipChange]
     {
+        guard isOfThese(state) else {
+            assertionFailure("the state has to be brought to the definitions first")
+            return []
+        }
         let instant = Self.instant(of: event)
         let isFirst = state.decidedAt == .distantPast
         var changes = advance(&state, to: instant, of: profile)
         state.decidedAt = max(state.decidedAt, instant)
-        let cause = Cause.event(event.messageID, at: instant)
-        var touched = Set<Int>()
-        for (index, leaves) in set.leaves(for: event) {
-            if remember(event, at: instant, segment: index, leaves: leaves, in: &state) {
-                touched.insert(index)
+        let latest = state.decidedAt
+        var touched: [Int] = []
+        for slot in set.slots(for: event) {
+            let condition = set.conditions[slot]
+            let changed = state.withMemory(slot) { memory in
+                condition.remember(event, at: instant, decided: latest, in: &memory)
             }
+            if changed { touched += set.users[slot] }
         }
-        // Some rules hold for a profile that has done nothing, so the first fact decides them all.
-        touched.formUnion(set.dependents(of: touched))
-        for index in isFirst ? Array(set.segments.indices) : touched.sorted() {
-            if let change = decide(index, &state, now: state.decidedAt, cause, of: profile) {
-                changes.append(change)
-            }
+        if isFirst {
+            // Some rules hold for a profile that has done nothing, so the first fact decides them all.
+            touched = Array(set.segments.indices)
+        } else if set.hasReferences {
+            touched += touched.flatMap { set.dependents(of: $0) }
+        }
+        guard !touched.isEmpty else { return changes }
+        let cause = Cause.event(event.messageID, at: instant)
+        touched.sort()
+        var last = -1
+        for place in touched where place != last {
+            last = place
+            if let change = decide(place, &state, now: latest, cause, of: profile) { changes.append(change) }
         }
         return changes
     }
@@ -57,52 +72,28 @@ package struct SegmentDecider: Sendable {
     package func advance(
         _ state: inout ProfileState, to instant: Instant, of profile: ProfileID
     ) -> [MembershipChange] {
+        guard isOfThese(state) else {
+            assertionFailure("the state has to be brought to the definitions first")
+            return []
+        }
         var changes: [MembershipChange] = []
-        state.arrange()
-        while let due = nextDeadline(state), due <= instant {
+        while let due = state.nextDeadline, due <= instant {
             // In the order of their ids, which is that of the places.
-            let ids = state.deadlines.prefix { $0.at <= due }.filter { $0.at == due }.map(\.id)
-            for index in ids.compactMap({ set.place(of: $0) }) where current(index, state) != nil {
-                if let change = decide(index, &state, now: due, .time, of: profile) { changes.append(change) }
+            for place in state.places(due: due) {
+                if let change = decide(place, &state, now: due, .time, of: profile) { changes.append(change) }
             }
             state.decidedAt = max(state.decidedAt, due)
         }
         return changes
     }
 
-    /// The next deadline among the segments that are current.
+    /// The next deadline; none while the state is one of other definitions.
     package func nextDeadline(_ state: ProfileState) -> Instant? {
-        state.deadlines.first { entry in
-            set.place(of: entry.id).map { current($0, state) != nil } ?? false
-        }?.at
+        isOfThese(state) ? state.nextDeadline : nil
     }
 
-    /// The segment's state if it belongs to the definition in force.
-    func current(_ index: Int, _ state: ProfileState) -> SegmentState? {
-        let definition = set.segments[index]
-        guard let segment = state.segments[definition.id], segment.version == definition.version else {
-            return nil
-        }
-        return segment
-    }
-
-    private func remember(
-        _ event: TrackingEvent, at instant: Instant, segment index: Int, leaves: [Int],
-        in state: inout ProfileState
-    ) -> Bool {
-        let definition = set.segments[index]
-        let latest = state.decidedAt
-        let changed = state.withMemories(of: definition.id, version: definition.version) { memories, from in
-            let decided = max(latest, from)
-            var changed = false
-            for leaf in leaves
-            where definition.rule.leaves[leaf].remember(
-                event, at: instant, decided: decided, in: &memories[leaf])
-            { changed = true }
-            return changed
-        }
-        return changed ?? false
-    }
+    /// The state as far as it belongs to the definitions in force, to be looked at.
+    package func seen(_ state: ProfileState) -> ProfileState { isOfThese(state) ? state : known(in: state) }
 
     /// What a rule may look at besides its memories.
     func surroundings(of definition: SegmentDefinition, _ state: ProfileState) -> Surroundings {
@@ -110,48 +101,69 @@ package struct SegmentDecider: Sendable {
             ? Surroundings(set: set, state: state, byNextRules: definition.isNext) : .none
     }
 
+    /// What a rule remembers in a state of these definitions.
+    func memories(of place: Int, _ state: ProfileState) -> Memories {
+        Memories(state, slots: set.slots[place])
+    }
+
+    /// Where a profile stands in a segment, by the rule in force; nil while its state does not belong to that.
+    package func standing(in id: String, of state: ProfileState) -> SegmentState? {
+        seen(state).standing(in: id)
+    }
+
     /// Why a profile is in a segment or is not, at an instant that is not before the decided one; nil while its state does
     /// not belong to the rule in force.
     package func explain(_ id: String, of state: ProfileState, at instant: Instant) -> Explanation? {
-        guard let definition = set[id: id], let segment = state.segments[id],
-            segment.version == definition.version
-        else { return nil }
+        let state = seen(state)
+        guard let place = set.place(of: id), state.segmentState(at: place) != nil else { return nil }
+        let definition = set.segments[place]
         return definition.rule.explain(
-            segment.memories, at: instant, in: surroundings(of: definition, state))
+            memories(of: place, state), at: instant, in: surroundings(of: definition, state))
+    }
+
+    /// A score's definition with what is remembered for it; nil while the state does not belong to it.
+    package func score(_ id: String, of state: ProfileState) -> (scoring: Scoring, memory: Memory)? {
+        Surroundings(set: set, state: seen(state)).score(id).map { ($0.scoring, $0.memory) }
     }
 
     /// Compares what the rule says now with what was, and sets the next deadline.
     func decide(
-        _ index: Int, _ state: inout ProfileState, now: Instant, _ cause: Cause, of profile: ProfileID,
+        _ place: Int, _ state: inout ProfileState, now: Instant, _ cause: Cause, of profile: ProfileID,
         before version: Int? = nil
     ) -> MembershipChange? {
         // What the rule looked at is let go of first: the state is changed in place only if nobody else holds it.
-        guard let outcome = outcome(index, state, now: now, cause, of: profile, before: version) else {
+        guard let outcome = outcome(place, state, now: now, cause, of: profile, before: version) else {
             return nil
         }
-        state.set(set.segments[index].id, memberSince: outcome.memberSince, deadline: outcome.deadline)
+        state.update(place) { standing in
+            standing.memberSince = outcome.memberSince
+            standing.deadline = outcome.deadline
+        }
         return outcome.change
     }
 
     private func outcome(
-        _ index: Int, _ state: ProfileState, now: Instant, _ cause: Cause, of profile: ProfileID,
+        _ place: Int, _ state: ProfileState, now: Instant, _ cause: Cause, of profile: ProfileID,
         before version: Int?
     ) -> (change: MembershipChange?, memberSince: Instant?, deadline: Instant?)? {
-        let definition = set.segments[index]
-        guard definition.hasMembers, let segment = current(index, state) else { return nil }
-        let now = max(now, segment.decidesFrom)
+        let definition = set.segments[place]
+        guard definition.hasMembers else { return nil }
+        let standing = state[place]
+        let now = max(now, standing.decidesFrom)
         let surroundings = surroundings(of: definition, state)
-        let holds = definition.rule.holds(segment.memories, at: now, in: surroundings)
-        let deadline = definition.rule.nextChange(
-            segment.memories, from: holds, after: now, in: surroundings)
-        guard holds != segment.isMember else { return (nil, segment.memberSince, deadline) }
-        // The evidence shows the version of the rule that was in force before.
-        var before = segment
-        before.version = version ?? segment.version
+        let memories = memories(of: place, state)
+        let holds = definition.rule.holds(memories, at: now, in: surroundings)
+        let deadline = definition.rule.nextChange(memories, from: holds, after: now, in: surroundings)
+        guard holds != (standing.memberSince != nil) else { return (nil, standing.memberSince, deadline) }
+        let evidence = Evidence(
+            definition: definition, memories: .own(state, slots: set.slots[place]),
+            // The evidence shows the version of the rule that was in force before.
+            previous: Evidence.Previous(
+                version: version ?? definition.version, memberSince: standing.memberSince),
+            at: now, cause: cause, surroundings: surroundings)
         let change = MembershipChange(
             profileID: profile, segment: definition.id, change: holds ? .entered : .exited, at: now,
-            version: definition.version, reason: cause.reason,
-            evidence: Evidence.of(definition, before, at: now, cause: cause, in: surroundings))
+            version: definition.version, reason: cause.reason, pending: evidence)
         return (change, holds ? now : nil, deadline)
     }
 }

@@ -3,14 +3,12 @@ import Models
 /// Next rules that have come into force since a state was decided.
 extension SegmentDecider {
     /// The ids of the segments whose next rule has come into force, and is worked out in the state already.
-    func succeeding(in state: ProfileState) -> Set<String> {
-        guard state.revision != set.revision else { return [] }
-        let ids = set.segments.indices.filter { index in
-            let definition = set.segments[index]
-            return !definition.isNext && current(index, state) == nil
-                && state.segments[SegmentDefinition.nextID(of: definition.id)]?.version == definition.version
-        }
-        return Set(ids.map { set.segments[$0].id })
+    func succeeding(in segments: [String: SegmentState]) -> Set<String> {
+        let ids = set.segments.lazy.filter { definition in
+            !definition.isNext && segments[definition.id]?.version != definition.version
+                && segments[SegmentDefinition.nextID(of: definition.id)]?.version == definition.version
+        }.map(\.id)
+        return Set(ids)
     }
 
     /// Next rules that have taken the places of those before, where that has still to be decided.
@@ -23,42 +21,41 @@ extension SegmentDecider {
         var left: Set<String> = []
     }
 
-    /// Lets what is remembered for next rules that have come into force take the places of what was remembered before.
+    /// Lets next rules that have come into force take the places of those before.
     ///
     /// No history is needed. Where every deadline up to that instant has fired, what is decided then is what the next
     /// rules had said before.
-    func takeOver(in state: inout ProfileState) -> Succession {
-        let ids = succeeding(in: state)
+    func takeOver(_ segments: inout [String: SegmentState], of state: ProfileState) -> Succession {
+        let ids = succeeding(in: segments)
         var succession = Succession()
         guard !ids.isEmpty else { return succession }
         succession.left = Set(state.differences.filter { !$0.value }.keys)
         for index in set.segments.indices where ids.contains(set.segments[index].id) {
             let definition = set.segments[index]
-            guard
-                var next = state.segments.removeValue(forKey: SegmentDefinition.nextID(of: definition.id))
+            guard var next = segments.removeValue(forKey: SegmentDefinition.nextID(of: definition.id))
             else { continue }
-            let old = state.segments[definition.id]
+            let old = segments[definition.id]
             next.memberSince = old?.memberSince
             next.deadline = nil
             next.decidesFrom = max(next.decidesFrom, old?.decidesFrom ?? .distantPast)
-            state.segments[definition.id] = next
+            segments[definition.id] = next
             succession.versions[index] = old?.version
-            for place in set.dependents(of: [index]).union([index]) {
+            for place in set.dependents(of: index) + [index] {
                 succession.instants[place] = max(
                     succession.instants[place] ?? definition.since, definition.since)
             }
         }
         for (place, instant) in succession.instants {
             let id = set.segments[place].id
-            guard let from = state.segments[id]?.decidesFrom, max(from, state.decidedAt) > .distantPast else {
+            guard let from = segments[id]?.decidesFrom, max(from, state.decidedAt) > .distantPast else {
                 // Of somebody who has done nothing there is nothing decided.
                 succession.instants[place] = nil
                 continue
             }
             // Nothing is decided by it for instants before it was in force.
-            state.segments[id]?.decidesFrom = max(from, instant)
+            segments[id]?.decidesFrom = max(from, instant)
         }
-        align(&state)
+        align(&segments)
         return succession
     }
 
@@ -72,7 +69,8 @@ extension SegmentDecider {
             let now = max(instant, state.decidedAt)
             let change = decide(
                 index, &state, now: now, cause, of: profile, before: succession.versions[index])
-            guard change == nil, succession.left.contains(id), let own = state.segments[id], own.isMember
+            guard change == nil, succession.left.contains(id), let own = state.segmentState(at: index),
+                own.isMember
             else {
                 return change.map { [$0] } ?? []
             }
@@ -81,7 +79,7 @@ extension SegmentDecider {
                 profileID: profile, segment: id, change: .exited, at: max(now, own.decidesFrom),
                 version: own.version, reason: cause.reason,
                 evidence: Evidence.ofRemoval(own, at: now, cause: cause))
-            state.set(id, memberSince: nil, deadline: own.deadline)
+            state.update(index) { $0.memberSince = nil }
             return [exit] + (decide(index, &state, now: now, cause, of: profile).map { [$0] } ?? [])
         }
     }

@@ -106,7 +106,7 @@ struct MemberRoutes {
                 "conditions": .null, "whyNot": .null, "decidedAt": .null, "nextChangeAt": .null,
             ]
             // A state of an older rule is being brought up to date; until then the entry's evidence is all there is.
-            if let own = state.segments[segment], own.version == definition.version {
+            if let own = decider.standing(in: segment, of: state) {
                 let instant = max(now, max(state.decidedAt, own.decidesFrom))
                 let explanation = decider.explain(segment, of: state, at: instant)
                 answer["conditions"] = explanation?.json ?? .null

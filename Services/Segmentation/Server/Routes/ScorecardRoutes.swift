@@ -123,7 +123,9 @@ struct ScorecardRoutes {
     private static func withinReach(
         _ decider: SegmentDecider, _ state: ProfileState, at instant: Instant
     ) -> [JSON] {
-        decider.set.segments.lazy.filter { $0.isSegment && state.segments[$0.id]?.isMember == false }
+        let state = decider.seen(state)
+        return decider.set.segments.lazy
+            .filter { $0.isSegment && state.standing(in: $0.id)?.isMember == false }
             .compactMap { definition -> JSON? in
                 guard let lack = decider.explain(definition.id, of: state, at: instant)?.whyNot,
                     lack.isMeasured

@@ -24,11 +24,12 @@ enum ScoreReading {
     /// The scores at an instant that is not before the decided one; without those whose state is yet to be brought to a
     /// changed definition.
     static func values(of state: ProfileState, in set: SegmentSet, at instant: Instant) -> [Value] {
-        set.segments.compactMap { definition in
-            guard let id = definition.scoreID, let scoring = definition.scoring,
-                let own = state.segments[definition.id], own.version == definition.version,
-                let memory = own.memories.first
-            else { return nil }
+        let decider = SegmentDecider(set)
+        let state = decider.seen(state)
+        return set.segments.compactMap { definition in
+            guard let id = definition.scoreID, let (scoring, memory) = decider.score(id, of: state) else {
+                return nil
+            }
             return Value(
                 id: id, version: definition.version, scoring: scoring,
                 standing: scoring.standing(memory, at: instant), memory: memory)

@@ -210,7 +210,16 @@ struct MembershipWork {
     mutating func refresh() async throws {
         var stale: [ProfileID: ProfileState] = [:]
         for case (let id, .state(let state)) in states where state.revision != decider.set.revision {
-            if decider.needsHistory(state) { stale[id] = state } else { refresh(id, state, with: []) }
+            if decider.isOfThese(state) {
+                // Nothing of it changes but what it is called, which is written when something else is.
+                var same = state
+                _ = decider.refresh(&same, with: [], now: now, of: id)
+                states[id] = .state(same)
+            } else if decider.needsHistory(state) {
+                stale[id] = state
+            } else {
+                refresh(id, state, with: [])
+            }
         }
         guard !stale.isEmpty else { return }
         let timeline = try await TimelineReading.events(of: stale.keys, vault: vault, in: transaction)
@@ -331,7 +340,9 @@ struct MembershipWork {
     private mutating func note(
         _ new: [MembershipChange], _ traceparent: String?, restated isRestated: Bool = false
     ) {
-        for change in new where SegmentDefinition.isValid(id: change.segment) {
+        for var change in new where SegmentDefinition.isValid(id: change.segment) {
+            // It is written twice, and what it is made from may be let go of.
+            change.settle()
             if isRestated { restated.insert(changes.count) }
             changes.append((change, traceparent))
         }
