@@ -13,11 +13,18 @@ package struct Instant: Comparable, Hashable, Sendable {
 
     package static func < (left: Instant, right: Instant) -> Bool { left.milliseconds < right.milliseconds }
 
+    /// The instant so many milliseconds later; stops at `distantFuture` and `distantPast` instead of overflowing.
+    package func moved(by milliseconds: Int64) -> Instant {
+        let (sum, overflow) = self.milliseconds.addingReportingOverflow(milliseconds)
+        if overflow { return milliseconds < 0 ? .distantPast : .distantFuture }
+        return Instant(
+            milliseconds: min(
+                max(sum, Self.distantPast.milliseconds), Self.distantFuture.milliseconds))
+    }
+
     /// The instant `duration` later; stops at `distantFuture` and `distantPast` instead of overflowing.
     package static func + (instant: Instant, duration: Duration) -> Instant {
-        let (sum, overflow) = instant.milliseconds.addingReportingOverflow(duration.milliseconds)
-        if overflow { return duration < .zero ? distantPast : distantFuture }
-        return min(max(Instant(milliseconds: sum), distantPast), distantFuture)
+        instant.moved(by: duration.milliseconds)
     }
 
     /// The instant `duration` earlier; stops at `distantPast` and `distantFuture` instead of overflowing.

@@ -71,17 +71,17 @@ package struct Count: LeafOperator {
         let inside = memory.inside(window, at: instant, isTimed: events.isTimed)
         guard sameValueOf == nil else {
             // It ends when the last of the values that suffice loses the event it needs.
-            return groups(inside).compactMap { end(keeping: times.least, of: $0.value) }.max()
+            return groups(inside).compactMap { end(keeping: times.least, of: $0.value[...]) }.max()
         }
         let counts = inside.count
-        if let most = times.most, counts > most { return end(keeping: most + 1, of: Array(inside)) }
-        return end(keeping: times.least, of: Array(inside))
+        if let most = times.most, counts > most { return end(keeping: most + 1, of: inside) }
+        return end(keeping: times.least, of: inside)
     }
 
     /// When fewer than `count` of the events are left; nil if there are fewer already.
-    private func end(keeping count: Int, of occurrences: [Occurrence]) -> Instant? {
+    private func end(keeping count: Int, of occurrences: ArraySlice<Occurrence>) -> Instant? {
         guard count >= 1, occurrences.count >= count else { return nil }
-        return window.end(of: occurrences[occurrences.count - count].at)
+        return window.end(of: occurrences[occurrences.endIndex - count].at)
     }
 
     private func groups(_ occurrences: ArraySlice<Occurrence>) -> [String: [Occurrence]] {

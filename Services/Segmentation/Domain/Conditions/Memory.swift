@@ -4,15 +4,44 @@ package import Models
 package struct Occurrence: Hashable, Comparable, Sendable {
     package var at: Instant
     package var messageID: String
-    /// The amount that a sum adds.
-    package var amount: Amount?
-    /// The value by which a count keeps events apart.
-    package var group: String?
+    /// What few conditions need, apart, so that the events of the others take little room.
+    private var rest: Rest?
+    private var millionths: Int64
+    private var place: Int32
 
+    private static let noAmount = Int64.min
+    private static let noNumber = Int32.min
+
+    private final class Rest: Hashable, Sendable {
+        let group: String?
+        let spans: Spans?
+
+        init(group: String?, spans: Spans?) {
+            self.group = group
+            self.spans = spans
+        }
+
+        static func == (left: Rest, right: Rest) -> Bool {
+            left.group == right.group && left.spans == right.spans
+        }
+
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(group)
+            hasher.combine(spans)
+        }
+    }
+
+    /// The amount that a sum adds.
+    package var amount: Amount? {
+        get { millionths == Self.noAmount ? nil : Amount(millionths: millionths) }
+        set { millionths = newValue.map { max($0.millionths, Self.noAmount + 1) } ?? Self.noAmount }
+    }
+    /// The value by which a count keeps events apart.
+    package var group: String? { rest?.group }
     /// When it is one of the events meant, if the filters compare with the present; nil for always.
-    package var spans: Spans?
+    package var spans: Spans? { rest?.spans }
     /// Which of several events it is, for a condition about several; or of how many values `amount` is the sum.
-    package var number: Int?
+    package var number: Int? { place == Self.noNumber ? nil : Int(place) }
 
     package init(
         at: Instant, messageID: String, amount: Amount? = nil, group: String? = nil, spans: Spans? = nil,
@@ -20,10 +49,10 @@ package struct Occurrence: Hashable, Comparable, Sendable {
     ) {
         self.at = at
         self.messageID = messageID
-        self.amount = amount
-        self.group = group
-        self.spans = spans.flatMap { $0.isAlways ? nil : $0 }
-        self.number = number
+        millionths = amount.map { max($0.millionths, Self.noAmount + 1) } ?? Self.noAmount
+        place = number.map { max(Int32(clamping: $0), Self.noNumber + 1) } ?? Self.noNumber
+        let spans = spans.flatMap { $0.isAlways ? nil : $0 }
+        rest = group == nil && spans == nil ? nil : Rest(group: group, spans: spans)
     }
 
     /// By time, then by message, number and group, so that the same event is always the same place in a list.
@@ -43,14 +72,45 @@ package struct Occurrence: Hashable, Comparable, Sendable {
 package struct Memory: Hashable, Sendable {
     /// Events in ascending order, without duplicates.
     package var occurrences: [Occurrence] = []
-    /// The latest event of the other kind, for a condition about two kinds.
-    package var answer: Occurrence?
-    /// The value of a trait.
-    package var trait: EffectiveTraits.Entry?
+    private var rest: Rest?
+
+    /// Of nothing.
+    static let empty = Memory()
 
     package init() {}
 
-    package var isEmpty: Bool { occurrences.isEmpty && answer == nil && trait == nil }
+    private final class Rest: Hashable, Sendable {
+        let answer: Occurrence?
+        let trait: EffectiveTraits.Entry?
+
+        init?(answer: Occurrence?, trait: EffectiveTraits.Entry?) {
+            guard answer != nil || trait != nil else { return nil }
+            self.answer = answer
+            self.trait = trait
+        }
+
+        static func == (left: Rest, right: Rest) -> Bool {
+            left.answer == right.answer && left.trait == right.trait
+        }
+
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(answer)
+            hasher.combine(trait)
+        }
+    }
+
+    /// The latest event of the other kind, for a condition about two kinds.
+    package var answer: Occurrence? {
+        get { rest?.answer }
+        set { rest = Rest(answer: newValue, trait: rest?.trait) }
+    }
+    /// The value of a trait.
+    package var trait: EffectiveTraits.Entry? {
+        get { rest?.trait }
+        set { rest = Rest(answer: rest?.answer, trait: newValue) }
+    }
+
+    package var isEmpty: Bool { occurrences.isEmpty && rest == nil }
 
     /// Puts an event in its place; false if it is there already.
     mutating func insert(_ occurrence: Occurrence) -> Bool {

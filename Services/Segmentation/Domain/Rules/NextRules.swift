@@ -24,7 +24,7 @@ extension SegmentDefinition {
 extension SegmentSet {
     /// The rules in force together with those that are to follow them: `next` has some of the segments once more, each with
     /// its next rule.
-    package init(revision: Int64, inForce: [SegmentDefinition], next: [SegmentDefinition]) {
+    package convenience init(revision: Int64, inForce: [SegmentDefinition], next: [SegmentDefinition]) {
         let upcoming = Self.replacing(inForce, by: next)
         let changed = Set(next.map(\.id))
         let concerned = changed.union(

@@ -1,66 +1,81 @@
 package import Models
 
 /// A condition made ready for deciding: its leaves in order, each with its own memory, and how they combine.
-package struct Rule: Sendable {
+package final class Rule: Sendable {
     package let condition: Condition
     package let leaves: [any LeafOperator]
     /// Whether it looks at anything besides its own memories.
     let refers: Bool
     /// What its leaves are known by; nil for those that remember nothing.
     let keys: [ConditionKey?]
-    private let root: Node
+    /// The condition's parts, each before those that it is made of.
+    private let nodes: [Node]
 
-    private indirect enum Node: Sendable {
-        case leaf(Int)
-        case group(any GroupOperator, key: String, [Node])
+    private struct Node: Sendable {
+        enum Kind: Sendable {
+            case leaf(Int)
+            /// See `GroupOperator.settles`.
+            case group(truth: Bool, whole: Bool)
+        }
+
+        let kind: Kind
+        /// Where the next part begins that is no part of this one.
+        var end: Int
     }
 
     package init(_ condition: Condition) {
         self.condition = condition
         var leaves: [any LeafOperator] = []
-        root = Self.compile(condition, into: &leaves)
+        var nodes: [Node] = []
+        Self.compile(condition, into: &nodes, &leaves)
         self.leaves = leaves
+        self.nodes = nodes
         refers = leaves.contains { $0 is any ReferenceOperator }
         keys = leaves.map { $0 is any ReferenceOperator ? nil : ConditionKey(Self.written($0)) }
     }
 
     private static func written(_ leaf: any LeafOperator) -> JSON { .object([type(of: leaf).key: leaf.json]) }
 
-    private static func compile(_ condition: Condition, into leaves: inout [any LeafOperator]) -> Node {
+    private static func compile(
+        _ condition: Condition, into nodes: inout [Node], _ leaves: inout [any LeafOperator]
+    ) {
+        let place = nodes.count
         switch condition.kind {
         case .leaf(let leaf):
+            nodes.append(Node(kind: .leaf(leaves.count), end: 0))
             leaves.append(leaf)
-            return .leaf(leaves.count - 1)
         case .group(let group):
-            var nodes: [Node] = []
-            for part in group.conditions { nodes.append(compile(part, into: &leaves)) }
-            return .group(group, key: type(of: group).key, nodes)
+            let (truth, whole) = group.settles
+            nodes.append(Node(kind: .group(truth: truth, whole: whole), end: 0))
+            for part in group.conditions { compile(part, into: &nodes, &leaves) }
         }
+        nodes[place].end = nodes.count
     }
 
     /// Whether the rule holds at an instant.
     package func holds(_ memories: Memories, at instant: Instant, in surroundings: Surroundings = .none)
         -> Bool
     {
-        holds(root, memories, at: instant, in: surroundings)
+        holds(0, memories, at: instant, in: surroundings)
     }
 
     private func holds(
-        _ node: Node, _ memories: Memories, at instant: Instant, in surroundings: Surroundings
+        _ place: Int, _ memories: Memories, at instant: Instant, in surroundings: Surroundings
     ) -> Bool {
-        switch node {
+        switch nodes[place].kind {
         case .leaf(let index):
             guard refers, let reference = leaves[index] as? any ReferenceOperator else {
                 return leaves[index].holds(memories[index], at: instant)
             }
             return reference.holds(in: surroundings, at: instant)
-        case .group(let group, _, let nodes):
+        case .group(let truth, let whole):
             // What the first conditions settle needs no more of them.
-            let settles = group.settles
-            for node in nodes where holds(node, memories, at: instant, in: surroundings) == settles.truth {
-                return settles.whole
+            var part = place + 1
+            while part < nodes[place].end {
+                if holds(part, memories, at: instant, in: surroundings) == truth { return whole }
+                part = nodes[part].end
             }
-            return !settles.whole
+            return !whole
         }
     }
 
@@ -110,22 +125,28 @@ package struct Rule: Sendable {
     package func explain(
         _ memories: Memories, at instant: Instant, in surroundings: Surroundings = .none
     ) -> Explanation {
-        explain(root, memories, at: instant, in: surroundings)
+        var leaf = 0
+        return explain(condition, &leaf, memories, at: instant, in: surroundings)
     }
 
     private func explain(
-        _ node: Node, _ memories: Memories, at instant: Instant, in surroundings: Surroundings
+        _ condition: Condition, _ leaf: inout Int, _ memories: Memories, at instant: Instant,
+        in surroundings: Surroundings
     ) -> Explanation {
-        switch node {
-        case .leaf(let index):
-            guard let reference = leaves[index] as? any ReferenceOperator else {
-                return leaves[index].explain(memories[index], at: instant)
+        switch condition.kind {
+        case .leaf(let condition):
+            defer { leaf += 1 }
+            guard let reference = condition as? any ReferenceOperator else {
+                return condition.explain(memories[leaf], at: instant)
             }
             return reference.explain(in: surroundings, at: instant)
-        case .group(let group, let key, let nodes):
-            let parts = nodes.map { explain($0, memories, at: instant, in: surroundings) }
+        case .group(let group):
+            var parts: [Explanation] = []
+            for part in group.conditions {
+                parts.append(explain(part, &leaf, memories, at: instant, in: surroundings))
+            }
             return Explanation(
-                condition: .string(key), holds: group.combine(parts.map(\.holds)),
+                condition: .string(type(of: group).key), holds: group.combine(parts.map(\.holds)),
                 text: group.text(parts.map(\.text)), parts: parts)
         }
     }

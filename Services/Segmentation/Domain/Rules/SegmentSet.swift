@@ -4,7 +4,7 @@ package import Models
 ///
 /// Conditions that say the same, of whatever segments, are one *slot*: they are shown an event once and share what they
 /// remember.
-package struct SegmentSet: Sendable {
+package final class SegmentSet: Sendable {
     /// Counts the changes of the whole set; a state that carries it needs nothing rebuilt.
     package let revision: Int64
     /// In ascending order of their ids, which is the order in which changes at one instant appear.
@@ -21,20 +21,15 @@ package struct SegmentSet: Sendable {
     let conditions: [any LeafOperator]
     /// For each segment the slots of its conditions; less than none for one that remembers nothing.
     let slots: [[Int]]
+    /// The same, each once, in ascending order, without those that remember nothing.
+    let remembered: [[Int]]
+    /// The rules of the segments, and whether anybody is in them.
+    let rules: [(rule: Rule, version: Int, hasMembers: Bool)]
     /// For each slot the places of the segments that have the condition.
     let users: [[Int]]
     /// For each segment the places of those that look at it, directly or through others.
     private let dependents: [[Int]]
-    private var byName: [NamedKind: [Int]] = [:]
-    private var byKind: [TrackingEvent.Kind: [Int]] = [:]
-    private var byTrait: [String: [Int]] = [:]
-    private var byIdentifier: [String: [Int]] = [:]
-    private var byContext: [String: [Int]] = [:]
-
-    private struct NamedKind: Hashable {
-        let kind: TrackingEvent.Kind
-        let name: String
-    }
+    private let index: EventIndex
 
     package init(revision: Int64, segments: [SegmentDefinition]) {
         let segments = segments.sorted { $0.id.precedesInUTF8($1.id) }
@@ -66,12 +61,12 @@ package struct SegmentSet: Sendable {
         self.conditions = conditions
         self.users = users
         self.slots = slots
+        remembered = slots.map { Set($0.filter { $0 >= 0 }).sorted() }
+        rules = segments.map { ($0.rule, $0.version, $0.hasMembers) }
         layout = StateLayout(
             segments: segments.map { StateLayout.Segment(id: $0.id, version: $0.version) }, conditions: keys)
         dependents = Self.dependents(segments, layout, references, hasReferences: hasReferences)
-        for (slot, condition) in conditions.enumerated() { index(condition.interest, slot) }
-        // The conditions by name and by kind together, ready to be handed out.
-        for (named, own) in byName { byName[named] = Set(own + (byKind[named.kind] ?? [])).sorted() }
+        index = EventIndex(conditions)
     }
 
     private static func dependents(
@@ -79,28 +74,8 @@ package struct SegmentSet: Sendable {
         hasReferences: Bool
     ) -> [[Int]] {
         guard hasReferences else { return [] }
-        return segments.map { references.dependents(of: [$0.id]).compactMap { layout.place(of: $0) }.sorted() }
-    }
-
-    private mutating func index(_ interest: Interest, _ slot: Int) {
-        func add(_ slot: Int, to list: inout [Int]) {
-            if list.last != slot { list.append(slot) }
-        }
-        switch interest {
-        case .trait(let name): add(slot, to: &byTrait[name, default: []])
-        case .identifier(let type): add(slot, to: &byIdentifier[type, default: []])
-        case .context(let name): add(slot, to: &byContext[name, default: []])
-        case .references: break
-        case .selectors(let selectors):
-            for selector in selectors {
-                guard let names = selector.names else {
-                    add(slot, to: &byKind[selector.kind, default: []])
-                    continue
-                }
-                for name in names {
-                    add(slot, to: &byName[NamedKind(kind: selector.kind, name: name), default: []])
-                }
-            }
+        return segments.map {
+            references.dependents(of: [$0.id]).compactMap { layout.place(of: $0) }.sorted()
         }
     }
 
@@ -121,22 +96,7 @@ package struct SegmentSet: Sendable {
     func dependents(of place: Int) -> [Int] { hasReferences ? dependents[place] : [] }
 
     /// The slots of the conditions that an event may change, in ascending order, each once.
-    package func slots(for event: TrackingEvent) -> [Int] {
-        let named = event.name.flatMap { byName[NamedKind(kind: event.kind, name: $0)] }
-        let usual = named ?? byKind[event.kind] ?? []
-        // Most events are found by kind and name alone.
-        var others: [Int] = []
-        if event.kind == .identify, !byTrait.isEmpty {
-            for name in event.traits.keys { others += byTrait[name] ?? [] }
-        }
-        if !byIdentifier.isEmpty {
-            for type in Known.types(in: event) { others += byIdentifier[type] ?? [] }
-        }
-        if !byContext.isEmpty {
-            for name in event.context.keys { others += byContext[name] ?? [] }
-        }
-        return others.isEmpty ? usual : Set(usual + others).sorted()
-    }
+    package func slots(for event: TrackingEvent) -> [Int] { index.slots(for: event) }
 
     /// How many segments have a condition that an event may change.
     package func segments(touchedBy event: TrackingEvent) -> Int {

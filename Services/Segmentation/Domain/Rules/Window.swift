@@ -8,12 +8,21 @@ package enum Window: Hashable, Sendable {
     /// Everything that ever happened.
     case ever
     /// An event at time t is in the window W at instant T if and only if T − W < t ≤ T. So it leaves exactly at t + W.
-    case rolling(Duration)
+    case rolling(Length)
     /// Today and the days before it, so many together, by the calendar of a zone. An event leaves when the day begins
     /// that is so many days after its own, whether the days between have 23, 24 or 25 hours.
     case days(Int, CivilZone)
     /// From an instant on, itself included; nothing ever leaves.
     case since(Start)
+
+    /// How long a rolling window is. An event asks for it in milliseconds many times.
+    package struct Length: Hashable, Sendable {
+        let milliseconds: Int64
+
+        init(_ duration: Duration) { milliseconds = duration.milliseconds }
+
+        var duration: Duration { .milliseconds(milliseconds) }
+    }
 
     /// A fixed beginning.
     package enum Start: Hashable, Sendable {
@@ -33,7 +42,7 @@ package enum Window: Hashable, Sendable {
     func end(of instant: Instant) -> Instant {
         switch self {
         case .ever: .distantFuture
-        case .rolling(let length): instant + length
+        case .rolling(let length): instant.moved(by: length.milliseconds)
         case .days(let count, let zone): zone.start(ofDay: zone.day(of: instant) + Int64(count))
         case .since(let start): instant < start.instant ? .distantPast : .distantFuture
         }
@@ -46,7 +55,7 @@ package enum Window: Hashable, Sendable {
     func beginning(at now: Instant) -> Instant {
         switch self {
         case .ever: .distantPast
-        case .rolling(let length): now - length + .milliseconds(1)
+        case .rolling(let length): now.moved(by: 1 - length.milliseconds)
         case .days(let count, let zone): zone.start(ofDay: zone.day(of: now) - Int64(count) + 1)
         case .since(let start): start.instant
         }
@@ -77,7 +86,7 @@ package enum Window: Hashable, Sendable {
     var longest: Duration? {
         switch self {
         case .ever, .since: nil
-        case .rolling(let length): length
+        case .rolling(let length): length.duration
         case .days(let count, _): .days(count) + .hours(2)
         }
     }
@@ -98,7 +107,7 @@ extension Window {
     }
 
     private static func within(_ field: RuleField) throws(RuleProblem) -> Window {
-        guard field.json.object != nil else { return .rolling(try field.window()) }
+        guard field.json.object != nil else { return .rolling(Length(try field.window())) }
         try field.allow(["days", "zone"])
         let longest = Int(RuleLimits.window.milliseconds / 86_400_000)
         let days = try field.required("days", "how many calendar days, today included").count(1...longest)
@@ -109,7 +118,7 @@ extension Window {
     package var members: [String: JSON] {
         switch self {
         case .ever: [:]
-        case .rolling(let length): ["within": .string(length.text)]
+        case .rolling(let length): ["within": .string(length.duration.text)]
         case .days(let count, let zone):
             ["within": ["days": .integer(Int64(count)), "zone": .string(zone.name)]]
         case .since(let start): ["since": start.json]
@@ -120,7 +129,7 @@ extension Window {
     package var text: String {
         switch self {
         case .ever: ""
-        case .rolling(let length): " in \(length.words)"
+        case .rolling(let length): " in \(length.duration.words)"
         case .days(let count, let zone):
             " in \(count) calendar \(count == 1 ? "day" : "days") in \(zone.name)"
         case .since(let start): " since \(start.text)"

@@ -39,7 +39,8 @@ package enum Cause: Hashable, Sendable {
 ///
 /// It holds what the rule remembered at that instant, and is written out when somebody wants it.
 package struct Evidence: PendingEvidence {
-    let definition: SegmentDefinition
+    let rule: Rule
+    let version: Int
     let memories: Memories
     let previous: Previous
     let at: Instant
@@ -69,14 +70,14 @@ package struct Evidence: PendingEvidence {
     /// that would be too large, fewer events are listed, and at last, with `abridged`, no conditions at all.
     package var json: JSON {
         var members: [String: JSON] = [
-            "version": .integer(Int64(definition.version)), "decidedAt": .string(at.rfc3339),
+            "version": .integer(Int64(version)), "decidedAt": .string(at.rfc3339),
             "cause": cause.json, "previous": previous.json,
         ]
-        let conditions = definition.rule.explain(memories, at: at, in: surroundings)
+        let conditions = rule.explain(memories, at: at, in: surroundings)
         var before: Explanation?
         if cause == .time {
             members["boundary"] = .string(at.rfc3339)
-            before = definition.rule.explain(memories, at: at - .milliseconds(1), in: surroundings)
+            before = rule.explain(memories, at: at - .milliseconds(1), in: surroundings)
         }
         for limit in [Explanation.listedEvents, 5] {
             members["conditions"] = conditions.json(listing: limit)

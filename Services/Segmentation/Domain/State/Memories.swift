@@ -9,27 +9,22 @@ package struct Memories: Sendable {
         self.slots = slots
     }
 
-    /// What these conditions of a state remember, and nothing else of it.
-    static func own(_ state: ProfileState, slots: [Int]) -> Memories {
-        Memories(
-            held: slots.filter { $0 >= 0 }.sorted().map {
-                ProfileState.HeldMemory(slot: $0, memory: state.memory($0))
-            }, slots: slots)
-    }
-
-    private init(held: [ProfileState.HeldMemory], slots: [Int]) {
-        self.held = held
+    /// What a rule's conditions remember, whose slots are `own` in ascending order, and nothing else of the state.
+    init(own: [Int], of state: ProfileState, slots: [Int]) {
+        held = own.map { ProfileState.HeldMemory(slot: $0, memory: state.memory($0)) }
         self.slots = slots
     }
 
     subscript(leaf: Int) -> Memory {
-        let slot = slots[leaf]
-        var low = 0
-        var high = held.count
-        while low < high {
-            let middle = (low + high) / 2
-            if held[middle].slot < slot { low = middle + 1 } else { high = middle }
+        _read {
+            let slot = slots[leaf]
+            var low = 0
+            var high = held.count
+            while low < high {
+                let middle = (low + high) / 2
+                if held[middle].slot < slot { low = middle + 1 } else { high = middle }
+            }
+            if low < held.count, held[low].slot == slot { yield held[low].memory } else { yield.empty }
         }
-        return low < held.count && held[low].slot == slot ? held[low].memory : Memory()
     }
 }

@@ -134,12 +134,9 @@ package struct ProfileState: Sendable {
 
     /// The next instant at which time alone changes a membership.
     package var nextDeadline: Instant? {
-        var next: Instant?
-        for standing in standings {
-            guard let due = standing.deadline else { continue }
-            if next.map({ due < $0 }) ?? true { next = due }
-        }
-        return next
+        var next = Standing.never
+        for standing in standings { next = min(next, standing.due) }
+        return next == Standing.never ? nil : Instant(milliseconds: next)
     }
 
     /// The places of the segments with a deadline at an instant, in ascending order.

@@ -3,7 +3,9 @@ package import Models
 /// Making state anew from the timeline: for a rule that is new or has changed, and for profiles that were merged.
 extension SegmentDecider {
     /// Whether a state is one of the definitions in force, with nothing to be brought up to them.
-    package func isCurrent(_ state: ProfileState) -> Bool { state.revision == set.revision && isOfThese(state) }
+    package func isCurrent(_ state: ProfileState) -> Bool {
+        state.revision == set.revision && isOfThese(state)
+    }
 
     /// The ids of the segments whose state does not belong to the definitions in force: missing, of another
     /// version, or of a segment that is gone.
@@ -113,7 +115,9 @@ extension SegmentDecider {
             }
         }
         if !missing.isEmpty { fold(events, into: &fresh, slots: missing, at: instant) }
-        return fresh.sorted { $0.key < $1.key }.map { ProfileState.HeldMemory(slot: $0.key, memory: $0.value) }
+        return fresh.sorted { $0.key < $1.key }.map {
+            ProfileState.HeldMemory(slot: $0.key, memory: $0.value)
+        }
     }
 
     /// Folds events into what conditions remember.
@@ -222,7 +226,7 @@ extension SegmentDecider {
             } else if segment.memberSince == nil, let since = former?.memberSince {
                 let at = max(instant, since)
                 let evidence = Evidence(
-                    definition: definition, memories: memories(of: place, fresh),
+                    rule: definition.rule, version: definition.version, memories: memories(of: place, fresh),
                     previous: Evidence.Previous(version: definition.version, memberSince: since),
                     at: at, cause: cause, surroundings: surroundings(of: definition, fresh))
                 changes.append(

@@ -44,6 +44,7 @@ package struct SegmentDecider: Sendable {
         state.decidedAt = max(state.decidedAt, instant)
         let latest = state.decidedAt
         var touched: [Int] = []
+        touched.reserveCapacity(32)
         for slot in set.slots(for: event) {
             let condition = set.conditions[slot]
             let changed = state.withMemory(slot) { memory in
@@ -146,24 +147,24 @@ package struct SegmentDecider: Sendable {
         _ place: Int, _ state: ProfileState, now: Instant, _ cause: Cause, of profile: ProfileID,
         before version: Int?
     ) -> (change: MembershipChange?, memberSince: Instant?, deadline: Instant?)? {
-        let definition = set.segments[place]
-        guard definition.hasMembers else { return nil }
+        let (rule, current, hasMembers) = set.rules[place]
+        guard hasMembers else { return nil }
         let standing = state[place]
         let now = max(now, standing.decidesFrom)
-        let surroundings = surroundings(of: definition, state)
+        let surroundings = rule.refers ? surroundings(of: set.segments[place], state) : .none
         let memories = memories(of: place, state)
-        let holds = definition.rule.holds(memories, at: now, in: surroundings)
-        let deadline = definition.rule.nextChange(memories, from: holds, after: now, in: surroundings)
+        let holds = rule.holds(memories, at: now, in: surroundings)
+        let deadline = rule.nextChange(memories, from: holds, after: now, in: surroundings)
         guard holds != (standing.memberSince != nil) else { return (nil, standing.memberSince, deadline) }
         let evidence = Evidence(
-            definition: definition, memories: .own(state, slots: set.slots[place]),
+            rule: rule, version: current,
+            memories: Memories(own: set.remembered[place], of: state, slots: set.slots[place]),
             // The evidence shows the version of the rule that was in force before.
-            previous: Evidence.Previous(
-                version: version ?? definition.version, memberSince: standing.memberSince),
+            previous: Evidence.Previous(version: version ?? current, memberSince: standing.memberSince),
             at: now, cause: cause, surroundings: surroundings)
         let change = MembershipChange(
-            profileID: profile, segment: definition.id, change: holds ? .entered : .exited, at: now,
-            version: definition.version, reason: cause.reason, pending: evidence)
+            profileID: profile, segment: set.segments[place].id, change: holds ? .entered : .exited, at: now,
+            version: current, reason: cause.reason, pending: evidence)
         return (change, holds ? now : nil, deadline)
     }
 }

@@ -19,11 +19,13 @@ package struct SegmentState: Hashable, Sendable {
 struct Standing: Hashable, Sendable {
     var place: Int32
     private var since: Int64 = Self.none
-    private var due: Int64 = Self.none
+    private(set) var due: Int64 = Self.never
     private var from: Int64 = Self.none
 
     /// Nothing that has a text form is as early.
     private static let none = Int64.min
+    /// Nothing that has a text form is as late.
+    static let never = Int64.max
 
     /// Of a profile that has done nothing.
     init(place: Int) { self.place = Int32(truncatingIfNeeded: place) }
@@ -33,13 +35,13 @@ struct Standing: Hashable, Sendable {
         set { since = newValue?.milliseconds ?? Self.none }
     }
     var deadline: Instant? {
-        get { due == Self.none ? nil : Instant(milliseconds: due) }
-        set { due = newValue?.milliseconds ?? Self.none }
+        get { due == Self.never ? nil : Instant(milliseconds: due) }
+        set { due = newValue?.milliseconds ?? Self.never }
     }
     var decidesFrom: Instant {
         get { from == Self.none ? .distantPast : Instant(milliseconds: from) }
         set { from = newValue == .distantPast ? Self.none : newValue.milliseconds }
     }
 
-    var isNothing: Bool { since == Self.none && due == Self.none && from == Self.none }
+    var isNothing: Bool { since == Self.none && due == Self.never && from == Self.none }
 }

@@ -1,0 +1,61 @@
+import Models
+
+/// Which of some conditions an event may change: most are found by the event's kind and name alone.
+struct EventIndex: Sendable {
+    private var byName: [NamedKind: [Int]] = [:]
+    private var byKind: [TrackingEvent.Kind: [Int]] = [:]
+    private var byTrait: [String: [Int]] = [:]
+    private var byIdentifier: [String: [Int]] = [:]
+    private var byContext: [String: [Int]] = [:]
+
+    private struct NamedKind: Hashable {
+        let kind: TrackingEvent.Kind
+        let name: String
+    }
+
+    init(_ conditions: [any LeafOperator]) {
+        for (slot, condition) in conditions.enumerated() { add(slot, for: condition.interest) }
+        // The conditions by name and by kind together, ready to be handed out.
+        for (named, own) in byName { byName[named] = Set(own + (byKind[named.kind] ?? [])).sorted() }
+    }
+
+    private mutating func add(_ slot: Int, for interest: Interest) {
+        switch interest {
+        case .trait(let name): byTrait[name, default: []].append(slot)
+        case .identifier(let type): byIdentifier[type, default: []].append(slot)
+        case .context(let name): byContext[name, default: []].append(slot)
+        case .references: break
+        case .selectors(let selectors):
+            for selector in selectors {
+                guard let names = selector.names else {
+                    add(slot, to: &byKind[selector.kind, default: []])
+                    continue
+                }
+                for name in names {
+                    add(slot, to: &byName[NamedKind(kind: selector.kind, name: name), default: []])
+                }
+            }
+        }
+    }
+
+    private func add(_ slot: Int, to list: inout [Int]) {
+        if list.last != slot { list.append(slot) }
+    }
+
+    /// The conditions that an event may change, in ascending order, each once.
+    func slots(for event: TrackingEvent) -> [Int] {
+        let named = event.name.flatMap { byName[NamedKind(kind: event.kind, name: $0)] }
+        let usual = named ?? byKind[event.kind] ?? []
+        var others: [Int] = []
+        if event.kind == .identify, !byTrait.isEmpty {
+            for name in event.traits.keys { others += byTrait[name] ?? [] }
+        }
+        if !byIdentifier.isEmpty {
+            for type in Known.types(in: event) { others += byIdentifier[type] ?? [] }
+        }
+        if !byContext.isEmpty {
+            for name in event.context.keys { others += byContext[name] ?? [] }
+        }
+        return others.isEmpty ? usual : Set(usual + others).sorted()
+    }
+}
