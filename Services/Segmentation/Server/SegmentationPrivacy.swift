@@ -97,7 +97,7 @@ struct SegmentationPrivacy {
         for id in ids {
             guard
                 case .state(let state)? = try await StateStore.read(
-                    id, vault: registry.vault, in: transaction)
+                    id, registry, in: transaction)
             else { continue }
             let instant = max(now, state.decidedAt)
             for value in ScoreReading.values(of: state, in: set, at: instant) {
@@ -115,7 +115,7 @@ struct SegmentationPrivacy {
     private func erase(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
         let ids = Set(request.profileIDs + [request.profileID])
         let decider = try await registry.decider(in: transaction)
-        let states = try await StateStore(transaction: transaction, vault: registry.vault)
+        let states = try await StateStore(transaction: transaction, registry: registry)
             .lockExisting(ids)
         let counts = try await Erasure.counts(Array(ids), in: transaction)
         var work = MembershipWork(

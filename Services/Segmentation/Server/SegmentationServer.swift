@@ -21,6 +21,7 @@ package let segmentationService = ServiceDefinition(
         Migration(
             resource: "V0003_scores_and_stage", bytes: PackageResources.V0003_scores_and_stage_sql),
         Migration(resource: "V0004_next_rules", bytes: PackageResources.V0004_next_rules_sql),
+        Migration(resource: "V0005_packed_states", bytes: PackageResources.V0005_packed_states_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships], channels: [SegmentStore.channel]
 ) { context in

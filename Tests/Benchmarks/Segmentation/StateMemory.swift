@@ -7,7 +7,7 @@ enum StateMemory {
     static func run(profiles: Int, eventsEach: Int) throws -> JSON {
         let decider = SegmentDecider(try Live.set(of: 20))
         var random = SeededGenerator(seed: 11)
-        var states: [ProfileState] = []
+        var states: [PackedState] = []
         states.reserveCapacity(profiles)
         let before = try resident()
         var stored = 0
@@ -21,15 +21,15 @@ enum StateMemory {
                     profile * eventsEach + number)
                 _ = decider.apply(event, to: &state, of: id)
             }
-            if profile % 100 == 0 { stored += state.json.compact.utf8.count }
-            states.append(state)
+            let packed = PackedState(state)
+            stored += packed.bytes.count
+            states.append(packed)
         }
         let after = try resident()
-        let sampled = (profiles + 99) / 100
         return [
             "profiles": .integer(Int64(states.count)),
             "inMemory": .double(Double(after - before) / Double(profiles)),
-            "stored": .double(Double(stored) / Double(sampled)),
+            "stored": .double(Double(stored) / Double(profiles)),
         ]
     }
 

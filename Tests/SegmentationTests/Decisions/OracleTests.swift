@@ -407,7 +407,13 @@ private struct Run {
         guard read == state else {
             throw Disagreement(description: "a stored state reads differently: \(stored)")
         }
-        state = read
+        let packed = PackedState(state)
+        let layout = try StateLayout(json: try JSONParser.parse(decider.set.layout.json.compact))
+        let unpacked = try packed.state(layout)
+        guard try packed.layoutKey == layout.key, unpacked == state else {
+            throw Disagreement(description: "a packed state reads differently: \(stored)")
+        }
+        state = unpacked
     }
 
     mutating func changeDefinitions() throws {

@@ -193,11 +193,14 @@ private struct StoredRun {
     /// What is kept of what next rules will change is what the states say.
     private func compareDifferences() async throws {
         var wanted: [String: Bool] = [:]
-        let vault = installation.harness.context.vault
+        let registry = SegmentRegistry(vault: installation.harness.context.vault)
         for row in try await installation.owner.query(
             "SELECT profile_id, state FROM segmentation.profile_state")
         {
-            guard case .state(let state) = try await StateStore.stored(row, vault) else { continue }
+            guard
+                case .state(let state) = try await StateStore.stored(
+                    row, registry, in: installation.harness.context.pool)
+            else { continue }
             let id: ProfileID = try row.get("profile_id")
             for (segment, enters) in state.differences { wanted["\(id) \(segment)"] = enters }
         }
@@ -213,7 +216,8 @@ private struct StoredRun {
 
     private func decided(_ person: ProfileID, _ segment: String) async throws -> Instant? {
         let context = installation.harness.context
-        let stored = try await StateStore.read(person, vault: context.vault, in: context.pool)
+        let stored = try await StateStore.read(
+            person, SegmentRegistry(vault: context.vault), in: context.pool)
         guard case .state(let state) = stored else { return nil }
         guard
             state.decidedAt > .distantPast

@@ -4,7 +4,8 @@ package import Models
 /// `v` is the version, `m` member since, `n` next deadline, `f` decides from; `c` the conditions in the order of the layout,
 /// each with its key and what it remembers, or 0 for nothing; in that `o` occurrences (each with its time, message, and as
 /// far as needed amount, group, spans and number), `a` answer, `t` trait with, where a rule needs it, its history. Times are
-/// milliseconds. What is empty is left out.
+/// milliseconds. What is empty is left out. An older form has no `c`: then where the profile stands is known, and what is
+/// remembered is made anew from the timeline.
 extension ProfileState {
     package var json: JSON {
         var members: [String: JSON] = ["r": .integer(revision)]
@@ -28,11 +29,9 @@ extension ProfileState {
     package init(json: JSON) throws(DecodingProblem) {
         let fields = try JSONFields(json)
         var segments: [String: SegmentState] = [:]
-        var revision = try fields.integer("r")
+        let revision = try fields.integer("r")
         for (id, value) in try fields.objectIfPresent("s") {
             segments[id] = try SegmentState(json: value, at: "s.\(id)")
-            // Of a time when each segment remembered for itself: where it stands is known, and all else is made anew.
-            if value["l"] != nil { revision = -1 }
         }
         var conditions: [ConditionKey] = []
         var memories: [HeldMemory] = []

@@ -7,21 +7,11 @@ extension SegmentDecider {
         state.revision == set.revision && isOfThese(state)
     }
 
-    /// The ids of the segments whose state does not belong to the definitions in force: missing, of another
-    /// version, or of a segment that is gone.
-    package func stale(_ state: ProfileState) -> Set<String> {
-        guard !isCurrent(state) else { return [] }
-        let segments = state.segmentStates
-        let succeeding = succeeding(in: segments)
-        return stale(segments, of: state)
-            .subtracting(succeeding)
-            .subtracting(succeeding.map(SegmentDefinition.nextID))
-    }
-
-    private func stale(_ segments: [String: SegmentState], of state: ProfileState) -> Set<String> {
+    /// The ids of the segments that were not decided by the definitions in force: missing, of another version, or of a
+    /// segment that is gone.
+    private func stale(_ segments: [String: SegmentState]) -> Set<String> {
         var stale = Set(segments.keys.filter { set[id: $0] == nil })
-        for (place, definition) in set.segments.enumerated()
-        where segments[definition.id]?.version != definition.version || !knows(place, state) {
+        for definition in set.segments where segments[definition.id]?.version != definition.version {
             stale.insert(definition.id)
         }
         return stale
@@ -41,7 +31,8 @@ extension SegmentDecider {
     ///
     /// `events` are the events that the state includes, in any order, or none where no history is needed. The memberships
     /// of the new rules are those at `now`, or at the latest decided instant if that is later; only differences from the
-    /// old ones are changes. Next rules that were worked out before they came into force need none.
+    /// old ones are changes. Next rules that were worked out before they came into force need none. Where only what a rule
+    /// remembers is missing, the profile stands as it stood, and its deadlines are yet to fire.
     package func refresh(
         _ state: inout ProfileState, with events: [TrackingEvent], now: Instant, of profile: ProfileID
     ) -> [MembershipChange] {
@@ -52,7 +43,7 @@ extension SegmentDecider {
         let cause = Cause.definition(revision: set.revision)
         var segments = state.segmentStates
         let succession = takeOver(&segments, of: state)
-        let ids = stale(segments, of: state)
+        let ids = stale(segments)
         // A segment that was deleted has nobody in it, also if another was made under its name.
         let gone = ids.filter { id in
             guard let definition = set[id: id] else { return true }

@@ -77,7 +77,7 @@ struct MemberRoutes {
             let id = try await profiles.canonicalID(of: asked, in: transaction) ?? asked
             guard
                 case .state(var state)? = try await StateStore.read(
-                    id, vault: registry.vault, in: transaction)
+                    id, registry, in: transaction)
             else {
                 throw Problem.noProfile
             }

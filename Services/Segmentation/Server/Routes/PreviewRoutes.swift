@@ -77,7 +77,7 @@ final class PreviewRoutes: Sendable {
         _ preview: SegmentPreview, at now: Instant, until deadline: Instant,
         in transaction: PostgresTransaction
     ) async throws -> Seen {
-        let sample = PopulationSample(transaction: transaction, vault: registry.vault)
+        let sample = PopulationSample(transaction: transaction, registry: registry)
         var seen = Seen()
         for shard in Shard.all {
             var (profiles, total) = try await sample.take(from: shard)

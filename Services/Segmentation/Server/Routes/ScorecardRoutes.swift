@@ -33,7 +33,7 @@ struct ScorecardRoutes {
             let id = person.profileID
             guard
                 case .state(let state)? = try await StateStore.read(
-                    id, vault: registry.vault, in: transaction)
+                    id, registry, in: transaction)
             else { throw Problem.noProfile }
             let stored = try await profiles.stage(of: person, in: transaction)
             let stages = try await StageStore(transaction).stages().list()

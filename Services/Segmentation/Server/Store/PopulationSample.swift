@@ -17,7 +17,7 @@ struct PopulationSample {
     static let perShard = 250
 
     let transaction: PostgresTransaction
-    let vault: Vault
+    let registry: SegmentRegistry
 
     /// Some people of a shard, in such an order that the first of them are a fair sample too; and how many it has.
     func take(from shard: Shard) async throws -> (profiles: [Profile], total: Int) {
@@ -35,7 +35,7 @@ struct PopulationSample {
         var profiles: [Profile] = []
         for row in rows {
             let id: ProfileID = try row.get("profile_id")
-            switch try await StateStore.stored(row, vault) {
+            switch try await StateStore.stored(row, registry, in: transaction) {
             case .state(let state): profiles.append(Profile(id: id, state: state))
             case .fresh: profiles.append(Profile(id: id, state: nil))
             case .merged: continue

@@ -9,6 +9,8 @@ import Synchronization
 final class SegmentRegistry: Sendable {
     /// What states and changes are sealed with.
     let vault: Vault
+    /// What the places in stored states mean.
+    let layouts = StateLayouts()
     private let cached: Mutex<SegmentDecider?> = Mutex(nil)
 
     init(vault: Vault) { self.vault = vault }

@@ -2,6 +2,7 @@ import Models
 import Postgres
 import Sealing
 import SegmentationDomain
+import Streams
 
 /// Reads and writes the states and deadlines of profiles.
 struct StateStore {
@@ -15,7 +16,7 @@ struct StateStore {
     }
 
     let transaction: PostgresTransaction
-    let vault: Vault
+    let registry: SegmentRegistry
 
     /// Locks and reads the profiles' rows, making those that are missing, so that whoever else touches one of them
     /// waits for this transaction.
@@ -52,7 +53,7 @@ struct StateStore {
             """)
         var found: [ProfileID: Stored] = [:]
         for row in rows {
-            found[try row.get("profile_id")] = try await Self.stored(row, vault)
+            found[try row.get("profile_id")] = try await Self.stored(row, registry, in: transaction)
         }
         return found
     }
@@ -69,26 +70,51 @@ struct StateStore {
             FOR UPDATE
             """)
         var found: [(ProfileID, Stored)] = []
-        for row in rows { found.append((try row.get("profile_id"), try await Self.stored(row, vault))) }
+        for row in rows {
+            found.append(
+                (try row.get("profile_id"), try await Self.stored(row, registry, in: transaction)))
+        }
         return found
     }
 
     /// Reads one profile's state without locking it.
     static func read(
-        _ id: ProfileID, vault: Vault, in session: some PostgresSession
+        _ id: ProfileID, _ registry: SegmentRegistry, in session: some PostgresSession
     ) async throws -> Stored? {
         let row = try await session.query(
             "SELECT profile_id, state FROM profile_state WHERE shard = \(Shard(id)) AND profile_id = \(id)"
         ).first
         guard let row else { return nil }
-        return try await stored(row, vault)
+        return try await stored(row, registry, in: session)
     }
 
-    /// What a row with `profile_id` and `state` says.
-    static func stored(_ row: PostgresRow, _ vault: Vault) async throws -> Stored {
+    /// What a row with `profile_id` and `state` says. One that does not read, because a newer version wrote it or a key is
+    /// missing, is waited for: a fact must not be put aside for it.
+    static func stored(
+        _ row: PostgresRow, _ registry: SegmentRegistry, in session: some PostgresSession
+    ) async throws -> Stored {
         guard let text = try row.get("state", as: String?.self) else { return .merged }
-        let json = try await vault.days.openJSON(text, at: place(of: try row.get("profile_id")))
-        return json == [:] ? .fresh : .state(try ProfileState(json: json))
+        let id: ProfileID = try row.get("profile_id")
+        do {
+            guard let bytes = try await registry.vault.days.openBytes(Array(text.utf8), at: place(of: id))
+            else {
+                // The key of its day is gone, and with it what the state knew.
+                return .fresh
+            }
+            if PackedState.isPacked(bytes) {
+                let packed = PackedState(bytes: bytes)
+                let layout = try await registry.layouts.layout(try packed.layoutKey, in: session)
+                return .state(try packed.state(layout))
+            }
+            let json = try JSONParser.parse(bytes[...])
+            return json == [:] ? .fresh : .state(try ProfileState(json: json))
+        } catch let error as PostgresError {
+            throw error
+        } catch let error as RetryLater {
+            throw error
+        } catch {
+            throw RetryLater("the state of profile \(id) does not read: \(error)")
+        }
     }
 
     private static func ordered(_ ids: some Collection<ProfileID>) -> [ProfileID] {
@@ -103,7 +129,9 @@ struct StateStore {
     static func writes(_ states: [(ProfileID, ProfileState?)], under key: DayKey) throws -> [SQL] {
         guard !states.isEmpty else { return [] }
         let texts = try states.map { id, state in
-            try state.map { try key.seal($0.json.compact, at: place(of: id)) }
+            try state.map {
+                String(decoding: try key.seal(PackedState($0).bytes, at: place(of: id)), as: UTF8.self)
+            }
         }
         return [
             """

@@ -100,7 +100,7 @@ package final class BackfillWorker: Service {
             // A shard that is behind an even newer revision starts again; what is done is passed over quickly.
             let isSame = try row.get("revision", as: Int64.self) == revision
             let position = isSame ? try row.get("position", as: ProfileID?.self) : nil
-            let profiles = try await StateStore(transaction: transaction, vault: self.registry.vault)
+            let profiles = try await StateStore(transaction: transaction, registry: self.registry)
                 .lockNext(in: shard, after: position ?? Self.first, limit: Self.chunk)
             let states = Dictionary(profiles.map { ($0.0, $0.1) }, uniquingKeysWith: { first, _ in first })
             var work = MembershipWork(
@@ -108,12 +108,15 @@ package final class BackfillWorker: Service {
             try await work.refresh()
             try await work.write()
             let reached = profiles.count == Self.chunk ? profiles.last?.0 : nil
-            try await transaction.execute(
+            _ = try await transaction.pipeline([
+                StateLayouts.write(decider.set),
                 """
                 UPDATE backfill SET revision = \(revision), position = \(reached),
                     done = CASE WHEN \(reached == nil)::boolean THEN \(revision) ELSE done END
                 WHERE shard = \(shard)
-                """)
+                """,
+                StateLayouts.sweep,
+            ])
             return true
         }
     }

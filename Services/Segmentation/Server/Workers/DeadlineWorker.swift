@@ -27,7 +27,7 @@ struct DeadlineWorker {
     private func fire(_ now: Instant, from earliest: Instant?) async throws -> Int {
         try await pool.transaction { transaction in
             let decider = try await registry.decider(in: transaction)
-            let store = StateStore(transaction: transaction, vault: registry.vault)
+            let store = StateStore(transaction: transaction, registry: registry)
             let due = try await store.due(from: earliest ?? .distantPast, upTo: now, limit: Self.batch)
             guard let last = due.last else { return 0 }
             // A profile may have several deadlines by now. Those beyond the last row that was read wait, because the

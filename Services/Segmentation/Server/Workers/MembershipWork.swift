@@ -43,7 +43,7 @@ struct MembershipWork {
         for case (let id, .state(let state)) in states {
             deadlines[id] = .some(state.nextDeadline)
             // A state that belongs to these rules has next ones only if they have.
-            guard decider.set.hasNext || state.revision != decider.set.revision else { continue }
+            guard decider.set.hasNext || !decider.isCurrent(state) else { continue }
             let stored = state.differences
             if !stored.isEmpty { differences[id] = stored }
         }
@@ -209,7 +209,7 @@ struct MembershipWork {
     /// Brings states of older rules up to those in force, from exactly the facts that they include.
     mutating func refresh() async throws {
         var stale: [ProfileID: ProfileState] = [:]
-        for case (let id, .state(let state)) in states where state.revision != decider.set.revision {
+        for case (let id, .state(let state)) in states where !decider.isCurrent(state) {
             if decider.isOfThese(state) {
                 // Nothing of it changes but what it is called, which is written when something else is.
                 var same = state
@@ -269,7 +269,9 @@ struct MembershipWork {
             due.append((id, deadline))
         }
         let key = try await vault.days.key(at: now)
-        var statements = try StateStore.writes(written, under: key) + StateStore.writes(deadlines: due)
+        var statements = [StateLayouts.write(decider.set)]
+        statements += try StateStore.writes(written, under: key)
+        statements += StateStore.writes(deadlines: due)
         if !erased.isEmpty { statements += Erasure.statements(Array(erased)) }
         if !untold.isEmpty { statements.append(DifferenceStore.delete(untold, from: "profiles.membership")) }
         statements += try MembershipStore.writes(changes.map(\.change), under: key)

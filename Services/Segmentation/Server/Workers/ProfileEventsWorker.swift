@@ -24,7 +24,7 @@ struct ProfileEventsWorker {
             if case .merge(_, let merged, _, _, _) = fact { profiles.insert(merged) }
         }
         let decider = try await registry.decider(in: transaction)
-        let states = try await StateStore(transaction: transaction, vault: registry.vault).lock(profiles)
+        let states = try await StateStore(transaction: transaction, registry: registry).lock(profiles)
         var work = MembershipWork(
             decider: decider, states: states, now: batch.now, vault: registry.vault, in: transaction)
         try await work.refresh()

@@ -1,0 +1,359 @@
+import Models
+
+/// A state as it is kept: in few bytes, without what all profiles have in common.
+///
+/// First the form (1), then the key of the layout, and then, as `PackedWriter` writes them: revision; the latest decided
+/// instant, from which other instants are counted; the offsets; the events that anything is remembered of, each once; where
+/// the profile stands in segments; and what the conditions remember, naming events by their places.
+package struct PackedState: Hashable, Sendable {
+    package let bytes: [UInt8]
+
+    private static let form: UInt8 = 1
+
+    /// A state that was read.
+    package init(bytes: [UInt8]) { self.bytes = bytes }
+
+    /// Whether bytes are of this form.
+    package static func isPacked(_ bytes: [UInt8]) -> Bool { bytes.first == form }
+
+    /// The key of the layout that reading it takes.
+    package var layoutKey: UInt64 {
+        get throws(UnreadableState) {
+            var reader = PackedReader(bytes)
+            guard try reader.byte() == Self.form else { throw UnreadableState() }
+            return try reader.fixed()
+        }
+    }
+
+    // MARK: Writing
+
+    package init(_ state: ProfileState) {
+        var writer = PackedWriter()
+        writer.write(Self.form)
+        writer.write(fixed: state.layout.key)
+        writer.write(state.revision)
+        let origin = state.decidedAt
+        writer.write(origin.milliseconds)
+        writer.write(count: state.applied.count)
+        for (shard, offset) in state.applied {
+            writer.write(Int64(shard.number))
+            writer.write(offset)
+        }
+        var events = EventTable()
+        for held in state.memories {
+            for occurrence in held.memory.occurrences { events.add(occurrence) }
+        }
+        events.write(to: &writer, from: origin)
+        writer.write(count: state.standings.count)
+        var last = 0
+        for standing in state.standings {
+            writer.write(count: Int(standing.place) - last)
+            last = Int(standing.place)
+            standing.write(to: &writer, from: origin)
+        }
+        writer.write(count: state.memories.count)
+        last = 0
+        for held in state.memories {
+            writer.write(count: held.slot - last)
+            last = held.slot
+            held.memory.write(to: &writer, events, from: origin)
+        }
+        bytes = writer.bytes
+    }
+
+    // MARK: Reading
+
+    /// The state, by the layout whose key it has.
+    package func state(_ layout: StateLayout) throws(UnreadableState) -> ProfileState {
+        var reader = PackedReader(bytes)
+        guard try reader.byte() == Self.form, try reader.fixed() == layout.key else {
+            throw UnreadableState()
+        }
+        let revision = try reader.signed()
+        let origin = Instant(milliseconds: try reader.signed())
+        var applied: [(shard: Shard, offset: Int64)] = []
+        for _ in 0..<(try reader.count()) {
+            guard let number = Int16(exactly: try reader.signed()), let shard = Shard(number: number),
+                applied.last.map({ $0.shard < shard }) ?? true
+            else { throw UnreadableState() }
+            applied.append((shard, try reader.signed()))
+        }
+        let events = try EventTable(from: &reader, origin)
+        var standings: [Standing] = []
+        var last = 0
+        for number in 0..<(try reader.count()) {
+            let step = try reader.index()
+            guard number == 0 || step > 0, last + step < layout.segments.count else { throw UnreadableState() }
+            last += step
+            standings.append(try Standing(place: last, from: &reader, origin))
+        }
+        var memories: [ProfileState.HeldMemory] = []
+        last = 0
+        for number in 0..<(try reader.count()) {
+            let step = try reader.index()
+            guard number == 0 || step > 0, last + step < layout.conditions.count else {
+                throw UnreadableState()
+            }
+            last += step
+            memories.append(
+                ProfileState.HeldMemory(slot: last, memory: try Memory(from: &reader, events, origin)))
+        }
+        guard reader.isAtEnd else { throw UnreadableState() }
+        return ProfileState(
+            revision: revision, decidedAt: origin, applied: applied, layout: layout, standings: standings,
+            memories: memories)
+    }
+}
+
+/// The events that conditions remember, each once: its instant, and its message.
+private struct EventTable {
+    private(set) var events: [(at: Instant, messageID: String)] = []
+    /// Where each is, once there are many: few are found sooner by looking through them.
+    private var places: [Key: Int] = [:]
+    private static let few = 24
+
+    private struct Key: Hashable {
+        let at: Instant
+        let messageID: String
+    }
+
+    init() {}
+
+    mutating func add(_ occurrence: Occurrence) {
+        guard find(occurrence) == nil else { return }
+        events.append((occurrence.at, occurrence.messageID))
+        if events.count == Self.few {
+            for (place, event) in events.enumerated() {
+                places[Key(at: event.at, messageID: event.messageID)] = place
+            }
+        } else if events.count > Self.few {
+            places[Key(at: occurrence.at, messageID: occurrence.messageID)] = events.count - 1
+        }
+    }
+
+    func place(of occurrence: Occurrence) -> Int { find(occurrence) ?? 0 }
+
+    private func find(_ occurrence: Occurrence) -> Int? {
+        events.count < Self.few
+            ? events.firstIndex { $0.at == occurrence.at && $0.messageID == occurrence.messageID }
+            : places[Key(at: occurrence.at, messageID: occurrence.messageID)]
+    }
+
+    func write(to writer: inout PackedWriter, from origin: Instant) {
+        writer.write(count: events.count)
+        for (at, messageID) in events {
+            writer.write(origin.milliseconds - at.milliseconds)
+            writer.write(messageID: messageID)
+        }
+    }
+
+    init(from reader: inout PackedReader, _ origin: Instant) throws(UnreadableState) {
+        for _ in 0..<(try reader.count()) {
+            let at = Instant(milliseconds: origin.milliseconds &- (try reader.signed()))
+            events.append((at, try reader.messageID()))
+        }
+    }
+}
+
+extension PackedWriter {
+    /// Most are UUIDs, which take 17 bytes; others take their text, and the first byte is how long that is and one more.
+    fileprivate mutating func write(messageID: String) {
+        if let bytes = UUIDText.bytes(messageID) {
+            write(UInt8(0))
+            for byte in bytes { write(byte) }
+        } else {
+            var text = messageID
+            text.withUTF8 { utf8 in
+                write(count: utf8.count + 1)
+                for byte in utf8 { write(byte) }
+            }
+        }
+    }
+}
+
+extension PackedReader {
+    fileprivate mutating func messageID() throws(UnreadableState) -> String {
+        let first = try count()
+        var bytes: [UInt8] = []
+        for _ in 0..<(first == 0 ? 16 : first - 1) { bytes.append(try byte()) }
+        return first == 0 ? UUIDText.text(bytes) : String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+/// The text of a UUID in lower case with hyphens, as 16 bytes.
+private enum UUIDText {
+    private static let hyphens = [8, 13, 18, 23]
+    private static let digits = Array("0123456789abcdef".utf8)
+
+    /// Nil if the text is anything else, so that it is the same again when it is read.
+    static func bytes(_ text: String) -> [UInt8]? {
+        guard text.utf8.count == 36 else { return nil }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(16)
+        var half: UInt8?
+        for (place, byte) in text.utf8.enumerated() {
+            if hyphens.contains(place) {
+                guard byte == UInt8(ascii: "-") else { return nil }
+                continue
+            }
+            let digit: UInt8
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = byte - UInt8(ascii: "0")
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = byte - UInt8(ascii: "a") + 10
+            default: return nil
+            }
+            if let high = half {
+                bytes.append(high << 4 | digit)
+                half = nil
+            } else {
+                half = digit
+            }
+        }
+        return bytes
+    }
+
+    static func text(_ bytes: [UInt8]) -> String {
+        var text: [UInt8] = []
+        text.reserveCapacity(36)
+        for byte in bytes {
+            if hyphens.contains(text.count) { text.append(UInt8(ascii: "-")) }
+            text.append(digits[Int(byte >> 4)])
+            text.append(digits[Int(byte & 0xF)])
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+}
+
+extension Standing {
+    fileprivate func write(to writer: inout PackedWriter, from origin: Instant) {
+        let instants = [memberSince, deadline, decidesFrom == .distantPast ? nil : decidesFrom]
+        var given: UInt8 = 0
+        for (place, instant) in instants.enumerated() where instant != nil { given |= 1 << UInt8(place) }
+        writer.write(given)
+        for instant in instants {
+            if let instant { writer.write(instant.milliseconds - origin.milliseconds) }
+        }
+    }
+
+    fileprivate init(
+        place: Int, from reader: inout PackedReader, _ origin: Instant
+    ) throws(UnreadableState) {
+        self.init(place: place)
+        let given = try reader.byte()
+        guard given != 0, given < 8 else { throw UnreadableState() }
+        if given & 1 != 0 { memberSince = try reader.instant(from: origin) }
+        if given & 2 != 0 { deadline = try reader.instant(from: origin) }
+        if given & 4 != 0 { decidesFrom = try reader.instant(from: origin) }
+    }
+}
+
+extension PackedReader {
+    fileprivate mutating func instant(from origin: Instant) throws(UnreadableState) -> Instant {
+        Instant(milliseconds: origin.milliseconds &+ (try signed()))
+    }
+}
+
+extension Memory {
+    /// A byte says what there is: occurrences with nothing but their events (1) or with more (2), an answer (4), a trait (8).
+    fileprivate func write(to writer: inout PackedWriter, _ events: EventTable, from origin: Instant) {
+        let isPlain = occurrences.allSatisfy(\.isPlain)
+        var given: UInt8 = occurrences.isEmpty ? 0 : isPlain ? 1 : 2
+        if answer != nil { given |= 4 }
+        if trait != nil { given |= 8 }
+        writer.write(given)
+        if !occurrences.isEmpty {
+            writer.write(count: occurrences.count)
+            for occurrence in occurrences {
+                writer.write(count: events.place(of: occurrence))
+                if !isPlain { occurrence.writeRest(to: &writer, from: origin) }
+            }
+        }
+        if let answer {
+            writer.write(answer.at.milliseconds - origin.milliseconds)
+            writer.write(answer.messageID)
+            answer.writeRest(to: &writer, from: origin)
+        }
+        if trait != nil {
+            var own = Memory()
+            own.trait = trait
+            writer.write(own.json.compact)
+        }
+    }
+
+    fileprivate init(
+        from reader: inout PackedReader, _ events: EventTable, _ origin: Instant
+    ) throws(UnreadableState) {
+        self.init()
+        let given = try reader.byte()
+        guard given != 0, given < 16, given & 3 != 3 else { throw UnreadableState() }
+        if given & 3 != 0 {
+            let count = try reader.count()
+            occurrences.reserveCapacity(count)
+            for _ in 0..<count {
+                let place = try reader.index()
+                guard place < events.events.count else { throw UnreadableState() }
+                let (at, messageID) = events.events[place]
+                occurrences.append(
+                    given & 1 != 0
+                        ? Occurrence(at: at, messageID: messageID)
+                        : try Occurrence(at: at, messageID: messageID, rest: &reader, origin))
+            }
+        }
+        if given & 4 != 0 {
+            let at = try reader.instant(from: origin)
+            answer = try Occurrence(at: at, messageID: try reader.text(), rest: &reader, origin)
+        }
+        if given & 8 != 0 {
+            guard let json = try? JSONParser.parse(try reader.text()),
+                let own = try? Memory(json: json, at: "trait"), let held = own.trait
+            else { throw UnreadableState() }
+            trait = held
+        }
+    }
+}
+
+extension Occurrence {
+    fileprivate var isPlain: Bool { amount == nil && group == nil && spans == nil && number == nil }
+
+    /// A byte says what there is: an amount (1), a group (2), spans (4), a number (8).
+    fileprivate func writeRest(to writer: inout PackedWriter, from origin: Instant) {
+        var given: UInt8 = 0
+        if amount != nil { given |= 1 }
+        if group != nil { given |= 2 }
+        if spans != nil { given |= 4 }
+        if number != nil { given |= 8 }
+        writer.write(given)
+        if let amount { writer.write(amount.millionths) }
+        if let group { writer.write(group) }
+        if let spans {
+            writer.write(count: spans.stretches.count)
+            for stretch in spans.stretches {
+                writer.write(stretch.lowerBound.milliseconds - origin.milliseconds)
+                writer.write(stretch.upperBound.milliseconds - origin.milliseconds)
+            }
+        }
+        if let number { writer.write(Int64(number)) }
+    }
+
+    fileprivate init(
+        at: Instant, messageID: String, rest reader: inout PackedReader, _ origin: Instant
+    ) throws(UnreadableState) {
+        let given = try reader.byte()
+        guard given < 16 else { throw UnreadableState() }
+        var (amount, group): (Amount?, String?)
+        var (spans, number): (Spans?, Int?)
+        if given & 1 != 0 { amount = Amount(millionths: try reader.signed()) }
+        if given & 2 != 0 { group = try reader.text() }
+        if given & 4 != 0 {
+            var stretches: [Range<Instant>] = []
+            for _ in 0..<(try reader.count()) {
+                let (low, high) = (try reader.instant(from: origin), try reader.instant(from: origin))
+                guard low < high else { throw UnreadableState() }
+                stretches.append(low..<high)
+            }
+            spans = Spans(stretches: stretches)
+        }
+        if given & 8 != 0 { number = Int(try reader.signed()) }
+        self.init(at: at, messageID: messageID, amount: amount, group: group, spans: spans, number: number)
+    }
+}
