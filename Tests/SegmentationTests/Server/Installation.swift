@@ -129,15 +129,16 @@ struct Installation {
                 next[shard] = offset + 1
                 var arrived = fact.profileID
                 var type = fact.kind.rawValue
+                var name: String?
                 if case .event(_, let under, let event) = fact {
-                    (arrived, type) = (under, event.kind.rawValue)
+                    (arrived, type, name) = (under, event.kind.rawValue, event.name)
                 }
                 try await transaction.execute(
                     """
                     INSERT INTO profiles.timeline
-                        (shard, "offset", key, recorded_at, body, profile_id, occurred_at, type)
+                        (shard, "offset", key, recorded_at, body, profile_id, occurred_at, type, name)
                     VALUES (\(shard), \(offset), \(fact.profileID.description), \(now), \(fact.json.compact),
-                            \(arrived), \(fact.at), \(type))
+                            \(arrived), \(fact.at), \(type), \(name))
                     """)
             }
         }

@@ -36,6 +36,25 @@ extension SegmentDecider {
     package func refresh(
         _ state: inout ProfileState, with events: [TrackingEvent], now: Instant, of profile: ProfileID
     ) -> [MembershipChange] {
+        var history = history(for: state, now: now)
+        for event in events { history.take(event) }
+        return refresh(&state, with: history, now: now, of: profile)
+    }
+
+    /// What a history has to be folded into to bring a state up to the definitions in force.
+    package func history(for state: ProfileState, now: Instant) -> HistoryFold {
+        let missing = set.layout.conditions.enumerated()
+            .filter { state.layout.slot(of: $0.element) == nil }.map(\.offset)
+        // What is not remembered yet is needed from the latest decided instant on, by whatever rule.
+        return HistoryFold(
+            set, missing: isOfThese(state) ? [] : Set(missing),
+            decided: state.decidedAt > .distantPast ? state.decidedAt : now)
+    }
+
+    /// The same with a history that was folded already.
+    package func refresh(
+        _ state: inout ProfileState, with history: HistoryFold, now: Instant, of profile: ProfileID
+    ) -> [MembershipChange] {
         guard !isOfThese(state) else {
             state.revision = set.revision
             return []
@@ -66,10 +85,7 @@ extension SegmentDecider {
             segments[id]?.decidesFrom = max(instant, from)
         }
         align(&segments)
-        // What is not remembered yet is needed from the latest decided instant on, by whatever rule.
-        let decided = state.decidedAt > .distantPast ? state.decidedAt : instant
-        state.lay(
-            set.layout, segments: segments, memories: carriedOver(from: state, and: events, at: decided))
+        state.lay(set.layout, segments: segments, memories: carriedOver(from: state, and: history.memories))
         state.revision = set.revision
         // Only now, so that nothing is decided by scores and stages that are no more.
         changes += decide(succession, &state, cause, of: profile)
@@ -91,37 +107,13 @@ extension SegmentDecider {
         return old?.version
     }
 
-    /// What the conditions in force remember: as in the state where it has them, and from the events where it has not.
+    /// What the conditions in force remember: as in the state where it has them, and else as it was made anew.
     private func carriedOver(
-        from state: ProfileState, and events: [TrackingEvent], at instant: Instant
+        from state: ProfileState, and fresh: [Int: Memory]
     ) -> [ProfileState.HeldMemory] {
-        var fresh: [Int: Memory] = [:]
-        var missing: Set<Int> = []
-        for (slot, key) in set.layout.conditions.enumerated() {
-            if let old = state.layout.slot(of: key) {
-                let memory = state.memory(old)
-                if !memory.isEmpty { fresh[slot] = memory }
-            } else {
-                missing.insert(slot)
-            }
-        }
-        if !missing.isEmpty { fold(events, into: &fresh, slots: missing, at: instant) }
-        return fresh.sorted { $0.key < $1.key }.map {
-            ProfileState.HeldMemory(slot: $0.key, memory: $0.value)
-        }
-    }
-
-    /// Folds events into what conditions remember.
-    private func fold(
-        _ events: [TrackingEvent], into memories: inout [Int: Memory], slots: Set<Int>, at instant: Instant
-    ) {
-        for event in events {
-            let at = Self.instant(of: event)
-            for slot in set.slots(for: event) where slots.contains(slot) {
-                _ = set.conditions[slot].remember(
-                    event, at: at, decided: instant, in: &memories[slot, default: Memory()])
-                if memories[slot]?.isEmpty == true { memories[slot] = nil }
-            }
+        set.layout.conditions.enumerated().compactMap { slot, key in
+            let memory = state.layout.slot(of: key).map { state.memory($0) } ?? fresh[slot]
+            return memory.flatMap { $0.isEmpty ? nil : ProfileState.HeldMemory(slot: slot, memory: $0) }
         }
     }
 
@@ -132,7 +124,7 @@ extension SegmentDecider {
             set.place(of: id).map { set.segments[$0].version == segment.version && knows($0, state) } ?? false
         }
         known.lay(
-            set.layout, segments: segments, memories: carriedOver(from: state, and: [], at: state.decidedAt),
+            set.layout, segments: segments, memories: carriedOver(from: state, and: [:]),
             undecided: set.segments.indices.filter { segments[set.segments[$0].id] == nil })
         return known
     }
@@ -160,11 +152,11 @@ extension SegmentDecider {
             segments[id]?.decidesFrom = max(own.decidesFrom, segment.decidesFrom)
         }
         align(&segments)
-        var memories: [Int: Memory] = [:]
-        fold(events, into: &memories, slots: Set(set.conditions.indices), at: instant)
+        var history = HistoryFold(set, missing: Set(set.conditions.indices), decided: instant)
+        for event in events { history.take(event) }
         state.lay(
             set.layout, segments: segments,
-            memories: memories.sorted { $0.key < $1.key }
+            memories: history.memories.sorted { $0.key < $1.key }
                 .map { ProfileState.HeldMemory(slot: $0.key, memory: $0.value) })
         // Only now, as a rule may look at any of the others.
         changes += set.segments.indices.compactMap {

@@ -117,6 +117,31 @@ struct StateStore {
         }
     }
 
+    /// Those of the profiles merged into these, directly or through others, that are merged as far as their facts have been
+    /// read.
+    static func merged(
+        into profiles: some Collection<ProfileID>, in transaction: PostgresTransaction
+    ) async throws -> Set<ProfileID> {
+        let rows = try await transaction.query(
+            """
+            WITH RECURSIVE member (id) AS (
+                SELECT e.merged_id FROM profiles.merge e WHERE e.survivor_id = ANY(\(Array(profiles))::uuid[])
+                UNION
+                SELECT e.merged_id FROM member m JOIN profiles.merge e ON e.survivor_id = m.id
+            )
+            SELECT id FROM member
+            """)
+        guard !rows.isEmpty else { return [] }
+        let ids: [ProfileID] = try rows.map { try $0.get("id") }
+        let merged = try await transaction.query(
+            """
+            SELECT s.profile_id
+            FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, id)
+            JOIN profile_state s ON s.shard = w.shard AND s.profile_id = w.id AND s.state IS NULL
+            """)
+        return Set(try merged.map { try $0.get("profile_id") })
+    }
+
     private static func ordered(_ ids: some Collection<ProfileID>) -> [ProfileID] {
         ids.sorted { (Shard($0), $0) < (Shard($1), $1) }
     }

@@ -1,6 +1,7 @@
 import Models
 import Postgres
 import Sealing
+import SegmentationDomain
 import Streams
 
 /// Reads the events of profiles back from the timeline: their own, and those of the profiles merged into them.
@@ -21,8 +22,38 @@ enum TimelineReading {
     static func events(
         of profiles: some Collection<ProfileID>, vault: Vault, in transaction: PostgresTransaction
     ) async throws -> [ProfileID: [Entry]] {
-        let rows = try await transaction.query(
-            """
+        let rows = try await transaction.query(statement(of: profiles, wanted: nil))
+        var entries: [ProfileID: [Entry]] = [:]
+        for (root, entry) in try await read(rows, vault, transaction) {
+            entries[root, default: []].append(entry)
+        }
+        return entries
+    }
+
+    /// The same event by event, a page of them in memory, and those alone that are wanted (nil for all).
+    static func each(
+        of profiles: some Collection<ProfileID>, wanted: [WantedEvents]?, vault: Vault,
+        in transaction: PostgresTransaction, _ take: (ProfileID, Entry) -> Void
+    ) async throws {
+        try await transaction.execute(
+            "DECLARE history NO SCROLL CURSOR FOR \(statement(of: profiles, wanted: wanted))")
+        while true {
+            let rows = try await transaction.query("FETCH \(unsafe: String(page)) FROM history")
+            for (root, entry) in try await read(rows, vault, transaction) { take(root, entry) }
+            guard rows.count == page else { break }
+        }
+        try await transaction.execute("CLOSE history")
+    }
+
+    /// Events that are held in memory at once.
+    private static let page = 5_000
+
+    private static func statement(of profiles: some Collection<ProfileID>, wanted: [WantedEvents]?) -> SQL {
+        let kinds = (wanted ?? []).filter { $0.name == nil }.map(\.kind.rawValue)
+        let named = (wanted ?? []).compactMap { wanted in
+            wanted.name.map { (kind: wanted.kind.rawValue, name: $0) }
+        }
+        return """
             WITH RECURSIVE member (root, id) AS (
                 SELECT w.id, w.id FROM unnest(\(Array(profiles))::uuid[]) AS w (id)
                 UNION
@@ -40,9 +71,17 @@ enum TimelineReading {
             JOIN profiles.timeline t ON t.profile_id = m.id
             WHERE t.type NOT IN ('merge', 'mergedInto', 'unmerge', 'unmergedFrom', 'withheld', 'erased')
                 AND NOT EXISTS (SELECT FROM above a WHERE a.root = m.root AND a.id::text = t.key)
+                AND (\(wanted == nil)::boolean OR t.type = ANY(\(kinds)::text[])
+                     OR (t.type, t.name) IN (SELECT * FROM unnest(\(named.map(\.kind))::text[],
+                                                                  \(named.map(\.name))::text[])))
             ORDER BY m.root, t.occurred_at, t.shard, t."offset"
-            """)
-        var entries: [ProfileID: [Entry]] = [:]
+            """
+    }
+
+    private static func read(
+        _ rows: [PostgresRow], _ vault: Vault, _ transaction: PostgresTransaction
+    ) async throws -> [(root: ProfileID, entry: Entry)] {
+        var entries: [(root: ProfileID, entry: Entry)] = []
         let bodies = try await StreamBodies.open(rows, of: .profileEvents, vault: vault, in: transaction)
         for (row, text) in zip(rows, bodies) {
             // What does not read as a fact went to quarantine when it came, and is left out here as well.
@@ -50,10 +89,13 @@ enum TimelineReading {
                 let fact = try? ProfileFact(json: body),
                 case .event(_, _, let event) = fact, let key = ProfileID(try row.get("key", as: String.self))
             else { continue }
-            entries[try row.get("root"), default: []].append(
-                Entry(
-                    shard: try row.get("shard"), offset: try row.get("offset"), key: key,
-                    recordedAt: try row.get("recorded_at"), event: event))
+            entries.append(
+                (
+                    try row.get("root"),
+                    Entry(
+                        shard: try row.get("shard"), offset: try row.get("offset"), key: key,
+                        recordedAt: try row.get("recorded_at"), event: event)
+                ))
         }
         return entries
     }

@@ -218,20 +218,33 @@ struct MembershipWork {
             } else if decider.needsHistory(state) {
                 stale[id] = state
             } else {
-                refresh(id, state, with: [])
+                refresh(id, state, with: decider.history(for: state, now: now))
             }
         }
         guard !stale.isEmpty else { return }
-        let timeline = try await TimelineReading.events(of: stale.keys, vault: vault, in: transaction)
+        var histories = stale.mapValues { decider.history(for: $0, now: now) }
+        // Those that are behind alike need the same; where one needs everything, all of it is read.
+        var wanted: [WantedEvents]? = []
+        for events in Set(histories.values.map(\.events)) {
+            wanted = wanted.flatMap { all in events.map { all + $0 } }
+        }
+        let merged = try await StateStore.merged(into: stale.keys, in: transaction)
+        try await TimelineReading.each(of: stale.keys, wanted: wanted, vault: vault, in: transaction) {
+            id, entry in
+            // Of another profile only if that one is merged as far as the facts have been read.
+            guard entry.key == id || merged.contains(entry.key),
+                stale[id]?.includes(offset: entry.offset, of: entry.shard) == true
+            else { return }
+            histories[id]?.take(entry.event)
+        }
         for (id, state) in stale.sorted(by: { $0.key < $1.key }) {
-            let events = timeline[id, default: []].filter { state.includes(offset: $0.offset, of: $0.shard) }
-            refresh(id, state, with: events.map(\.event))
+            refresh(id, state, with: histories[id] ?? decider.history(for: state, now: now))
         }
     }
 
-    private mutating func refresh(_ id: ProfileID, _ old: ProfileState, with events: [TrackingEvent]) {
+    private mutating func refresh(_ id: ProfileID, _ old: ProfileState, with history: HistoryFold) {
         var state = old
-        note(decider.refresh(&state, with: events, now: now, of: id), nil)
+        note(decider.refresh(&state, with: history, now: now, of: id), nil)
         keep(state, of: id)
         // The next rule of a segment that is gone may have been in force for a moment.
         untold += old.differences.filter { $0.value && state.segments[$0.key]?.isMember != true }
