@@ -49,12 +49,11 @@ enum Benchmark {
         announce("ready")
         for run in 0..<repeats {
             guard readLine() != nil else { return }
-            var members: [String: [Int]] = [:]
+            var members: [String: [Int32]] = [:]
             let clock = ContinuousClock()
             let taken = try clock.measure {
                 // Reading the rules belongs to it.
-                let set = SegmentSet(revision: 1, segments: try segments(in: rules))
-                members = population.members(of: set, threads: threads)
+                members = population.members(of: try segments(in: rules), threads: threads)
             }
             if run == 0 {
                 let json = JSON.object(members.mapValues { .array($0.map { .integer(Int64($0)) }) })

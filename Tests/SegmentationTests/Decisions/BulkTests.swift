@@ -1,0 +1,124 @@
+import Foundation
+import Models
+import SegmentationDomain
+import Testing
+
+@Suite("Rules decided in bulk")
+struct BulkTests {
+    @Test("say what the engine and the plain oracle say, for random rules, histories and instants")
+    func random() async throws {
+        var (rules, compiled, members, asked) = (0, 0, 0, 0)
+        try await OracleTests.eachCase(250) { random in
+            var run = try BulkRandomRun(random)
+            rules += run.rules.count
+            for _ in 0..<8 { try run.compare() }
+            compiled += run.compiled
+            members += run.members
+            asked += run.asked
+        }
+        print("of \(rules) rules \(compiled) were compiled; \(members) of \(asked) answers were yes")
+        // What the generator makes of traits, contexts and identifiers is left to the engine.
+        #expect(compiled * 100 > rules * 35)
+        #expect(members * 100 > asked * 10 && members * 100 < asked * 90)
+    }
+}
+
+/// Some profiles under some random rules, decided by all three.
+private struct BulkRandomRun {
+    let rules: [(id: String, rule: JSON)]
+    private(set) var compiled = 0
+    private(set) var members = 0
+    private(set) var asked = 0
+    private var random: SeededGenerator
+    private let definitions: [SegmentDefinition]
+    private var histories: [[TrackingEvent]] = []
+    private let columns: EventColumns
+
+    init(_ generator: SeededGenerator) throws {
+        var random = generator
+        let scale = random.chance(25) ? random.pick(RandomScale.calendars) : .milliseconds
+        var written = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
+        rules = (0..<8).map { ("s\($0)", written.rule()) }
+        definitions = try rules.map {
+            SegmentDefinition(id: $0.id, version: 1, condition: try RuleReader.read($0.rule))
+        }
+        // Sometimes more colours than a word has bits.
+        let colours = random.chance(30) ? 100 : 0
+        let policy = random.pick(RandomHistory.rules)
+        var arrivals: [(profile: Int, event: TrackingEvent)] = []
+        for profile in 0..<(2 + random.below(8)) {
+            var history = RandomHistory(
+                generator: SeededGenerator(seed: random.next()), name: "p\(profile)", rules: policy,
+                scale: scale)
+            var events: [TrackingEvent] = []
+            for _ in 0..<random.below(30) {
+                var event = history.next(after: events)
+                let isNew = !events.contains(event)
+                if isNew, colours > 0, random.chance(50) {
+                    event.properties["colour"] = .string("colour \(random.below(colours))")
+                }
+                events.append(event)
+                arrivals.append((profile, event))
+            }
+            histories.append(events)
+        }
+        arrivals.shuffle(using: &random)
+        var builder = EventColumnsBuilder(for: definitions)
+        for (profile, event) in arrivals { builder.append(event, of: profile) }
+        columns = builder.build(profiles: histories.count)
+        self.random = random
+    }
+
+    mutating func compare() throws {
+        let now = instant()
+        let decider = BulkDecider(definitions, over: columns, at: now)
+        compiled = decider.program.compiled.count
+        let parts = columns.parts(1 + random.below(3)).map { decider.members(in: $0) { histories[$0] } }
+        for (place, (id, rule)) in rules.enumerated() {
+            let found = Set(parts.flatMap { $0[place] }.map { Int($0) })
+            for (profile, events) in histories.enumerated() {
+                let wanted = PlainOracle(rule: rule).holds(events, at: now)
+                let engine = engine(id, events, at: now)
+                asked += 1
+                members += wanted ? 1 : 0
+                guard found.contains(profile) == wanted, engine == wanted else {
+                    throw BulkDisagreement(
+                        description:
+                            "at \(now.milliseconds) bulk says \(found.contains(profile)), the engine "
+                            + "\(engine), the oracle \(wanted)\n\(rule.compact)\n"
+                            + events.map {
+                                "\(SegmentDecider.instant(of: $0).milliseconds) \($0.json.compact)"
+                            }.joined(separator: "\n"))
+                }
+            }
+        }
+    }
+
+    /// Of the events up to then.
+    private func engine(_ id: String, _ events: [TrackingEvent], at now: Instant) -> Bool {
+        let decider = SegmentDecider(SegmentSet(revision: 1, segments: definitions))
+        var state = ProfileState(revision: 0)
+        let known = events.filter { SegmentDecider.instant(of: $0) <= now }
+        _ = decider.refresh(
+            &state, with: known, now: now,
+            of: ProfileID(UUIDv7.derived(at: Instant(milliseconds: 0), from: "profile")))
+        return state.segments[id]?.isMember ?? false
+    }
+
+    /// An instant at which something may begin or cease to count.
+    private mutating func instant() -> Instant {
+        let events = histories.flatMap { $0 }
+        guard !events.isEmpty else { return Instant(milliseconds: 1_000_000) }
+        let times = events.map { SegmentDecider.instant(of: $0) }
+        let lengths = rules.flatMap { OracleTests.durations(in: $0.rule) }
+        var at = random.pick(times).milliseconds + Int64(random.below(3) - 1)
+        if random.chance(70), !lengths.isEmpty { at += random.pick(lengths) }
+        if random.chance(15), !lengths.isEmpty { at += random.pick(lengths) }
+        if random.chance(30) { at = max(at, times.max()?.milliseconds ?? at) }
+        return Instant(milliseconds: at)
+    }
+}
+
+private struct BulkDisagreement: Error, CustomStringConvertible {
+    let description: String
+}
