@@ -6,7 +6,8 @@ struct BulkCompiler {
     let instant: Instant
     private(set) var accumulators: [BulkAccumulator] = []
     private(set) var nodes: [BulkNode] = []
-    private(set) var eventLimit = Int.max
+    /// At first so many that a block takes little memory.
+    private(set) var eventLimit = 100_000
 
     private var accumulatorPlaces: [BulkAccumulator: Int] = [:]
     private var nodePlaces: [BulkNode: Int] = [:]

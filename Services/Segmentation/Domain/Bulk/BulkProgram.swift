@@ -21,7 +21,7 @@ package struct BulkProgram: Sendable {
     let selections: [BulkSelection]
     let accumulators: [BulkAccumulator]
     let nodes: [BulkNode]
-    /// A profile with more events than this may meet a limit of what the engine keeps, and is left to the engine.
+    /// A profile with more events than this is left to the engine, of whose limits it may meet one.
     let eventLimit: Int
 
     /// Compiles rules for the instant.

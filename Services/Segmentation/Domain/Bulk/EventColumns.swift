@@ -3,7 +3,8 @@ import Models
 /// What many profiles did, in columns: grouped by profile and in the order of time within one, then of message ids.
 ///
 /// It holds what rules about events can ask for: when, which kind and name, and for each property path that was asked for
-/// the number of the values there. `EventColumnsBuilder` makes it; it never changes.
+/// the number of the values there. `EventColumnsBuilder` makes it; it never changes. Events are counted in 32 bits; who has
+/// more takes profiles in portions, which have nothing to do with each other.
 package struct EventColumns: Sendable {
     /// A kind of call with the name of its event.
     struct Name: Hashable, Sendable {
