@@ -138,14 +138,28 @@ struct BulkEdgeTests {
 
     @Test("parts hold each profile once, whatever their number")
     func parts() throws {
-        let histories = (0..<50).map { profile in
-            (0..<(profile % 7 == 0 ? 40 : profile % 3)).map { event("A", at: $0, id: "\(profile).\($0)") }
+        // More than fit into one block, in profiles and in events.
+        let histories = (0..<600).map { profile in
+            (0..<(profile % 7 == 0 ? 40 : profile % 3)).map {
+                event("A", at: $0, id: "\(profile).\($0)", ["v": .integer(Int64($0 * profile % 90))])
+            }
         }
-        let bulk = try Bulk([["count": ["event": "A", "atLeast": 2]]], histories, at: 100)
-        for count in [1, 2, 3, 49, 50, 200] {
+        let rules: [JSON] = [
+            ["count": ["event": "A", "atLeast": 2]], ["absent": ["event": "A"]],
+            ["distinct": ["event": "A", "property": "v", "atLeast": 30]],
+            ["count": ["event": "A", "sameValueOf": "v", "atLeast": 2]],
+            ["sum": ["event": "A", "property": "v", "atLeast": 40]],
+            ["sequence": ["steps": [["event": "A", "atLeast": 30], ["event": "A"]]]],
+        ]
+        let bulk = try Bulk(rules, histories, at: 100)
+        let whole = try bulk.members()
+        #expect(whole.allSatisfy { !$0.isEmpty })
+        for count in [1, 2, 3, 49, 600, 2_000] {
             let parts = bulk.columns.parts(count)
             #expect(parts.count == count)
-            #expect(Array(parts.joined()) == Array(0..<50))
+            #expect(Array(parts.joined()) == Array(0..<600))
+            let members = parts.map { bulk.decider.members(in: $0) { histories[$0] } }
+            #expect(rules.indices.map { rule in members.flatMap { $0[rule] } } == whole)
         }
         #expect(EventColumnsBuilder(for: []).build().parts(3).allSatisfy { $0.isEmpty })
         #expect(try Bulk([], histories, at: 100).members() == [])

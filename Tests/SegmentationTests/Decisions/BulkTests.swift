@@ -28,6 +28,20 @@ struct BulkTests {
         #expect(kinds.isSuperset(of: wanted), "\(wanted.subtracting(kinds))")
         #expect(members * 100 > asked * 10 && members * 100 < asked * 90)
     }
+
+    @Test("also of when things happened and in which order, with many at one instant and around midnights")
+    func order() async throws {
+        var (members, asked) = (0, 0)
+        try await OracleTests.eachCase(250) { random in
+            var run = try BulkRandomRun(ordered: random)
+            for _ in 0..<8 { try run.compare() }
+            // Nothing in these is left to the engine.
+            #expect(run.compiled == run.rules.count)
+            members += run.members
+            asked += run.asked
+        }
+        #expect(members * 100 > asked * 10 && members * 100 < asked * 90)
+    }
 }
 
 /// Some profiles under some random rules, decided by all three.
@@ -40,21 +54,20 @@ private struct BulkRandomRun {
     private(set) var asked = 0
     private var random: SeededGenerator
     private let definitions: [SegmentDefinition]
-    private var histories: [[TrackingEvent]] = []
+    private let histories: [[TrackingEvent]]
     private let columns: EventColumns
+    private let scale: RandomScale
 
+    /// Any rules and histories.
     init(_ generator: SeededGenerator) throws {
         var random = generator
         let scale = random.chance(25) ? random.pick(RandomScale.calendars) : .milliseconds
         var written = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
-        rules = (0..<8).map { ("s\($0)", written.rule()) }
-        definitions = try rules.map {
-            SegmentDefinition(id: $0.id, version: 1, condition: try RuleReader.read($0.rule))
-        }
+        let rules = (0..<8).map { _ in written.rule() }
         // Sometimes more colours than a word has bits.
         let colours = random.chance(30) ? 100 : 0
         let policy = random.pick(RandomHistory.rules)
-        var arrivals: [(profile: Int, event: TrackingEvent)] = []
+        var histories: [[TrackingEvent]] = []
         for profile in 0..<(2 + random.below(8)) {
             var history = RandomHistory(
                 generator: SeededGenerator(seed: random.next()), name: "p\(profile)", rules: policy,
@@ -67,10 +80,82 @@ private struct BulkRandomRun {
                     event.properties["colour"] = .string("colour \(random.below(colours))")
                 }
                 events.append(event)
-                arrivals.append((profile, event))
             }
             histories.append(events)
         }
+        try self.init(rules, histories, scale, random)
+    }
+
+    /// Rules about order and about days, and few instants for many events.
+    init(ordered generator: SeededGenerator) throws {
+        var random = generator
+        let scale = random.chance(50) ? random.pick(RandomScale.calendars) : .milliseconds
+        let isCalendar = scale.isCalendar
+        let rules = (0..<8).map { _ -> JSON in
+            isCalendar && random.chance(60) ? Self.days(scale, &random) : Self.sequence(scale, &random)
+        }
+        let histories = (0..<12).map { profile in
+            (0..<random.below(12)).map { number in
+                let step = Int64(random.below(isCalendar ? 120 : 6)) * scale.unit
+                let at = Instant(milliseconds: scale.start + step)
+                return TrackingEvent(
+                    messageID: "m\(random.below(1_000)).\(number)", kind: .track,
+                    name: random.pick(["A", "B", "C"]), timestamp: at, receivedAt: at + .seconds(60),
+                    sourceID: RandomHistory.source)
+            }
+        }
+        try self.init(rules, histories, scale, random)
+    }
+
+    private static func sequence(_ scale: RandomScale, _ random: inout SeededGenerator) -> JSON {
+        func length(_ random: inout SeededGenerator) -> JSON {
+            .string(Duration.milliseconds(Int64(1 + random.below(4)) * scale.unit).text)
+        }
+        func events(_ random: inout SeededGenerator) -> [String: JSON] {
+            ["event": random.pick(["A", "B", "C", ["A", "B"], "*"] as [JSON])]
+        }
+        var first = events(&random)
+        if random.chance(25) { (first["atLeast"], first["in"]) = (2, length(&random)) }
+        var steps = [first]
+        for _ in 0..<(1 + random.below(2)) {
+            var step = events(&random)
+            if random.chance(50) { step["within"] = length(&random) }
+            if random.chance(60) { step["without"] = .object(events(&random)) }
+            steps.append(step)
+        }
+        if random.chance(40) {
+            steps.append([
+                "not": .object(events(&random)), "within": .string(Duration.milliseconds(scale.unit).text),
+            ])
+        }
+        return ["sequence": ["steps": .array(steps.map { .object($0) })]]
+    }
+
+    private static func days(_ scale: RandomScale, _ random: inout SeededGenerator) -> JSON {
+        let zone = JSON.string(random.pick(scale.zones))
+        let days = Int64(random.below(4))
+        let event: JSON = random.pick(["A", "B", "*"])
+        if random.chance(30) {
+            return ["count": ["event": event, "within": ["days": .integer(days + 1), "zone": zone]]]
+        }
+        var ago: [String: JSON] = ["zone": zone, "between": [.integer(days), .integer(days + 1)]]
+        if random.chance(75) {
+            ago = ["zone": zone, random.pick(["atLeast", "atMost", "exactly"]): .integer(days)]
+        }
+        return [random.pick(["first", "last"]): ["event": event, "daysAgo": .object(ago)]]
+    }
+
+    private init(
+        _ rules: [JSON], _ histories: [[TrackingEvent]], _ scale: RandomScale, _ generator: SeededGenerator
+    ) throws {
+        var random = generator
+        self.rules = rules.enumerated().map { ("s\($0.offset)", $0.element) }
+        self.histories = histories
+        self.scale = scale
+        definitions = try self.rules.map {
+            SegmentDefinition(id: $0.id, version: 1, condition: try RuleReader.read($0.rule))
+        }
+        var arrivals = histories.enumerated().flatMap { profile, events in events.map { (profile, $0) } }
         arrivals.shuffle(using: &random)
         var builder = EventColumnsBuilder(for: definitions)
         for (profile, event) in arrivals { builder.append(event, of: profile) }
@@ -130,6 +215,13 @@ private struct BulkRandomRun {
         let events = histories.flatMap { $0 }
         guard !events.isEmpty else { return Instant(milliseconds: 1_000_000) }
         let times = events.map { SegmentDecider.instant(of: $0) }
+        if scale.isCalendar, random.chance(40) {
+            let calendar = PlainOracle.calendar(random.pick(scale.zones))
+            let day = calendar.startOfDay(for: PlainOracle.date(random.pick(times)))
+            let midnight = calendar.date(byAdding: .day, value: random.below(5), to: day) ?? day
+            let at = Int64((midnight.timeIntervalSince1970 * 1_000).rounded())
+            return Instant(milliseconds: at + Int64(random.below(3) - 1))
+        }
         let lengths = rules.flatMap { OracleTests.durations(in: $0.rule) }
         var at = random.pick(times).milliseconds + Int64(random.below(3) - 1)
         if random.chance(70), !lengths.isEmpty { at += random.pick(lengths) }
