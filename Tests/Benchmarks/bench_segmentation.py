@@ -32,7 +32,7 @@ class Side:
 
     def __init__(self, name, command):
         self.name, self.seconds = name, []
-        self.out = BENCH / f"segmentation-{name}.json"
+        self.out = BENCH / f"segmentation-{name.replace(' ', '-')}.json"
         command = [str(part).replace("OUT", str(self.out)) for part in command]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.read("ready")
@@ -64,7 +64,8 @@ def population(events, profiles):
     if not path.exists():
         subprocess.run(engine("generate", path, events, profiles), check=True)
     peer, runs = peer_python("segmentation-peers", PEERS), REPEATS + 1
-    sides = [Side("Martlet", engine("population", path, RULES, "OUT", runs))] + [
+    sides = [Side("Martlet", engine("population", path, RULES, "OUT", runs)),
+             Side("event by event", engine("fold", path, RULES, "OUT", runs))] + [
         Side(name, [peer, HERE / "segmentation_peer.py", name, path, RULES, "OUT", runs])
         for name in ("duckdb", "fused", "chdb")]
     for _ in range(runs):

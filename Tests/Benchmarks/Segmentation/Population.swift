@@ -13,44 +13,64 @@ func segments(in path: String) throws -> [SegmentDefinition] {
     }
 }
 
-/// Row 1: from the events of a population in memory to the lists of members, with what a backfill runs.
+/// Row 1: from the events of a population in memory to the lists of members.
 struct Population {
-    /// The events of each profile.
-    private let profiles: [(number: Int, id: ProfileID, events: [TrackingEvent])]
+    /// All of the file's columns, whatever the rules will ask for.
+    private let columns: EventColumns
+    /// The number that the file has for each profile.
+    private let numbers: [Int32]
+    /// The events as they are in the file, for what cannot be decided from columns.
+    private let rows: [ShopEvent]
+    private let rowStarts: [Int]
 
     init(_ path: String) throws {
-        var profiles: [(number: Int, id: ProfileID, events: [TrackingEvent])] = []
+        let paths = try ["category", "sku", "total"].map { try PropertyPath(RuleField(.string($0))) }
+        var builder = EventColumnsBuilder(paths: paths)
+        var (numbers, rows, rowStarts) = ([Int32](), [ShopEvent](), [Int]())
         let text = try String(contentsOfFile: path, encoding: .utf8)
         for (number, line) in text.split(separator: "\n").dropFirst().enumerated() {
             guard let event = ShopEvent(line: line) else { throw BenchmarkError(text: "line \(number + 2)") }
-            if profiles.last?.number != event.profile {
-                profiles.append((event.profile, ShopEvent.profileID(event.profile), []))
+            if numbers.last != Int32(event.profile) {
+                numbers.append(Int32(event.profile))
+                rowStarts.append(number)
             }
-            profiles[profiles.count - 1].events.append(event.tracking(number))
+            rows.append(event)
+            let values = [
+                builder.number(of: event.category.map { [.string($0)] } ?? [], at: 0),
+                builder.number(of: event.sku.map { [.string($0)] } ?? [], at: 1),
+                builder.number(of: event.total.map { [.integer(Int64($0))] } ?? [], at: 2),
+            ]
+            builder.append(
+                profile: numbers.count - 1, at: Instant(milliseconds: event.at), messageID: "m\(number)",
+                name: builder.number(of: event.name, kind: .track), values: values)
         }
-        self.profiles = profiles
+        columns = builder.build()
+        (self.numbers, self.rows, self.rowStarts) = (numbers, rows, rowStarts + [rows.count])
     }
 
-    /// The numbers of the members of each segment, decided by so many threads.
-    func members(of set: SegmentSet, threads: Int) -> [String: [Int]] {
-        let decider = SegmentDecider(set)
-        let found = Mutex<[String: [Int]]>([:])
-        DispatchQueue.concurrentPerform(iterations: threads) { thread in
-            var own: [[Int]] = Array(repeating: [], count: set.segments.count)
-            let range = (profiles.count * thread / threads)..<(profiles.count * (thread + 1) / threads)
-            for profile in profiles[range] {
-                // A state of no rules: everything is stale, and is made from the events.
-                var state = ProfileState(revision: 0)
-                _ = decider.refresh(&state, with: profile.events, now: ShopEvent.now, of: profile.id)
-                for (index, segment) in set.segments.enumerated()
-                where state.segments[segment.id]?.isMember == true { own[index].append(profile.number) }
-            }
-            found.withLock { found in
-                for (index, members) in own.enumerated() {
-                    found[set.segments[index].id, default: []] += members
+    /// The numbers of the members of each segment, in ascending order, decided by so many threads.
+    func members(of segments: [SegmentDefinition], threads: Int) -> [String: [Int32]] {
+        let decider = BulkDecider(segments, over: columns, at: ShopEvent.now)
+        // More parts than threads, so that none has to wait for another for long.
+        let parts = columns.parts(threads * 4)
+        let found = Mutex<[[[Int32]]]>(Array(repeating: [], count: parts.count))
+        let next = Atomic<Int>(0)
+        DispatchQueue.concurrentPerform(iterations: threads) { _ in
+            while case let part = next.add(1, ordering: .relaxed).oldValue, part < parts.count {
+                let members = decider.members(in: parts[part], events: events(of:)).map {
+                    $0.map { numbers[Int($0)] }
                 }
+                found.withLock { $0[part] = members }
             }
         }
-        return found.withLock { $0.mapValues { $0.sorted() } }
+        let lists = found.withLock { $0 }
+        return Dictionary(
+            uniqueKeysWithValues: segments.indices.map { index in
+                (segments[index].id, Array(lists.map { $0[index] }.joined()))
+            })
+    }
+
+    private func events(of profile: Int) -> [TrackingEvent] {
+        (rowStarts[profile]..<rowStarts[profile + 1]).map { rows[$0].tracking($0) }
     }
 }

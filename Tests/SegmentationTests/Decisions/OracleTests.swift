@@ -171,7 +171,7 @@ struct OracleTests {
 
     /// Runs cases under consecutive seeds from one that is printed; `MARTLET_SEED` repeats a run, `MARTLET_CASES`
     /// runs that many times as many.
-    private static func eachCase(_ count: Int, _ body: (SeededGenerator) throws -> Void) async throws {
+    static func eachCase(_ count: Int, _ body: (SeededGenerator) throws -> Void) async throws {
         let environment = ProcessInfo.processInfo.environment
         let given = environment["MARTLET_SEED"].flatMap { UInt64($0) }
         let seed = given ?? UInt64.random(in: 0...UInt64(UInt32.max))
@@ -184,6 +184,15 @@ struct OracleTests {
                 Issue.record("\(error); repeat with MARTLET_SEED=\(seed &+ number)")
                 return
             }
+        }
+    }
+
+    /// All lengths of time that a rule names.
+    static func durations(in rule: JSON) -> [Int64] {
+        switch rule {
+        case .object(let members): members.values.flatMap { durations(in: $0) }
+        case .array(let elements): elements.flatMap { durations(in: $0) }
+        default: rule.string.flatMap { Duration(text: $0) }.map { [$0.milliseconds] } ?? []
         }
     }
 }
@@ -580,7 +589,7 @@ private struct Run {
         let latest = keys.compactMap { state.segments[$0]?.decidesFrom }.max() ?? .distantPast
         let from = max(state.decidedAt, latest)
         let rules = definitions.map(\.rule) + scores.values.map(\.scoring) + stages.map(\.rule)
-        let windows = rules.flatMap { Self.durations(in: $0) }
+        let windows = rules.flatMap { OracleTests.durations(in: $0) }
         var wanted = Set<Int64>()
         for _ in 0..<(facts.isEmpty ? 0 : samples * 3) where wanted.count < samples {
             let instant = candidate(random.pick(facts), windows, rules) + Int64(random.below(3) - 1)
@@ -619,15 +628,6 @@ private struct Run {
             members["zone"]?.string ?? members.values.lazy.compactMap { zone(in: $0) }.first
         case .array(let elements): elements.lazy.compactMap { zone(in: $0) }.first
         default: nil
-        }
-    }
-
-    /// All lengths of time that a rule names.
-    private static func durations(in rule: JSON) -> [Int64] {
-        switch rule {
-        case .object(let members): members.values.flatMap { durations(in: $0) }
-        case .array(let elements): elements.flatMap { durations(in: $0) }
-        default: rule.string.flatMap { Duration(text: $0) }.map { [$0.milliseconds] } ?? []
         }
     }
 

@@ -15,7 +15,7 @@ package struct Unanswered: LeafOperator {
     package let delay: Duration
     package let window: Window
     /// Beyond this many open events those in the middle are forgotten: the ends decide.
-    private static let kept = 1_000
+    static let kept = 1_000
 
     init(_ field: RuleField) throws(RuleProblem) {
         try field.allow(EventSelector.keys + Window.keys + ["by", "for"])

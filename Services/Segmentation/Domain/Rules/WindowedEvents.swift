@@ -52,9 +52,12 @@ package struct WindowedEvents: Hashable, Sendable {
 extension PropertyPath {
     /// The values there by which events are kept apart, each once, at most 100. A long one is cut, and told apart by a
     /// hash.
-    func groups(in properties: [String: JSON]) -> Set<String> {
+    func groups(in properties: [String: JSON]) -> Set<String> { Self.groups(of: values(in: properties)) }
+
+    /// The same of the values that a path has led to.
+    static func groups(of values: [JSON]) -> Set<String> {
         Set(
-            values(in: properties).prefix(100).map { value in
+            values.prefix(100).map { value in
                 let text = value.string ?? value.compact
                 guard text.utf8.count > RuleLimits.nameLength else { return text }
                 return "\(text.prefix(50))…\(String(StableHash.hash64(text), radix: 16))"
