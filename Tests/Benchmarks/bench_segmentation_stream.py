@@ -200,8 +200,7 @@ def soon(installation, run):
     """Event to entry, at 1,000 events a second."""
     name = f"latecomers-{run}"
     put(installation, name, count(f"Latecomer {run}", 1))
-    wait_for(lambda: installation.value("SELECT count(*) FROM segmentation.backfill WHERE position IS NOT NULL OR revision < "
-                                        "(SELECT revision FROM segmentation.segment_set)") == 0, "the rule", within=600)
+    caught_up(installation)
     listener = Listener(
         installation.postgres.url("martlet"), "stream_memberships", "segmentation.stream_memberships")
     timeline = Listener(installation.postgres.url("martlet"), "stream_profile_events", "profiles.timeline")
@@ -219,6 +218,32 @@ def soon(installation, run):
     people = [(installation.ids[number * EACH + place], number) for number in due for place in range(EACH)]
     return (*percentiles([entered[person] - resolved[person] for person, _ in people]),
             *percentiles([entered[person] - due[number] for person, number in people]))
+
+
+def caught_up(installation):
+    """Waits until everybody is decided by the rules in force; the seconds since the call."""
+    started = time.monotonic()
+    with psycopg.connect(installation.postgres.url("martlet"), autocommit=True) as connection:
+        wait_for(lambda: connection.execute(
+            """SELECT count(*) FROM segmentation.backfill
+               WHERE position IS NOT NULL OR revision < (SELECT revision FROM segmentation.segment_set)"""
+        ).fetchone()[0] == 0, "the backfill", within=3600, every=0.02)
+    return time.monotonic() - started
+
+
+def history(installation, run):
+    """A new segment over everything that anybody did, and a COPY of what that takes of the timeline; events a second."""
+    with psycopg.connect(installation.postgres.url("martlet"), autocommit=True) as connection:
+        started, size = time.monotonic(), 0
+        with connection.cursor().copy(
+                "COPY (SELECT profile_id, occurred_at, type, name, body FROM profiles.timeline) TO STDOUT") as source:
+            for block in source:
+                size += len(block)
+        copied = time.monotonic() - started
+        events = connection.execute("SELECT count(*) FROM profiles.timeline").fetchone()[0]
+    put(installation, f"history-{run}", count("Product Viewed", 2, f"{30 + run}d", where=[
+        {"property": "category", "equals": CATEGORIES[run % len(CATEGORIES)]}]))
+    return events / caught_up(installation), events / copied, events
 
 
 def put(installation, name, rule):
@@ -261,6 +286,12 @@ def measure(installation):
         rates.append(rate)
         made.append(changes)
         print(f"run {run + 1}: {rate:,.0f} events/s, {changes:.2f} changes for each", file=sys.stderr, flush=True)
+    backfills, copies, events = [], [], 0
+    for run in range(REPEATS):
+        rate, copied, events = history(installation, run)
+        backfills.append(rate)
+        copies.append(copied)
+        print(f"run {run + 1}: backfill {rate:,.0f} events/s, COPY {copied:,.0f}", file=sys.stderr, flush=True)
     ours, floors = [], []
     for run in range(REPEATS):
         floors.append(floor(installation))
@@ -272,6 +303,10 @@ def measure(installation):
           "of memberships for each event.\n")
     print("| events to memberships | |\n|---|---|")
     print(f"| a second, from the timeline to committed memberships (at least 10,000 asked) | {middle(rates)} |")
+    share = statistics.median(backfills) / statistics.median(copies)
+    print(f"| events a second, backfill of a new segment over {events:,} | {middle(backfills)} |")
+    print(f"| events a second, COPY of the columns that it reads | {middle(copies)} |")
+    print(f"| backfill ÷ COPY (at least 0.5 asked) | {share:.2f} |")
     for place, label in enumerate(("p50", "p99")):
         mine, least = [each[place] for each in ours], [each[place] for each in floors]
         ratio = statistics.median(mine) / statistics.median(least)
