@@ -107,7 +107,7 @@ def decided(installation):
         installation.start_service("segmentation")
         wait_for(lambda: left() < waiting, "segmentation to begin", within=60, every=0.01)
         begun, rest = time.monotonic(), left()
-        wait_for(lambda: left() == 0, "segmentation to take everything", within=3600, every=0.02)
+        wait_for(lambda: left() == 0, "segmentation to take everything", within=3600, every=0.1)
         took = time.monotonic() - begun
         made = changes() - before
     return float(rest) / took, float(made) / float(waiting)
