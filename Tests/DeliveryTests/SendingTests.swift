@@ -69,9 +69,9 @@ struct SendingTests {
             #expect(withdrawals.count == 1 && withdrawals.first?["action"] == "withdraw")
 
             let second = try await fixture.message(try await fixture.want(jo), in: "suppressed")
-            #expect(second["reason"] == "suppressed")
+            #expect(second["reason"] == "consentWithdrawn")
             let notSent = try await fixture.events("Email Not Sent")
-            #expect(notSent.first?["properties"]?["reason"]?.string == "suppressed")
+            #expect(notSent.first?["properties"]?["reason"]?.string == "consentWithdrawn")
             let shown = try await fixture.service.request(
                 "GET", "/v1/messages?profileId=\(jo)&status=delivered")
             #expect(shown.json["items"]?.array?.count == 1)

@@ -45,6 +45,11 @@ struct ProfileEventsWorker: Sendable {
             case .erased(let profile, _): erased.insert(profile)
             }
         }
+        if !merged.isEmpty || !erased.isEmpty {
+            // All chains before anything else: who records a decision takes the lock of decisions behind its chain.
+            try await recorder.lockPeople(
+                of: merged.union(erased).union(decisions.map(\.profileID)), in: transaction)
+        }
         _ = try await recorder.record(decisions, at: batch.now, in: transaction)
         try await recorder.refold(merged, at: batch.now, in: transaction)
         try await ConsentStateStore.note(followed: undone, in: transaction)

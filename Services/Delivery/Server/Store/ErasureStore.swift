@@ -19,7 +19,21 @@ struct ErasureStore: Sendable {
             """)
         var messages: [JSON] = []
         for row in rows { messages.append(try await message(row)) }
-        return ["messages": .array(messages)]
+        let objections = try await transaction.query(
+            """
+            SELECT profile_id, purpose, at FROM delivery.objection
+            WHERE (shard, profile_id) IN (SELECT * FROM unnest(
+                \(profiles.map { Shard($0) })::smallint[], \(profiles)::uuid[]))
+            ORDER BY at
+            """
+        ).map { row -> JSON in
+            [
+                "profileId": .string(try row.get("profile_id", as: ProfileID.self).description),
+                "purpose": .string(try row.get("purpose")),
+                "at": .string(try row.get("at", as: Instant.self).rfc3339),
+            ]
+        }
+        return ["messages": .array(messages), "objections": .array(objections)]
     }
 
     private func message(_ row: PostgresRow) async throws -> JSON {
@@ -61,6 +75,8 @@ struct ErasureStore: Sendable {
             Int64(
                 try await transaction.execute(
                     "DELETE FROM delivery.message WHERE profile_id = ANY(\(profiles)::uuid[])")))
+        counts["objection"] = .integer(
+            Int64(try await ObjectionStore().forget(profiles, in: transaction)))
         return .object(counts)
     }
 }
