@@ -87,6 +87,44 @@ struct ErasureOrderTests {
         }
     }
 
+    @Test("what two people did on one device goes with whoever did it, and so does what came from no device")
+    func sharedDevice() async throws {
+        try await IdentityDatabase.with { database in
+            let world = ErasureWorld(database)
+            // The tablet is Ada's; Bob uses it too, and keeps being somebody else.
+            for event in [
+                event(0, .identify, user: "ada", device: "tablet"), event(1, user: "bob"),
+                event(2, user: "bob", device: "tablet"), event(3, user: "bob", device: "null"),
+                event(4, device: "tablet"), event(5, user: "cy", device: "null"),
+            ] { try await world.resolve([event], byDevice: true) }
+            #expect(try await world.rawMessages() == ["m0", "m1", "m2", "m3", "m4", "m5"])
+            let bob = try await world.request("bob", number: 1)
+            let ada = try await world.request("ada", number: 2)
+            try await world.erase(bob, at: database.privacy())
+            try await world.tellIngestion()
+            #expect(try await world.rawMessages() == ["m0", "m4", "m5"])
+            try await world.erase(ada, at: database.privacy())
+            try await world.tellIngestion()
+            #expect(try await world.rawMessages() == ["m5"])
+            #expect(try await world.timelineMessages() == ["m5"])
+        }
+    }
+
+    @Test("whoever erases the owner of a device leaves what others did on it")
+    func deviceOfTheErased() async throws {
+        try await IdentityDatabase.with { database in
+            let world = ErasureWorld(database)
+            for event in [
+                event(0, .identify, user: "ada", device: "tablet"), event(1, user: "bob"),
+                event(2, user: "bob", device: "tablet"), event(3, device: "tablet"),
+            ] { try await world.resolve([event], byDevice: true) }
+            try await world.erase(try await world.request("ada"), at: database.privacy())
+            try await world.tellIngestion()
+            #expect(try await world.rawMessages() == ["m1", "m2"])
+            #expect(try await world.timelineMessages() == ["m1", "m2"])
+        }
+    }
+
     @Test("whoever comes back while they are erased is somebody new, and their event stays in the raw log")
     func comingBack() async throws {
         try await IdentityDatabase.with { database in
@@ -231,8 +269,8 @@ struct ErasureWorld: Sendable {
 
     init(_ database: IdentityDatabase) { self.database = database }
 
-    func resolve(_ events: [TrackingEvent]) async throws {
-        try await database.publish(events)
+    func resolve(_ events: [TrackingEvent], byDevice: Bool = false) async throws {
+        try await database.publish(events, byDevice: byDevice)
         try await database.consumer().drain()
     }
 
@@ -262,11 +300,17 @@ struct ErasureWorld: Sendable {
     func tellIngestion() async throws {
         let outbox = Outbox(schema: "identity", vault: database.store.vault)
         for told in try await outbox.bodies(to: .ingestion, in: database.pool) {
+            func texts(_ json: JSON?) -> [String] { json?.array?.compactMap(\.string) ?? [] }
+            let names = Set(texts(told["subjects"])).subtracting(texts(told["sharedSubjects"]))
+            let messages = told["messages"]?.object ?? [:]
             try await database.owner.execute(
                 """
                 UPDATE ingestion.stream_events SET body = '{"kind":"erased"}', key = 'erased'
-                WHERE key = ANY(\(told["subjects"]?.array?.compactMap(\.string) ?? [])::text[])
+                WHERE key = ANY(\(names.sorted())::text[])
                     AND "offset" <= coalesce((\(told["upTo"] ?? .null)::jsonb->>(shard::text))::bigint, 0)
+                    OR key = ANY(\(messages.keys.sorted())::text[])
+                    AND (body::jsonb->>'sourceId') || ' ' || (body::jsonb->>'messageId')
+                        = ANY(\(messages.values.flatMap { texts($0) })::text[])
                 """)
         }
         try await database.owner.execute("DELETE FROM identity.outbox")

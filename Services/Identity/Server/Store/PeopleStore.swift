@@ -88,20 +88,23 @@ struct PeopleStore {
             "DELETE FROM profiles.identifier WHERE profile_id = ANY(\(memberIDs)::uuid[])")
     }
 
-    /// Deletes events that were sent under these names and could not be resolved, which lie in quarantine.
+    /// Deletes events that were sent under these names and could not be resolved, which lie in quarantine. Returns where
+    /// they stand in the raw log.
     func deleteUnresolved(
         _ names: [String], key: IdentifierKey, upTo positions: [Shard: Int64],
         in transaction: PostgresTransaction
-    ) async throws -> Int {
+    ) async throws -> [(shard: Shard, offset: Int64)] {
         let shards = names.map { Shard(hashing: $0) }
-        return try await transaction.execute(
+        let rows = try await transaction.query(
             """
             DELETE FROM identity.stream_quarantine q
             USING unnest(\(binary: shards), \(binary: names.map { key.mark(of: $0) }),
                          \(binary: shards.map { positions[$0] ?? 0 })) AS w (shard, key, up_to)
             WHERE q.stream = \(StreamDefinition.events.name) AND q.shard = w.shard AND q.key = w.key
                 AND q."offset" <= w.up_to
+            RETURNING q.shard, q."offset"
             """)
+        return try rows.map { (try $0.get("shard"), try $0.get("offset")) }
     }
 
     func markErased(
