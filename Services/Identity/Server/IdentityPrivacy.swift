@@ -86,7 +86,7 @@ struct IdentityPrivacy {
         try await tellOthers(request, of: members, told, at: now, in: transaction)
         let records = try await MatchingRecordStore.erase(members, in: transaction)
         let traits = try await people.deleteTraits(of: members, in: transaction)
-        let identifiers = try await people.deleteIdentifiers(of: members, in: transaction)
+        let identifiers = try await people.deleteIdentifiers(of: members, at: now, in: transaction)
         try await SearchStore(key: reading.store.key).delete(members, in: transaction)
         let entries = try await timeline.eraseEvents(of: members, at: now, in: transaction)
         let deliveries = try await WebhookQueue.erase(members, in: transaction)

@@ -110,6 +110,45 @@ struct ErasureOrderTests {
         }
     }
 
+    @Test(
+        "what somebody who was erased had done before, and what is told of them, comes late and makes nobody of them"
+    )
+    func late() async throws {
+        try await IdentityDatabase.with { database in
+            let world = ErasureWorld(database)
+            try await world.resolve([event(0, .identify, user: "u", device: "phone", email: "secret@x.org")])
+            let person = try #require(try await world.people("u"))
+            try await world.erase(
+                try await world.request("u"), at: database.privacy(at: start + .hours(2)))
+            try await world.tellIngestion()
+            let kept = try await database.timeline().count
+            // These happened before.
+            for late in [
+                event(1, user: "u"), event(2, device: "phone"),
+                event(3, email: "secret@x.org", contacts: ["7"]),
+                event(4, profile: person),
+            ] { try await world.resolve([late]) }
+            #expect(try await world.people("u") == nil)
+            #expect(try await database.timeline().count == kept)
+            #expect(try await database.owner.query("SELECT FROM profiles.identifier").isEmpty)
+            // Ingestion is told which they are, and keeps none of them.
+            let told = try await Outbox(schema: "identity", vault: database.store.vault)
+                .bodies(to: .ingestion, pathContaining: "late-events", in: database.pool)
+            let offsets = told.flatMap { $0["events"]?.object?.values.flatMap { $0.array ?? [] } ?? [] }
+            #expect(offsets.count == 4)
+            // Somebody else on the same telephone, and whoever comes back, are people like any other.
+            try await world.resolve([event(5, user: "other", device: "phone")])
+            let after = 3 * 3_600
+            try await world.resolve([event(after, .identify, user: "u", email: "secret@x.org")])
+            #expect(try await world.people("other") != nil)
+            let again = try await world.people("u")
+            #expect(again != nil && again != person)
+            // And even then what they had done before is not theirs again.
+            try await world.resolve([event(6, user: "u")])
+            #expect(try await world.timelineMessages() == ["m\(after)", "m5"].sorted())
+        }
+    }
+
     @Test("whoever erases the owner of a device leaves what others did on it")
     func deviceOfTheErased() async throws {
         try await IdentityDatabase.with { database in

@@ -233,6 +233,33 @@ struct IngestionPrivacyTests {
         }
     }
 
+    @Test("events that came late of somebody who was erased are forgotten where identity says that they are")
+    func lateEvents() async throws {
+        try await with { collecting, owner, _, _ in
+            let row = try #require(
+                try await owner.query(
+                    "SELECT shard, \"offset\" FROM ingestion.stream_events ORDER BY shard, \"offset\" LIMIT 1"
+                ).first)
+            let (shard, offset): (Int, Int64) = (try row.get("shard"), try row.get("offset"))
+            let told: JSON = ["events": ["\(shard)": [.integer(offset)]]]
+            let path = "/v1/erasures/late-events"
+            #expect(try await collecting.service.request("POST", path, json: told, as: .none).status == 401)
+            for _ in 1...2 {
+                let answer = try await collecting.service.request(
+                    "POST", path, json: told, as: .service(.identity))
+                #expect(answer.status == 204, "\(answer.text)")
+            }
+            let wrong: JSON = ["events": ["64": [1]]]
+            #expect(
+                try await collecting.service.request("POST", path, json: wrong, as: .service(.identity))
+                    .status
+                    == 400)
+            let erased = try await owner.query(
+                "SELECT shard, \"offset\" FROM ingestion.stream_events WHERE key = 'erased'")
+            #expect(try erased.map { try $0.get("offset", as: Int64.self) } == [offset])
+        }
+    }
+
     @Test("erasure leaves tombstones and gapless offsets, and the erased cannot be sent in again")
     func erasure() async throws {
         try await with { collecting, owner, request, _ in

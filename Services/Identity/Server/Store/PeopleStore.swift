@@ -74,8 +74,10 @@ struct PeopleStore {
             """)
     }
 
-    func deleteIdentifiers(of memberIDs: [ProfileID], in transaction: PostgresTransaction) async throws -> Int
-    {
+    /// Leaves of each its keyed hash among the tombstones.
+    func deleteIdentifiers(
+        of memberIDs: [ProfileID], at instant: Instant, in transaction: PostgresTransaction
+    ) async throws -> Int {
         try await transaction.execute(
             "DELETE FROM profiles.identifier_share WHERE profile_id = ANY(\(memberIDs)::uuid[])")
         try await transaction.execute(
@@ -84,8 +86,18 @@ struct PeopleStore {
             WHERE i.profile_id = ANY(\(memberIDs)::uuid[])
                 AND s.shard = i.shard AND s.type = i.type AND s.value_hash = i.value_hash
             """)
-        return try await transaction.execute(
-            "DELETE FROM profiles.identifier WHERE profile_id = ANY(\(memberIDs)::uuid[])")
+        return try await transaction.query(
+            """
+            WITH gone AS (
+                DELETE FROM profiles.identifier WHERE profile_id = ANY(\(memberIDs)::uuid[])
+                RETURNING shard, type, value_hash
+            )
+            INSERT INTO profiles.erased_identifier AS e (shard, type, value_hash, erased_at)
+            SELECT shard, type, value_hash, \(instant)::timestamptz FROM gone ORDER BY shard, type, value_hash
+            ON CONFLICT (shard, type, value_hash) DO UPDATE SET erased_at = greatest(e.erased_at, excluded.erased_at)
+            RETURNING 1
+            """
+        ).count
     }
 
     /// Deletes events that were sent under these names and could not be resolved, which lie in quarantine. Returns where

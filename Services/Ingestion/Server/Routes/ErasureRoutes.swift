@@ -10,6 +10,21 @@ struct ErasureRoutes: Sendable {
     let clock: ServiceClock
 
     func add(to router: ServiceRouter) {
+        router.post("/v1/erasures/late-events", access: .service) { request in
+            let fields = try JSONFields(try await request.json(maxBytes: Self.limit))
+            guard let events = fields["events"].flatMap({ RawEventStore.Told.places($0) }) else {
+                throw fields.problem(
+                    "events", expected: "an object of arrays of offsets by the numbers of shards")
+            }
+            let now = try await clock.now()
+            try await pool.transaction { transaction in
+                _ = try await store.bury(
+                    events.flatMap { shard, offsets in offsets.map { (shard, $0) } }, at: now, in: transaction
+                )
+                try await RecentItemStore.erase(in: transaction)
+            }
+            return .empty()
+        }
         router.put("/v1/erasures/{id}", access: .service) { request in
             let id: PrivacyRequestID = try request.pathID("id")
             let fields = try JSONFields(try await request.json(maxBytes: Self.limit))

@@ -203,13 +203,20 @@ struct RawEventStore: Sendable {
                         \(binary: bounds + ids.keys.map { _ in Int64.max })) AS w (shard, key, up_to)
             WHERE e.shard = w.shard AND e.key = w.key AND e."offset" <= w.up_to
             """)
-        return try await erased
-            + transaction.execute(
-                """
-                UPDATE stream_events e SET body = \(tombstone.compact), key = 'erased', traceparent = NULL
-                FROM unnest(\(binary: single.map(\.shard)), \(binary: single.map(\.offset))) AS w (shard, place)
-                WHERE e.shard = w.shard AND e."offset" = w.place AND e.key <> 'erased'
-                """)
+        return try await erased + bury(single, at: now, in: transaction)
+    }
+
+    /// Puts tombstones in the place of single events; returns how many there were.
+    func bury(
+        _ places: [(shard: Shard, offset: Int64)], at now: Instant, in transaction: PostgresTransaction
+    ) async throws -> Int {
+        let tombstone: JSON = ["kind": "erased", "at": .string(now.rfc3339)]
+        return try await transaction.execute(
+            """
+            UPDATE stream_events e SET body = \(tombstone.compact), key = 'erased', traceparent = NULL
+            FROM unnest(\(binary: places.map(\.shard)), \(binary: places.map(\.offset))) AS w (shard, place)
+            WHERE e.shard = w.shard AND e."offset" = w.place AND e.key <> 'erased'
+            """)
     }
 
     /// Where events stand that are the person's although the name is not theirs alone, and such as nobody could resolve.
