@@ -1,5 +1,6 @@
 import Clients
 import Contracts
+import Foundation
 import Models
 import Postgres
 import ProfileStore
@@ -27,6 +28,12 @@ package let consentService = ServiceDefinition(
     let idempotency = Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
     let subjects = SubjectResolver(
         identity: IdentityClient(http: context.http), profiles: profiles, pool: context.pool)
+    let signer = try HeadSigner(tokens: context.tokens)
+    let exports = context.settings.string("LEDGER_HEADS_DIRECTORY").map { directory in
+        HeadExport(
+            signer: signer, pool: context.pool, clock: context.clock,
+            directory: URL(filePath: directory, directoryHint: .isDirectory), logger: context.logger)
+    }
     return ServiceParts(
         routes: { router in
             PurposeRoutes(pool: context.pool, clock: context.clock).add(to: router)
@@ -37,8 +44,11 @@ package let consentService = ServiceDefinition(
             PrivacyRequestRoutes(
                 pool: context.pool, clock: context.clock, subjects: subjects, idempotency: idempotency
             ).add(to: router)
-            AuditRoutes(pool: context.pool, clock: context.clock, vault: context.vault).add(to: router)
+            AuditRoutes(
+                pool: context.pool, clock: context.clock, vault: context.vault, signer: signer
+            ).add(to: router)
         },
-        workers: [ProfileEventsWorker(recorder: recorder, logger: context.logger).consumer(in: context)],
+        workers: [ProfileEventsWorker(recorder: recorder, logger: context.logger).consumer(in: context)]
+            + (exports.map { [$0] } ?? []),
         privacy: ConsentPrivacy.handler(clock: context.clock, vault: context.vault))
 }
