@@ -266,6 +266,8 @@ struct SendingTests {
                 try await handler.erase(request, $0)
             }
             #expect(erased["message"]?.integer == 1)
+            #expect(erased["file"]?.integer == 1)
+            #expect(throws: CocoaError.self) { try fixture.file(message) }
             for path in paths {
                 let answer = try await fixture.service.request("GET", path, as: .none)
                 #expect(answer.status == (path.hasPrefix("/t/c/") ? 404 : 200))

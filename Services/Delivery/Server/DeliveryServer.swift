@@ -38,9 +38,10 @@ package let deliveryService = ServiceDefinition(
     let outcomes = OutcomeWriter(
         pool: context.pool, corrections: corrections, suppressions: suppressions, logger: context.logger)
     let intents = IntentWorker.consumer(in: context, store: corrections)
-    let sender = Sender(batch: batch, transport: settings.transport(), outcomes: outcomes, context: context)
+    let transport = settings.transport()
+    let sender = Sender(batch: batch, transport: transport, outcomes: outcomes, context: context)
     let retries = RetryWorker(context: context, store: queue)
-    let erasures = ErasureStore(sealing: sealing)
+    let erasures = ErasureStore(sealing: sealing, files: transport as? FileTransport)
     return ServiceParts(
         routes: { router in
             TemplateRoutes(pool: context.pool, clock: context.clock, store: templates).add(to: router)
