@@ -19,6 +19,9 @@ package let consentService = ServiceDefinition(
         Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql),
         Migration(
             resource: "V0002_unmerged_consents", bytes: PackageResources.V0002_unmerged_consents_sql),
+        Migration(
+            resource: "V0003_reported_preferences",
+            bytes: PackageResources.V0003_reported_preferences_sql),
     ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests]
 ) { context in
@@ -48,7 +51,11 @@ package let consentService = ServiceDefinition(
                 pool: context.pool, clock: context.clock, vault: context.vault, signer: signer
             ).add(to: router)
         },
-        workers: [ProfileEventsWorker(recorder: recorder, logger: context.logger).consumer(in: context)]
+        workers: [
+            ProfileEventsWorker(
+                recorder: recorder, preferences: PreferenceReading(key: profiles.key), logger: context.logger
+            ).consumer(in: context)
+        ]
             + (exports.map { [$0] } ?? []),
         privacy: ConsentPrivacy.handler(clock: context.clock, vault: context.vault))
 }

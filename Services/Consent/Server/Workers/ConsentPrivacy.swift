@@ -28,6 +28,8 @@ enum ConsentPrivacy {
         return [
             "consents": .array(standing.map(\.json)), "ledger": .array(entries.map(\.json)),
             "privacyRequests": .array(requests.map { $0.json() }),
+            "reportedPreferences": .array(
+                try await PreferenceStore.reports(of: request.profileIDs, in: transaction)),
         ]
     }
 
@@ -45,10 +47,12 @@ enum ConsentPrivacy {
         let states = try await ConsentStateStore.standing(of: profiles, in: transaction).count
         try await ConsentStateStore.forget(profiles, in: transaction)
         let findings = try await PrivacyRequestStore.dropFindings(of: profiles, in: transaction)
+        let reports = try await PreferenceStore.remove(profiles, in: transaction)
         let answers = try await IdempotencyStore.drop(profiles, in: transaction)
         return [
             "ledgerEntriesDetached": .integer(Int64(entries)), "consentStates": .integer(Int64(states)),
             "accessFindings": .integer(Int64(findings)), "keptAnswers": .integer(Int64(answers)),
+            "reportedPreferences": .integer(Int64(reports)),
         ]
     }
 }

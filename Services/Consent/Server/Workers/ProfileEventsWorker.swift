@@ -9,6 +9,7 @@ import Streams
 /// Takes decisions out of `profile-events`, follows merges and their undoing, and forgets who is erased.
 struct ProfileEventsWorker: Sendable {
     let recorder: ConsentRecorder
+    let preferences: PreferenceReading
     let logger: Logger
 
     func consumer(in context: ServiceContext) -> StreamConsumer {
@@ -21,12 +22,14 @@ struct ProfileEventsWorker: Sendable {
     /// each other is free, and this way each person is folded once.
     func take(_ batch: StreamBatch, in transaction: PostgresTransaction) async throws {
         var decisions: [NewDecision] = []
+        var said: [PreferenceReading.Said] = []
         var merged: Set<ProfileID> = []
         var undone: Set<MergeID> = []
         var erased: Set<ProfileID> = []
         for record in batch.records {
             switch try ProfileFact(json: record.body) {
             case .event(_, let arrivedUnder, let event):
+                said += preferences.said(event, under: arrivedUnder)
                 switch ConsentSignal.read(event) {
                 case .none: break
                 case .signal(let signal):
@@ -45,6 +48,7 @@ struct ProfileEventsWorker: Sendable {
             case .erased(let profile, _): erased.insert(profile)
             }
         }
+        decisions += try await preferences.decisions(said, in: transaction)
         if !merged.isEmpty || !erased.isEmpty {
             // All chains before anything else: who records a decision takes the lock of decisions behind its chain.
             try await recorder.lockPeople(
