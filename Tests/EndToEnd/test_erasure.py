@@ -7,11 +7,14 @@ has to say what becomes of it.
 
 import base64
 import json
+import os
+import re
+import subprocess
 import uuid
 
 import pytest
 
-from installation import SERVICES, wait_for
+from installation import REPOSITORY, SERVICES, wait_for
 from sealing import PLACES, Opener
 
 EXAMPLES = False
@@ -284,6 +287,24 @@ def test_late_events_and_an_import_from_before_bring_nobody_back(world):
     found, _ = left(martlet, erased)
     found = {place: marks - {erased.device} for place, marks in found.items()}
     assert {place: marks for place, marks in found.items() if marks} == {}
+
+
+def test_the_readme_tells_how_to_ask_from_the_request_to_the_receipt(world, tmp_path):
+    martlet, _, _, _ = world
+    martlet.collect("identify", {"userId": "readme-ann", "traits": {"email": "ann@example.com", "plan": "readme-plan"}})
+    martlet.drain()
+    text = (REPOSITORY / "README.md").read_text()
+    script = next(block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "privacy-requests" in block)
+    script = script.replace("http://127.0.0.1:8103", martlet.url("consent"))
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        env={"PATH": os.environ["PATH"], "K": f"Authorization: Bearer {martlet.admin_key}",
+             "J": "Content-Type: application/json"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "readme-plan" in (tmp_path / "access.json").read_text()
+    receipt = json.loads((tmp_path / "receipt.json").read_text())
+    assert receipt["type"] == "erasure" and receipt["status"] == "completed"
+    assert {result["service"]: result["status"] for result in receipt["results"]} == dict.fromkeys(SERVICES, "completed")
 
 
 def test_logs_name_nobody(world):
