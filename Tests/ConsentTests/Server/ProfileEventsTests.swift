@@ -80,6 +80,30 @@ struct ProfileEventsTests {
         }
     }
 
+    @Test(
+        "a grant of a purpose that nobody has defined is none, also once there is such a purpose; a refusal is one"
+    )
+    func undefined() async throws {
+        try await ConsentFixture.with { fixture in
+            let profile = try await fixture.makeProfile()
+            try await fixture.append([
+                fixture.track("Consent Granted", ["purpose": "profiling"], of: profile),
+                fixture.track("Consent Withdrawn", ["purpose": "sharing"], of: profile),
+                fixture.track("Consent Granted", ["purpose": "marketing"], of: profile),
+            ])
+            try await fixture.drain()
+            for purpose in ["profiling", "sharing"] {
+                let made = try await fixture.service.request(
+                    "PUT", "/v1/purposes/\(purpose)",
+                    json: ["name": "New", "legalBasis": "consent", "textVersion": "1"])
+                #expect(made.status == 201)
+            }
+            #expect(try await fixture.standing(profile, "profiling") == nil)
+            #expect(try await fixture.standing(profile, "sharing") == "withdrawn")
+            #expect(try await fixture.standing(profile) == "granted")
+        }
+    }
+
     @Test("after a merge was undone each stands where their own decisions say")
     func unmerge() async throws {
         try await ConsentFixture.with { fixture in

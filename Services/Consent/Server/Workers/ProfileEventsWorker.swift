@@ -48,6 +48,7 @@ struct ProfileEventsWorker: Sendable {
             case .erased(let profile, _): erased.insert(profile)
             }
         }
+        decisions = try await meant(decisions, in: transaction)
         decisions += try await preferences.decisions(said, in: transaction)
         if !merged.isEmpty || !erased.isEmpty {
             // All chains before anything else: who records a decision takes the lock of decisions behind its chain.
@@ -59,6 +60,25 @@ struct ProfileEventsWorker: Sendable {
         try await ConsentStateStore.note(followed: undone, in: transaction)
         if !erased.isEmpty {
             _ = try await ConsentPrivacy.forget(Array(erased), at: batch.now, in: transaction)
+        }
+    }
+
+    /// Without grants of purposes that nobody has defined: nobody can have seen what they say yes to, and once there is such
+    /// a purpose it would be permitted. A refusal counts, whatever it is of.
+    private func meant(
+        _ decisions: [NewDecision], in transaction: PostgresTransaction
+    ) async throws -> [NewDecision] {
+        guard decisions.contains(where: { $0.signal.action == .grant }) else { return decisions }
+        let purposes = Set(try await PurposeStore.list(in: transaction).map(\.purpose.id))
+        return decisions.filter { decision in
+            if decision.signal.action == .withdraw || purposes.contains(decision.signal.purpose) {
+                return true
+            }
+            Counter(label: "martlet_consent_unusable_events_total").increment()
+            logger.warning(
+                "a consent event grants a purpose that is not defined; it is in the timeline but not in the ledger",
+                metadata: ["messageId": "\(decision.signal.evidence["messageId"]?.string ?? "")"])
+            return false
         }
     }
 }
