@@ -3,7 +3,7 @@
 
 SOURCES = CommandLine Services Shared Tests Package.swift
 
-.PHONY: help run test soak lint format bench bench-ingestion bench-ingestion-soak bench-identity bench-segmentation clean
+.PHONY: help run test soak lint format bench bench-ingestion bench-ingestion-soak bench-identity bench-segmentation bench-consent clean
 
 help:
 	@echo "make run      everything up on a private PostgreSQL, with simulated shoppers, until Ctrl-C"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench-ingestion   events/s into ingestion, beside PostgreSQL alone"
 	@echo "make bench-identity    matching of records beside Splink, look-ups beside pgbench"
 	@echo "make bench-segmentation    twelve rules beside DuckDB and chDB, one event, memory"
+	@echo "make bench-consent    withdrawals beside pgbench, erasures of one person and of 10,000"
 	@echo "make clean    stop and remove .martlet/ (all local data!) and the build"
 
 run:
@@ -26,7 +27,7 @@ test:
 soak:
 	@MARTLET_STOP_SECONDS=60 MARTLET_STOP_RATE=150 MARTLET_KILLS=4 MARTLET_SCHEMATHESIS_EXAMPLES=100 \
 		MARTLET_AWAY_SECONDS=60 MARTLET_INGESTION_KILLS=50 MARTLET_FUZZ_SECONDS=600 MARTLET_FULL_SECONDS=60 \
-		MARTLET_SLOW_ROUNDS=6 scripts/test.sh
+		MARTLET_SLOW_ROUNDS=6 MARTLET_RACE_PEOPLE=10000 scripts/test.sh
 
 lint:
 	@swift format lint --strict --parallel --recursive $(SOURCES)
@@ -50,6 +51,9 @@ bench-identity:
 
 bench-segmentation:
 	@scripts/bench.sh segmentation
+
+bench-consent:
+	@scripts/bench.sh consent
 
 clean:
 	@if [ -d .martlet/postgres ]; then scripts/postgres.sh remove .martlet/postgres; fi

@@ -128,6 +128,8 @@ let services: [(name: String, server: [Target.Dependency])] = [
     // The tests of the command line and of ingestion ask identity who is who.
     isWanted($0.0) || ["Ingestion", "Identity"].contains($0.0) && isWanted("CommandLine")
         || $0.0 == "Identity" && isWanted("Ingestion")
+        // Withdrawals are raced against sends.
+        || $0.0 == "Delivery" && isWanted("Consent")
 }
 
 let commandLine = Target.executableTarget(
@@ -163,7 +165,7 @@ let testTargets: [Target] = [
     tests("ProfileStore", ["Models", "Postgres", "ProfileStore", "Sealing", "ServiceKit", crypto]),
     serviceTests("Ingestion", ["IdentityDomain", "MarkedYAML", crypto]),
     serviceTests("Identity"),
-    serviceTests("Consent"),
+    serviceTests("Consent", ["DeliveryServer"]),
     serviceTests("Segmentation"),
     serviceTests("Recommendation"),
     serviceTests("Journeys", [yams]),

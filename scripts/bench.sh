@@ -13,7 +13,7 @@ export MARTLET_BIN_DIRECTORY
 if [ $# -gt 0 ]; then
     name=$1
     shift
-    if [ "$name" = ingestion ] && ! command -v wrk > /dev/null; then
+    if { [ "$name" = ingestion ] || [ "$name" = consent ]; } && ! command -v wrk > /dev/null; then
         echo "bench: wrk is missing: apt-get install -y wrk" >&2
         exit 1
     fi

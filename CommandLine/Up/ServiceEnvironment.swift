@@ -34,6 +34,8 @@ struct ServiceEnvironment {
         }
         result["MARTLET_OUTBOX_DIRECTORY"] =
             inherited["MARTLET_OUTBOX_DIRECTORY"] ?? installation.path(of: "outbox")
+        result["MARTLET_LEDGER_HEADS_DIRECTORY"] =
+            inherited["MARTLET_LEDGER_HEADS_DIRECTORY"] ?? installation.path(of: "ledger-heads")
         result["MARTLET_PUBLIC_URL"] = inherited["MARTLET_PUBLIC_URL"] ?? url(of: .delivery)
         result["MARTLET_MAIL_FROM"] = inherited["MARTLET_MAIL_FROM"] ?? "Martlet <shop@martlet.example>"
         return result

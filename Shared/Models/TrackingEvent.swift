@@ -108,6 +108,24 @@ package struct TrackingEvent: Hashable, Sendable {
     }
 }
 
+extension TrackingEvent {
+    /// What the raw log is ordered by: the sender's own name for who it was, so that the events of one person on one
+    /// device keep their order. Identity knows people by these names, so an erasure finds what stands under them; where
+    /// several people use one device, it says which of the events are whose.
+    package var subjectKey: String {
+        anonymousID ?? userID ?? profileID?.description ?? Identifier.external(in: context).first?.name
+            ?? messageID
+    }
+
+    /// What tells it apart from all others.
+    package var messageName: String { Self.messageName(sourceID, messageID) }
+
+    /// What tells a message of a source apart from all others.
+    package static func messageName(_ sourceID: SourceID, _ messageID: String) -> String {
+        "\(sourceID) \(messageID)"
+    }
+}
+
 extension TrackingEvent.Kind {
     fileprivate var nameKey: String { self == .track ? "event" : "name" }
 }

@@ -80,6 +80,45 @@ extension ProfileStore {
         return identifiers.sorted() + phones.sorted() + profileIDs.map(\.description)
     }
 
+    /// The devices among their names that others may have used as well: such an event is its own person's, whosever the
+    /// device is.
+    package func sharedNames(
+        of profileIDs: [ProfileID], in session: some PostgresSession
+    ) async throws -> Set<String> {
+        let rows = try await session.query(
+            """
+            SELECT type, value_hash, value, profile_id FROM profiles.identifier
+            WHERE profile_id = ANY(\(profileIDs)::uuid[]) AND type = \(Identifier.Kind.anonymousID.rawValue)
+                AND (shared_count > 0 OR EXISTS (
+                    SELECT FROM profiles.profile p WHERE p.profile_id = ANY(\(profileIDs)::uuid[]) AND p.is_separated))
+            """)
+        return Set(try await values(in: rows, of: profileIDs, in: session).compactMap { $0 })
+    }
+
+    /// Whether some of a person's were parted from others: what they did before is told apart by nothing else then.
+    package func areSeparated(
+        _ profileIDs: [ProfileID], in session: some PostgresSession
+    ) async throws -> Bool {
+        try await !session.query(
+            "SELECT FROM profiles.profile WHERE profile_id = ANY(\(profileIDs)::uuid[]) AND is_separated LIMIT 1"
+        ).isEmpty
+    }
+
+    /// What tells the events of the profiles apart from all others (`TrackingEvent.messageName`).
+    package func messageNames(
+        of profileIDs: [ProfileID], in session: some PostgresSession
+    ) async throws -> Set<String> {
+        let rows = try await session.query(
+            """
+            SELECT source_id, message_id FROM profiles.timeline
+            WHERE profile_id = ANY(\(profileIDs)::uuid[]) AND source_id IS NOT NULL AND message_id IS NOT NULL
+            """)
+        return Set(
+            try rows.map {
+                TrackingEvent.messageName(try $0.get("source_id"), try $0.get("message_id", as: String.self))
+            })
+    }
+
     /// What the identifiers in rows of the table are; nil where the key of the profile was destroyed.
     private func values(
         in rows: [PostgresRow], of ids: [ProfileID], in session: some PostgresSession

@@ -7,7 +7,7 @@ import Testing
     /// Something that happened, in the order of its time.
     private enum Event {
         case consent(profile: Int, granted: Bool)
-        case suppressed(contact: Int, purpose: String?)
+        case suppressed(contact: Int, purpose: String?, reason: Suppression.Reason)
         case unsuppressed(contact: Int)
         case contactSeen(Int)
         case erased
@@ -55,7 +55,8 @@ import Testing
             case 13:
                 event = .suppressed(
                     contact: Int.random(in: 0..<3, using: &generator),
-                    purpose: [nil, "marketing", "other"].randomElement(using: &generator) ?? nil)
+                    purpose: [nil, "marketing", "other"].randomElement(using: &generator) ?? nil,
+                    reason: Bool.random(using: &generator) ? .unsubscribed : .manual)
             case 14: event = .unsuppressed(contact: Int.random(in: 0..<3, using: &generator))
             case 15 where Int.random(in: 0..<4, using: &generator) == 0: event = .erased
             case 16 where Bool.random(using: &generator):
@@ -87,9 +88,9 @@ import Testing
                 // As the ledger folds: the later wins, at the same instant the withdrawal.
                 if let held = consents[id], held.at == at, held.state == .withdrawn { continue }
                 consents[id] = fact
-            case .suppressed(let contact, let purpose):
+            case .suppressed(let contact, let purpose, let reason):
                 suppressions[contact, default: []].append(
-                    Suppression(purpose: purpose, reason: .manual, at: at))
+                    Suppression(purpose: purpose, reason: reason, at: at))
             case .unsuppressed(let contact): suppressions[contact] = nil
             case .contactSeen(let contact): seen[contact] = at
             case .erased: isErased = true
@@ -143,13 +144,16 @@ import Testing
         case .contract, nil: break
         }
         var seen: [Int: Instant] = [:]
-        var blocks: [Int: [String?]] = [:]
+        var blocks: [Int: [(purpose: String?, isOverruled: Bool)]] = [:]
         var failures = 0
         var lastFailure: Instant?
         for (at, event) in past {
             switch event {
             case .contactSeen(let contact): seen[contact] = at
-            case .suppressed(let contact, let purpose): blocks[contact, default: []].append(purpose)
+            case .suppressed(let contact, let purpose, let reason):
+                // By a later grant, where the person themselves had said no.
+                let isOverruled = reason == .unsubscribed && isGranted && (last ?? at) > at
+                blocks[contact, default: []].append((purpose, isOverruled))
             case .unsuppressed(let contact): blocks[contact] = nil
             case .attemptFailed: (failures, lastFailure) = (failures + 1, at)
             default: break
@@ -163,7 +167,11 @@ import Testing
         }
         let newest = usable.values.max()
         let best = usable.filter { $0.value == newest }.keys.min()
-        if let best, (blocks[best] ?? []).contains(where: { $0 == nil || $0 == "marketing" }) {
+        if let best,
+            (blocks[best] ?? []).contains(where: {
+                $0.purpose == nil || $0.purpose == "marketing" && !$0.isOverruled
+            })
+        {
             wrong.insert("suppressed")
         }
         if !history.renders { wrong.insert("templateFailed") }

@@ -69,9 +69,9 @@ struct SendingTests {
             #expect(withdrawals.count == 1 && withdrawals.first?["action"] == "withdraw")
 
             let second = try await fixture.message(try await fixture.want(jo), in: "suppressed")
-            #expect(second["reason"] == "suppressed")
+            #expect(second["reason"] == "consentWithdrawn")
             let notSent = try await fixture.events("Email Not Sent")
-            #expect(notSent.first?["properties"]?["reason"]?.string == "suppressed")
+            #expect(notSent.first?["properties"]?["reason"]?.string == "consentWithdrawn")
             let shown = try await fixture.service.request(
                 "GET", "/v1/messages?profileId=\(jo)&status=delivered")
             #expect(shown.json["items"]?.array?.count == 1)
@@ -266,6 +266,8 @@ struct SendingTests {
                 try await handler.erase(request, $0)
             }
             #expect(erased["message"]?.integer == 1)
+            #expect(erased["file"]?.integer == 1)
+            #expect(throws: CocoaError.self) { try fixture.file(message) }
             for path in paths {
                 let answer = try await fixture.service.request("GET", path, as: .none)
                 #expect(answer.status == (path.hasPrefix("/t/c/") ? 404 : 200))

@@ -13,6 +13,8 @@ package struct ChainFault: Hashable, Sendable {
         case detached
         /// The chain ends before its recorded end, or goes on after it.
         case truncated
+        /// Here another entry stood when the heads were signed.
+        case rewritten
     }
 
     package let kind: Kind
@@ -41,10 +43,14 @@ package struct ChainVerifier: Sendable {
     private var position: Int64 = 0
     private var head: [UInt8]
     private let digest: Digest
+    /// What was signed: the hashes of entries by their positions.
+    private let signed: [Int64: [UInt8]]
     /// After so many the rest is not listed: one edit is enough to know.
     private static let faultLimit = 100
 
-    package init(shard: Shard, digest: @escaping Digest) {
+    /// `signed` are the ends that the chain had at other times.
+    package init(shard: Shard, signed: [Int64: [UInt8]] = [:], digest: @escaping Digest) {
+        self.signed = signed
         self.shard = shard
         self.digest = digest
         head = LedgerChain.genesis(of: shard, digest: digest)
@@ -57,6 +63,7 @@ package struct ChainVerifier: Sendable {
             report(.broken, sealed.position)
         }
         if digest(sealed.canonicalBytes()) != sealed.hash { report(.edited, sealed.position) }
+        if let signed = signed[sealed.position], signed != sealed.hash { report(.rewritten, sealed.position) }
         switch standing {
         case .known(let subject):
             if subject.subjectDigest(digest) != sealed.subjectDigest
@@ -74,6 +81,7 @@ package struct ChainVerifier: Sendable {
     /// Compares the end with the recorded one.
     package mutating func finish(position recorded: Int64, head recordedHead: [UInt8]) {
         if recorded != position || recordedHead != head { report(.truncated, max(recorded, position)) }
+        if let last = signed.keys.max(), last > position { report(.truncated, last) }
     }
 
     private mutating func report(_ kind: ChainFault.Kind, _ position: Int64) {

@@ -33,6 +33,20 @@ package struct ConsentSignal: Hashable, Sendable {
         case unusable
     }
 
+    /// What a device says of a purpose with an event.
+    package init(_ event: TrackingEvent, says action: ConsentAction, of purpose: String) {
+        self.init(
+            purpose: purpose, action: action, source: "preferences", textVersion: nil,
+            occurredAt: event.timestamp,
+            evidence: [
+                "kind": "preferences", "messageId": .string(event.messageID),
+                "sourceId": .string(event.sourceID.description),
+                "timestamp": .string(event.timestamp.rfc3339),
+                "receivedAt": .string(event.receivedAt.rfc3339),
+                "categoryPreferences": event.context["consent"]?["categoryPreferences"] ?? .null,
+            ])
+    }
+
     /// Reads `Consent Granted`, `Consent Withdrawn` and `Unsubscribed`; all others say nothing.
     package static func read(_ event: TrackingEvent) -> Reading {
         guard event.kind == .track, let name = event.name else { return .none }

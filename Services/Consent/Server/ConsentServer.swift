@@ -1,5 +1,6 @@
 import Clients
 import Contracts
+import Foundation
 import Models
 import Postgres
 import ProfileStore
@@ -18,6 +19,9 @@ package let consentService = ServiceDefinition(
         Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql),
         Migration(
             resource: "V0002_unmerged_consents", bytes: PackageResources.V0002_unmerged_consents_sql),
+        Migration(
+            resource: "V0003_reported_preferences",
+            bytes: PackageResources.V0003_reported_preferences_sql),
     ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests]
 ) { context in
@@ -27,6 +31,12 @@ package let consentService = ServiceDefinition(
     let idempotency = Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
     let subjects = SubjectResolver(
         identity: IdentityClient(http: context.http), profiles: profiles, pool: context.pool)
+    let signer = try HeadSigner(tokens: context.tokens)
+    let exports = context.settings.string("LEDGER_HEADS_DIRECTORY").map { directory in
+        HeadExport(
+            signer: signer, pool: context.pool, clock: context.clock,
+            directory: URL(filePath: directory, directoryHint: .isDirectory), logger: context.logger)
+    }
     return ServiceParts(
         routes: { router in
             PurposeRoutes(pool: context.pool, clock: context.clock).add(to: router)
@@ -37,8 +47,15 @@ package let consentService = ServiceDefinition(
             PrivacyRequestRoutes(
                 pool: context.pool, clock: context.clock, subjects: subjects, idempotency: idempotency
             ).add(to: router)
-            AuditRoutes(pool: context.pool, clock: context.clock, vault: context.vault).add(to: router)
+            AuditRoutes(
+                pool: context.pool, clock: context.clock, vault: context.vault, signer: signer
+            ).add(to: router)
         },
-        workers: [ProfileEventsWorker(recorder: recorder, logger: context.logger).consumer(in: context)],
+        workers: [
+            ProfileEventsWorker(
+                recorder: recorder, preferences: PreferenceReading(key: profiles.key), logger: context.logger
+            ).consumer(in: context)
+        ]
+            + (exports.map { [$0] } ?? []),
         privacy: ConsentPrivacy.handler(clock: context.clock, vault: context.vault))
 }

@@ -17,6 +17,7 @@ package let deliveryService = ServiceDefinition(
     migrations: [
         Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql),
         Migration(resource: "V0002_undone_merges", bytes: PackageResources.V0002_undone_merges_sql),
+        Migration(resource: "V0003_objections", bytes: PackageResources.V0003_objections_sql),
     ],
     openAPI: Contracts.delivery, channels: [QueueStore.channel]
 ) { context in
@@ -37,9 +38,10 @@ package let deliveryService = ServiceDefinition(
     let outcomes = OutcomeWriter(
         pool: context.pool, corrections: corrections, suppressions: suppressions, logger: context.logger)
     let intents = IntentWorker.consumer(in: context, store: corrections)
-    let sender = Sender(batch: batch, transport: settings.transport(), outcomes: outcomes, context: context)
+    let transport = settings.transport()
+    let sender = Sender(batch: batch, transport: transport, outcomes: outcomes, context: context)
     let retries = RetryWorker(context: context, store: queue)
-    let erasures = ErasureStore(sealing: sealing)
+    let erasures = ErasureStore(sealing: sealing, files: transport as? FileTransport)
     return ServiceParts(
         routes: { router in
             TemplateRoutes(pool: context.pool, clock: context.clock, store: templates).add(to: router)
@@ -48,7 +50,7 @@ package let deliveryService = ServiceDefinition(
             SuppressionRoutes(pool: context.pool, clock: context.clock, key: profiles.key).add(to: router)
             TrackingRoutes(
                 pool: context.pool, clock: context.clock, links: links, outbox: context.outbox,
-                sealing: sealing
+                profiles: profiles, sealing: sealing
             ).add(to: router)
         },
         // The sender is last, so that on shutdown it stops first, while all that it needs still runs.

@@ -75,12 +75,18 @@ struct IdentityPrivacy {
         let resolved = try await events.positions(in: transaction)
         let members = try await members(request, in: transaction)
         let names = try await reading.store.names(of: members, in: transaction)
-        try await tellOthers(request, of: members, names, resolved, at: now, in: transaction)
         let unresolved = try await people.deleteUnresolved(
             names, key: reading.store.key, upTo: resolved, in: transaction)
+        var told = ToldNames(names: names, resolved: resolved, unresolved: unresolved)
+        told.shared = try await reading.store.sharedNames(of: members, in: transaction)
+        let areSeparated = try await reading.store.areSeparated(members, in: transaction)
+        told.messages = try await timeline.messages(
+            of: members, anywhere: areSeparated || !told.shared.isEmpty,
+            outside: Set(names).subtracting(told.shared), in: transaction)
+        try await tellOthers(request, of: members, told, at: now, in: transaction)
         let records = try await MatchingRecordStore.erase(members, in: transaction)
         let traits = try await people.deleteTraits(of: members, in: transaction)
-        let identifiers = try await people.deleteIdentifiers(of: members, in: transaction)
+        let identifiers = try await people.deleteIdentifiers(of: members, at: now, in: transaction)
         try await SearchStore(key: reading.store.key).delete(members, in: transaction)
         let entries = try await timeline.eraseEvents(of: members, at: now, in: transaction)
         let deliveries = try await WebhookQueue.erase(members, in: transaction)
@@ -99,7 +105,7 @@ struct IdentityPrivacy {
             "profiles": .integer(Int64(members.count)), "identifiers": .integer(Int64(identifiers)),
             "traits": .integer(Int64(traits)), "timelineEntries": .integer(Int64(entries)),
             "webhookDeliveries": .integer(Int64(deliveries)), "matchingProposals": .integer(Int64(proposals)),
-            "unresolvedEvents": .integer(Int64(unresolved)),
+            "unresolvedEvents": .integer(Int64(unresolved.count)),
             "matchingRecords": .integer(Int64(records)),
         ]
     }
@@ -107,23 +113,49 @@ struct IdentityPrivacy {
     /// The raw event log and the quarantine know people by the names that senders used, and after this only ingestion
     /// needs to. Delivery may have sent something since it has erased the person itself, and from here on sends nothing.
     private func tellOthers(
-        _ request: PrivacyRequest, of members: [ProfileID], _ names: [String], _ resolved: [Shard: Int64],
-        at now: Instant, in transaction: PostgresTransaction
+        _ request: PrivacyRequest, of members: [ProfileID], _ told: ToldNames, at now: Instant,
+        in transaction: PostgresTransaction
     ) async throws {
         let path = "/v1/erasures/\(request.id)"
         let ids = JSON.array(members.map { .string($0.description) })
-        let positions = resolved.map { ("\($0.key.number)", JSON.integer($0.value)) }
+        var members = told.members
+        members["profileIds"] = ids
         try await outbox.enqueue(
-            [
-                (
-                    .ingestion, "PUT", path,
-                    [
-                        "subjects": .array(names.map(JSON.string)), "profileIds": ids,
-                        "upTo": .object(Dictionary(uniqueKeysWithValues: positions)),
-                    ]
-                ),
-                (.delivery, "PUT", path, ["profileIds": ids]),
-            ], in: transaction, at: now)
+            [(.ingestion, "PUT", path, .object(members)), (.delivery, "PUT", path, ["profileIds": ids])],
+            in: transaction, at: now)
+    }
+
+    /// What ingestion is told about somebody who is erased.
+    private struct ToldNames {
+        /// All that something may be kept under which is about them.
+        var names: [String]
+        /// Up to where events were resolved.
+        var resolved: [Shard: Int64]
+        /// Where events stand that could not be resolved.
+        var unresolved: [(shard: Shard, offset: Int64)]
+        /// Those of the names that others were seen with as well.
+        var shared: Set<String> = []
+        /// Their events under names that are not theirs alone.
+        var messages: [String: [String]] = [:]
+
+        var members: [String: JSON] {
+            var members: [String: JSON] = [
+                "subjects": .array(names.map(JSON.string)),
+                "upTo": .object(
+                    Dictionary(
+                        uniqueKeysWithValues: resolved.map { ("\($0.key.number)", JSON.integer($0.value)) })),
+            ]
+            if !shared.isEmpty { members["sharedSubjects"] = .array(shared.sorted().map(JSON.string)) }
+            if !messages.isEmpty {
+                members["messages"] = .object(messages.mapValues { .array($0.map(JSON.string)) })
+            }
+            if !unresolved.isEmpty {
+                members["unresolved"] = .object(
+                    Dictionary(grouping: unresolved, by: { "\($0.shard.number)" })
+                        .mapValues { .array($0.map { .integer($0.offset) }) })
+            }
+            return members
+        }
     }
 
     /// Ingestion waits to be told. When it can't be, it is to go by what it finds itself.

@@ -31,6 +31,7 @@ package let identityService = ServiceDefinition(
             resource: "V0010_unmerged_profiles", bytes: PackageResources.V0010_unmerged_profiles_sql),
         Migration(
             resource: "V0011_matching_records", bytes: PackageResources.V0011_matching_records_sql),
+        Migration(resource: "V0012_tombstones", bytes: PackageResources.V0012_tombstones_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents],
     channels: [WebhookQueue.channel, MatchingJobStore.channel]

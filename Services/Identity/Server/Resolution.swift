@@ -3,6 +3,7 @@ import Models
 import Postgres
 import ProfileStore
 import Sealing
+import ServiceKit
 import Streams
 
 /// Resolving inside a transaction: load and lock what the batch can touch, decide, write.
@@ -15,6 +16,8 @@ struct Resolution {
     private let webhooks: WebhookQueue
     private let profiles: ProfileStore
     private var vault: Vault { profiles.vault }
+    /// What others are to do.
+    var outbox: Outbox { Outbox(schema: ServiceName.identity.schema, vault: vault) }
 
     init(key: IdentifierKey, vault: Vault, policies: PolicyRegistry = PolicyRegistry()) {
         self.policies = policies
@@ -48,6 +51,13 @@ struct Resolution {
             of: Set(met.owners.values).union(named), named: policy.ruledTraits(of: events), in: transaction)
         snapshot.holdings = try await store.holdings(of: roots, policy: policy, in: transaction)
         return (Resolver(snapshot, policy: policy), try vault.profiles.reading(met.keys))
+    }
+
+    /// Which of the identifiers are of people who were erased; to be asked after the resolver was made.
+    func tombstones(
+        for observations: [Observation], in transaction: PostgresTransaction
+    ) async throws -> Tombstones {
+        try await TombstoneStore(key: profiles.key).find(observations, in: transaction)
     }
 
     /// What is stored of traits that go together with it by a rule.

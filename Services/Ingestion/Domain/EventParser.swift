@@ -243,12 +243,3 @@ extension Refusal {
         }
     }
 }
-
-extension TrackingEvent {
-    /// What the raw log is ordered by: the sender's own name for who it was, so that the events of one person on one
-    /// device keep their order. Identity knows people by these names, so an erasure finds what stands under them.
-    package var subjectKey: String {
-        anonymousID ?? userID ?? profileID?.description ?? Identifier.external(in: context).first?.name
-            ?? messageID
-    }
-}

@@ -22,6 +22,8 @@ package let ingestionService = ServiceDefinition(
         Migration(resource: "V0005_imports", bytes: PackageResources.V0005_imports_sql),
         Migration(resource: "V0006_debugger", bytes: PackageResources.V0006_debugger_sql),
         Migration(resource: "V0007_erasure_cut", bytes: PackageResources.V0007_erasure_cut_sql),
+        Migration(
+            resource: "V0008_shared_devices", bytes: PackageResources.V0008_shared_devices_sql),
     ],
     openAPI: Contracts.ingestion, published: [.events], channels: Debugger.channels + [ImportStore.channel]
 ) { context in

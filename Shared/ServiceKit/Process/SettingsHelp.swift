@@ -84,6 +84,9 @@ package enum SettingsHelp {
             setting("WEBHOOK_ALLOW_HTTP", "true lets webhooks go out without TLS (false)"),
             setting("WEBHOOK_ALLOWED_NETWORKS", "private networks that webhooks may go to (none)"),
         ],
+        .consent: [
+            setting("LEDGER_HEADS_DIRECTORY", "where the signed ends of the ledger go every hour (nowhere)")
+        ],
         .segmentation: [
             setting("SEGMENTATION_SETTLE", "how long facts may be on their way before time takes effect (5s)")
         ],

@@ -34,7 +34,7 @@ struct ConsentFixture: Sendable {
     }
 
     /// The migration files of a service that this test target does not link.
-    private static func migrations(of service: String) throws -> [Migration] {
+    static func migrations(of service: String) throws -> [Migration] {
         let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().deletingLastPathComponent()
             .appending(path: "Services/\(service)/Server/Migrations")

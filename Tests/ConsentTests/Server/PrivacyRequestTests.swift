@@ -113,6 +113,25 @@ struct PrivacyRequestTests {
         }
     }
 
+    @Test("what somebody has withdrawn stands until identity has erased them, and then nothing does")
+    func withdrawnUntilErased() async throws {
+        try await ConsentFixture.with { fixture in
+            let profile = try await fixture.makeProfile()
+            try await fixture.decide("withdraw", of: profile)
+            try await fixture.decide("grant", "analytics", of: profile)
+            let id = try #require(try await ask("erasure", profile, fixture).json["id"]?.string)
+            try await fixture.drain()
+            #expect(try await ownReport(on: id, fixture)["result"]?["consentStates"]?.integer == 2)
+            #expect(try await fixture.standing(profile) == "withdrawn")
+            #expect(try await fixture.standing(profile, "analytics") == nil)
+            try await fixture.owner.execute(
+                "UPDATE profiles.profile SET erased_at = \(fixture.clock.now) WHERE profile_id = \(profile)")
+            try await fixture.append([.erased(profileID: profile, at: fixture.clock.now)])
+            try await fixture.drain()
+            #expect(try await fixture.standing(profile) == nil)
+        }
+    }
+
     @Test("a failed service fails the request until it reports again")
     func failure() async throws {
         try await ConsentFixture.with { fixture in

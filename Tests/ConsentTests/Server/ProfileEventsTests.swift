@@ -34,6 +34,76 @@ struct ProfileEventsTests {
         }
     }
 
+    @Test(
+        "what a banner has said goes into the ledger with the first event that says it, and again when it changes"
+    )
+    func preferences() async throws {
+        try await ConsentFixture.with { fixture in
+            let profile = try await fixture.makeProfile()
+            func see(_ device: String, _ preferences: [String: JSON]) async throws {
+                var fact = fixture.track("Product Viewed", ["sku": "A"], of: profile)
+                if case .event(let id, let arrived, var event) = fact {
+                    event.anonymousID = device
+                    event.context = ["consent": ["categoryPreferences": .object(preferences)]]
+                    fact = .event(profileID: id, arrivedUnder: arrived, event: event)
+                }
+                try await fixture.append([fact])
+                try await fixture.drain()
+                fixture.clock.advance(by: .seconds(1))
+            }
+            func entries() async throws -> [JSON] {
+                let answer = try await fixture.service.request("GET", "/v1/profiles/\(profile)/consents")
+                return answer.json["ledger"]?["items"]?.array ?? []
+            }
+            try await see("phone", ["marketing": true, "analytics": false, "nobody-knows-it": true])
+            #expect(try await fixture.standing(profile) == "granted")
+            #expect(try await fixture.standing(profile, "analytics") == "withdrawn")
+            #expect(try await entries().count == 2)
+            for _ in 1...3 { try await see("phone", ["marketing": true, "analytics": false]) }
+            #expect(try await entries().count == 2)
+            // Another device says otherwise, and both go on saying what they do.
+            try await see("laptop", ["marketing": false])
+            #expect(try await fixture.standing(profile) == "withdrawn")
+            for device in ["phone", "laptop", "phone"] {
+                try await see(device, ["marketing": .bool(device == "phone")])
+            }
+            #expect(try await fixture.standing(profile) == "withdrawn")
+            #expect(try await entries().count == 3)
+            try await see("laptop", ["marketing": true])
+            #expect(try await fixture.standing(profile) == "granted")
+            let last = try await entries().first
+            #expect(last?["source"] == "preferences")
+            #expect(last?[path: "evidence.categoryPreferences.marketing"] == true)
+            try await fixture.append([.erased(profileID: profile, at: fixture.clock.now)])
+            try await fixture.drain()
+            #expect(try await fixture.owner.query("SELECT FROM consent.reported_preference").isEmpty)
+        }
+    }
+
+    @Test(
+        "a grant of a purpose that nobody has defined is none, also once there is such a purpose; a refusal is one"
+    )
+    func undefined() async throws {
+        try await ConsentFixture.with { fixture in
+            let profile = try await fixture.makeProfile()
+            try await fixture.append([
+                fixture.track("Consent Granted", ["purpose": "profiling"], of: profile),
+                fixture.track("Consent Withdrawn", ["purpose": "sharing"], of: profile),
+                fixture.track("Consent Granted", ["purpose": "marketing"], of: profile),
+            ])
+            try await fixture.drain()
+            for purpose in ["profiling", "sharing"] {
+                let made = try await fixture.service.request(
+                    "PUT", "/v1/purposes/\(purpose)",
+                    json: ["name": "New", "legalBasis": "consent", "textVersion": "1"])
+                #expect(made.status == 201)
+            }
+            #expect(try await fixture.standing(profile, "profiling") == nil)
+            #expect(try await fixture.standing(profile, "sharing") == "withdrawn")
+            #expect(try await fixture.standing(profile) == "granted")
+        }
+    }
+
     @Test("after a merge was undone each stands where their own decisions say")
     func unmerge() async throws {
         try await ConsentFixture.with { fixture in

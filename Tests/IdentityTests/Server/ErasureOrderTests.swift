@@ -87,6 +87,83 @@ struct ErasureOrderTests {
         }
     }
 
+    @Test("what two people did on one device goes with whoever did it, and so does what came from no device")
+    func sharedDevice() async throws {
+        try await IdentityDatabase.with { database in
+            let world = ErasureWorld(database)
+            // The tablet is Ada's; Bob uses it too, and keeps being somebody else.
+            for event in [
+                event(0, .identify, user: "ada", device: "tablet"), event(1, user: "bob"),
+                event(2, user: "bob", device: "tablet"), event(3, user: "bob", device: "null"),
+                event(4, device: "tablet"), event(5, user: "cy", device: "null"),
+            ] { try await world.resolve([event], byDevice: true) }
+            #expect(try await world.rawMessages() == ["m0", "m1", "m2", "m3", "m4", "m5"])
+            let bob = try await world.request("bob", number: 1)
+            let ada = try await world.request("ada", number: 2)
+            try await world.erase(bob, at: database.privacy())
+            try await world.tellIngestion()
+            #expect(try await world.rawMessages() == ["m0", "m4", "m5"])
+            try await world.erase(ada, at: database.privacy())
+            try await world.tellIngestion()
+            #expect(try await world.rawMessages() == ["m5"])
+            #expect(try await world.timelineMessages() == ["m5"])
+        }
+    }
+
+    @Test(
+        "what somebody who was erased had done before, and what is told of them, comes late and makes nobody of them"
+    )
+    func late() async throws {
+        try await IdentityDatabase.with { database in
+            let world = ErasureWorld(database)
+            try await world.resolve([event(0, .identify, user: "u", device: "phone", email: "secret@x.org")])
+            let person = try #require(try await world.people("u"))
+            try await world.erase(
+                try await world.request("u"), at: database.privacy(at: start + .hours(2)))
+            try await world.tellIngestion()
+            let kept = try await database.timeline().count
+            // These happened before.
+            for late in [
+                event(1, user: "u"), event(2, device: "phone"),
+                event(3, email: "secret@x.org", contacts: ["7"]),
+                event(4, profile: person),
+            ] { try await world.resolve([late]) }
+            #expect(try await world.people("u") == nil)
+            #expect(try await database.timeline().count == kept)
+            #expect(try await database.owner.query("SELECT FROM profiles.identifier").isEmpty)
+            // Ingestion is told which they are, and keeps none of them.
+            let told = try await Outbox(schema: "identity", vault: database.store.vault)
+                .bodies(to: .ingestion, pathContaining: "late-events", in: database.pool)
+            let offsets = told.flatMap { $0["events"]?.object?.values.flatMap { $0.array ?? [] } ?? [] }
+            #expect(offsets.count == 4)
+            // Somebody else on the same telephone, and whoever comes back, are people like any other.
+            try await world.resolve([event(5, user: "other", device: "phone")])
+            let after = 3 * 3_600
+            try await world.resolve([event(after, .identify, user: "u", email: "secret@x.org")])
+            #expect(try await world.people("other") != nil)
+            let again = try await world.people("u")
+            #expect(again != nil && again != person)
+            // And even then what they had done before is not theirs again.
+            try await world.resolve([event(6, user: "u")])
+            #expect(try await world.timelineMessages() == ["m\(after)", "m5"].sorted())
+        }
+    }
+
+    @Test("whoever erases the owner of a device leaves what others did on it")
+    func deviceOfTheErased() async throws {
+        try await IdentityDatabase.with { database in
+            let world = ErasureWorld(database)
+            for event in [
+                event(0, .identify, user: "ada", device: "tablet"), event(1, user: "bob"),
+                event(2, user: "bob", device: "tablet"), event(3, device: "tablet"),
+            ] { try await world.resolve([event], byDevice: true) }
+            try await world.erase(try await world.request("ada"), at: database.privacy())
+            try await world.tellIngestion()
+            #expect(try await world.rawMessages() == ["m1", "m2"])
+            #expect(try await world.timelineMessages() == ["m1", "m2"])
+        }
+    }
+
     @Test("whoever comes back while they are erased is somebody new, and their event stays in the raw log")
     func comingBack() async throws {
         try await IdentityDatabase.with { database in
@@ -231,8 +308,8 @@ struct ErasureWorld: Sendable {
 
     init(_ database: IdentityDatabase) { self.database = database }
 
-    func resolve(_ events: [TrackingEvent]) async throws {
-        try await database.publish(events)
+    func resolve(_ events: [TrackingEvent], byDevice: Bool = false) async throws {
+        try await database.publish(events, byDevice: byDevice)
         try await database.consumer().drain()
     }
 
@@ -262,11 +339,17 @@ struct ErasureWorld: Sendable {
     func tellIngestion() async throws {
         let outbox = Outbox(schema: "identity", vault: database.store.vault)
         for told in try await outbox.bodies(to: .ingestion, in: database.pool) {
+            func texts(_ json: JSON?) -> [String] { json?.array?.compactMap(\.string) ?? [] }
+            let names = Set(texts(told["subjects"])).subtracting(texts(told["sharedSubjects"]))
+            let messages = told["messages"]?.object ?? [:]
             try await database.owner.execute(
                 """
                 UPDATE ingestion.stream_events SET body = '{"kind":"erased"}', key = 'erased'
-                WHERE key = ANY(\(told["subjects"]?.array?.compactMap(\.string) ?? [])::text[])
+                WHERE key = ANY(\(names.sorted())::text[])
                     AND "offset" <= coalesce((\(told["upTo"] ?? .null)::jsonb->>(shard::text))::bigint, 0)
+                    OR key = ANY(\(messages.keys.sorted())::text[])
+                    AND (body::jsonb->>'sourceId') || ' ' || (body::jsonb->>'messageId')
+                        = ANY(\(messages.values.flatMap { texts($0) })::text[])
                 """)
         }
         try await database.owner.execute("DELETE FROM identity.outbox")

@@ -53,10 +53,10 @@ struct IdentityDatabase {
                 PRIMARY KEY (shard, "offset"))
             """)
 
-    /// Appends the events as ingestion does, by the strongest identifier.
-    func publish(_ events: [TrackingEvent]) async throws {
+    /// Appends the events as ingestion does: by the strongest identifier, so that their order is known, or by the device.
+    func publish(_ events: [TrackingEvent], byDevice: Bool = false) async throws {
         let records = events.map { event in
-            let key = event.userID ?? event.anonymousID ?? event.messageID
+            let key = byDevice ? event.subjectKey : event.userID ?? event.anonymousID ?? event.messageID
             return NewRecord(shard: Shard(hashing: key), key: key, body: event.json)
         }
         try await owner.transaction { transaction in
@@ -85,10 +85,10 @@ struct IdentityDatabase {
     }
 
     /// What an instance does about privacy requests.
-    func privacy(reader: (any StreamReader)? = nil) -> IdentityPrivacy {
+    func privacy(reader: (any StreamReader)? = nil, at now: Instant = start) -> IdentityPrivacy {
         IdentityPrivacy(
             reading: ProfileReading(store: store, pool: pool),
-            clock: SimulatedClock(start + .hours(2)).serviceClock, events: consumer(reader: reader))
+            clock: SimulatedClock(now).serviceClock, events: consumer(reader: reader))
     }
 
     /// Every record of `profile-events`, shard by shard.

@@ -121,9 +121,11 @@ struct IngestionPrivacyTests {
         version: 1, name: "profiles",
         sql: """
             CREATE SCHEMA IF NOT EXISTS profiles;
-            CREATE TABLE profiles.profile (shard smallint, profile_id uuid, erased_at timestamptz);
+            CREATE TABLE profiles.profile (shard smallint, profile_id uuid, erased_at timestamptz,
+                is_separated boolean NOT NULL DEFAULT false);
             CREATE TABLE profiles.identifier (type text, value text, profile_id uuid,
-                value_hash bytea NOT NULL DEFAULT '\\x00');
+                value_hash bytea NOT NULL DEFAULT '\\x00', shared_count integer NOT NULL DEFAULT 0);
+            CREATE TABLE profiles.timeline (profile_id uuid, source_id uuid, message_id text);
             CREATE TABLE profiles.trait (shard smallint, profile_id uuid, name text, value jsonb);
             GRANT USAGE ON SCHEMA profiles TO martlet_readers;
             GRANT SELECT ON ALL TABLES IN SCHEMA profiles TO martlet_readers;
@@ -179,6 +181,82 @@ struct IngestionPrivacyTests {
             #expect(held["rawEvents"]?.array?.count == 3)
             #expect(!held.compact.contains("device-two"))
             await pool.close()
+        }
+    }
+
+    @Test("of a device that others use, access gives what the person did on it, and erasure takes just that")
+    func sharedDevice() async throws {
+        try await with { collecting, owner, request, person in
+            let pool = collecting.database.pool(as: .ingestion, maxConnections: 1)
+            try await owner.execute(
+                "UPDATE profiles.identifier SET shared_count = 1 WHERE value = 'device-one'")
+            // Of the three events under their names, the last is somebody else's on the same device.
+            let source = collecting.sourceID
+            for message in ["m0", "m1"] {
+                try await owner.execute(
+                    "INSERT INTO profiles.timeline VALUES (\(person), \(source), \(message))")
+            }
+            let held = try await pool.transaction { try await handler(collecting).access(request, $0) }
+            #expect(held["total"] == 2)
+            #expect(
+                held["rawEvents"]?.array?.compactMap { $0["messageId"]?.string }.sorted() == ["m0", "m1"])
+            let name = TrackingEvent.messageName(source, "m3")
+            try await tell(
+                [
+                    "subjects": ["device-one", "user-one"], "sharedSubjects": ["device-one"],
+                    // And one of theirs on the device of a third.
+                    "messages": [
+                        "device-one": [.string(TrackingEvent.messageName(source, "m0"))],
+                        "device-two": [.string(name)],
+                    ],
+                ], of: request, collecting)
+            try await owner.execute("DELETE FROM profiles.identifier")
+            try await owner.execute("DELETE FROM profiles.timeline")
+            let result = try await pool.transaction { try await handler(collecting).erase(request, $0) }
+            #expect(result["rawEvents"] == 3)
+            let left = try await owner.query("SELECT key FROM ingestion.stream_events WHERE key <> 'erased'")
+            #expect(
+                try left.map { try $0.get("key", as: String.self) } == [
+                    collecting.profiles.key.mark(of: "device-one")
+                ])
+            let kept = try await owner.query("SELECT details FROM ingestion.erasure_subject")
+            #expect(try kept.map { try $0.get("details", as: String?.self) } == [nil])
+            for wrong: JSON in [["unresolved": ["64": [1]]], ["messages": ["a": 1]], ["sharedSubjects": [1]]]
+            {
+                var told = wrong.object ?? [:]
+                told["subjects"] = []
+                let answer = try await collecting.service.request(
+                    "PUT", "/v1/erasures/\(request.id)", json: .object(told), as: .service(.identity))
+                #expect(answer.status == 400)
+            }
+            await pool.close()
+        }
+    }
+
+    @Test("events that came late of somebody who was erased are forgotten where identity says that they are")
+    func lateEvents() async throws {
+        try await with { collecting, owner, _, _ in
+            let row = try #require(
+                try await owner.query(
+                    "SELECT shard, \"offset\" FROM ingestion.stream_events ORDER BY shard, \"offset\" LIMIT 1"
+                ).first)
+            let (shard, offset): (Int, Int64) = (try row.get("shard"), try row.get("offset"))
+            let told: JSON = ["events": ["\(shard)": [.integer(offset)]]]
+            let path = "/v1/erasures/late-events"
+            #expect(try await collecting.service.request("POST", path, json: told, as: .none).status == 401)
+            for _ in 1...2 {
+                let answer = try await collecting.service.request(
+                    "POST", path, json: told, as: .service(.identity))
+                #expect(answer.status == 204, "\(answer.text)")
+            }
+            let wrong: JSON = ["events": ["64": [1]]]
+            #expect(
+                try await collecting.service.request("POST", path, json: wrong, as: .service(.identity))
+                    .status
+                    == 400)
+            let erased = try await owner.query(
+                "SELECT shard, \"offset\" FROM ingestion.stream_events WHERE key = 'erased'")
+            #expect(try erased.map { try $0.get("offset", as: Int64.self) } == [offset])
         }
     }
 

@@ -4,18 +4,51 @@ import Postgres
 import Sealing
 import ServiceKit
 
-/// `/v1/audit/verify`: goes through the ledger's chains and says what does not hold.
+/// `/v1/audit`: goes through the ledger's chains and says what does not hold, and signs their ends.
 struct AuditRoutes: Sendable {
     let pool: PostgresPool
     let clock: ServiceClock
     let vault: Vault
+    let signer: HeadSigner
     private static let pageSize = 2_000
+    /// What was signed, as the caller kept it.
+    private static let bodyLimit = 16 << 20
+    private static let mostSigned = 1_000
+
+    /// Ends of chains that were signed, by shard and position.
+    private typealias Signed = [Shard: [Int64: [UInt8]]]
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/audit/verify", scope: .consentRead) { try await verify($0) }
+        router.get("/v1/audit/verify", scope: .consentRead) { try await verify($0, signed: [:]) }
+        router.post("/v1/audit/verify", scope: .consentRead) { request in
+            try await verify(request, signed: try await signed(request))
+        }
+        router.get("/v1/audit/heads", scope: .consentRead) { _ in
+            .json(try signer.sign(try await HeadSigner.current(at: try await clock.now(), in: pool)))
+        }
     }
 
-    private func verify(_ request: ServiceRequest) async throws -> ServiceResponse {
+    /// The heads that the caller sends, each signed by this installation.
+    private func signed(_ request: ServiceRequest) async throws -> Signed {
+        let fields = try JSONFields(try await request.json(maxBytes: Self.bodyLimit))
+        try fields.allow(["heads"])
+        let documents = try fields.array("heads")
+        guard documents.count <= Self.mostSigned else {
+            throw fields.problem("heads", expected: "at most \(Self.mostSigned) documents")
+        }
+        var signed: Signed = [:]
+        for (number, document) in documents.enumerated() {
+            guard let heads = try signer.read(document, at: "heads[\(number)]") else {
+                throw fields.problem(
+                    "heads", expected: "documents that this installation has signed; number \(number) is none"
+                )
+            }
+            for (shard, head) in heads.heads { signed[shard, default: [:]][head.position] = head.hash }
+        }
+        return signed
+    }
+
+    private func verify(_ request: ServiceRequest, signed: Signed) async throws -> ServiceResponse {
         var wanted = Shard.all
         if try request.query("shard") != nil {
             let number = try request.query("shard", in: 0...(Shard.count - 1), default: 0)
@@ -26,7 +59,7 @@ struct AuditRoutes: Sendable {
         var entries: Int64 = 0
         var isValid = true
         for shard in wanted {
-            guard let (verifier, head) = try await verify(shard) else { continue }
+            guard let (verifier, head) = try await verify(shard, signed[shard] ?? [:]) else { continue }
             entries += verifier.entries
             isValid = isValid && verifier.faults.isEmpty
             shards.append([
@@ -38,17 +71,24 @@ struct AuditRoutes: Sendable {
                     }),
             ])
         }
+        let asked = wanted
+        let (checked, faults) = try await pool.transaction(isolation: .repeatableRead) {
+            try await StateAuditStore.check(asked, in: $0)
+        }
         return .json([
-            "valid": .bool(isValid), "entries": .integer(entries), "verifiedAt": .string(now.rfc3339),
-            "shards": .array(shards),
+            "valid": .bool(isValid && faults.isEmpty), "entries": .integer(entries),
+            "verifiedAt": .string(now.rfc3339), "shards": .array(shards),
+            "state": ["decisions": .integer(Int64(checked)), "faults": .array(faults.map(\.json))],
         ])
     }
 
     /// One shard, in one snapshot, so that appends going on do not look like tampering; nil when it is empty.
-    private func verify(_ shard: Shard) async throws -> (ChainVerifier, head: [UInt8])? {
+    private func verify(
+        _ shard: Shard, _ signed: [Int64: [UInt8]]
+    ) async throws -> (ChainVerifier, head: [UInt8])? {
         try await pool.transaction(isolation: .repeatableRead) { transaction in
             let head = try await AuditStore.head(of: shard, in: transaction)
-            var verifier = ChainVerifier(shard: shard, digest: LedgerStore.sha256)
+            var verifier = ChainVerifier(shard: shard, signed: signed, digest: LedgerStore.sha256)
             var position: Int64 = 0
             while true {
                 let page = try await AuditStore.entries(
@@ -59,7 +99,7 @@ struct AuditRoutes: Sendable {
             }
             let genesis = LedgerChain.genesis(of: shard, digest: LedgerStore.sha256)
             verifier.finish(position: head?.position ?? 0, head: head?.hash ?? genesis)
-            if head == nil, verifier.entries == 0 { return nil }
+            if head == nil, verifier.entries == 0, signed.isEmpty { return nil }
             return (verifier, head?.hash ?? genesis)
         }
     }

@@ -105,6 +105,19 @@ enum ConsentStateStore {
             """)
     }
 
+    /// Removes the grants of the profiles, and where identity has erased them what they withdrew as well.
+    static func forget(_ profiles: [ProfileID], in transaction: PostgresTransaction) async throws {
+        try await transaction.execute(
+            """
+            DELETE FROM profiles.consent_state s
+            USING unnest(\(profiles.map { Shard($0) })::smallint[], \(profiles)::uuid[]) AS k(shard, profile_id)
+            WHERE s.shard = k.shard AND s.profile_id = k.profile_id
+                AND (s.state = 'granted' OR NOT EXISTS (
+                    SELECT FROM profiles.profile p
+                    WHERE p.shard = s.shard AND p.profile_id = s.profile_id AND p.erased_at IS NULL))
+            """)
+    }
+
     private static func standing(_ row: PostgresRow) throws -> StandingConsent {
         guard let state = ConsentChange.State(rawValue: try row.get("state", as: String.self)) else {
             throw PostgresError.decoding(column: "state", message: "is neither granted nor withdrawn")

@@ -1,6 +1,7 @@
 import ConsentDomain
 import Models
 import Postgres
+import ProfileStore
 import Sealing
 import ServiceKit
 
@@ -27,24 +28,31 @@ enum ConsentPrivacy {
         return [
             "consents": .array(standing.map(\.json)), "ledger": .array(entries.map(\.json)),
             "privacyRequests": .array(requests.map { $0.json() }),
+            "reportedPreferences": .array(
+                try await PreferenceStore.reports(of: request.profileIDs, in: transaction)),
         ]
     }
 
     /// Destroys what ties the ledger to the profiles, their standing decisions, and what was found for them.
     ///
     /// The entries stay as proof that somebody granted or withdrew and that nothing was removed; nothing in them
-    /// leads to the person any more.
+    /// leads to the person any more. What they have withdrawn goes on standing until identity has erased them: that may
+    /// take a while, in which others still know whom to write to.
     static func forget(
         _ profiles: [ProfileID], at now: Instant, in transaction: PostgresTransaction
     ) async throws -> JSON {
         _ = try await LedgerStore.lockChains(Set(profiles.map { Shard($0) }), in: transaction)
         let entries = try await LedgerStore.detach(profiles, at: now, in: transaction)
-        let states = try await ConsentStateStore.remove(profiles, in: transaction)
+        try await DecisionLock.take(for: .deciding, of: profiles, in: transaction)
+        let states = try await ConsentStateStore.standing(of: profiles, in: transaction).count
+        try await ConsentStateStore.forget(profiles, in: transaction)
         let findings = try await PrivacyRequestStore.dropFindings(of: profiles, in: transaction)
+        let reports = try await PreferenceStore.remove(profiles, in: transaction)
         let answers = try await IdempotencyStore.drop(profiles, in: transaction)
         return [
             "ledgerEntriesDetached": .integer(Int64(entries)), "consentStates": .integer(Int64(states)),
             "accessFindings": .integer(Int64(findings)), "keptAnswers": .integer(Int64(answers)),
+            "reportedPreferences": .integer(Int64(reports)),
         ]
     }
 }

@@ -59,6 +59,9 @@ struct ConsentRecorder: Sendable {
             sealed, chains: chains, at: now, vault: profiles.vault, in: transaction)
         let standing = Self.fold(
             recorded.map { ($0.canonicalID, $0.entry.purpose, ConsentDecision($0.entry)) })
+        try await DecisionLock.take(
+            for: .deciding, of: people.values.filter { $0.erasedAt == nil }.flatMap(\.memberIDs),
+            in: transaction)
         let raised = try await ConsentStateStore.raise(standing, in: transaction)
         let entries = Dictionary(
             recorded.map { ($0.entry.id, $0.entry) }, uniquingKeysWith: { first, _ in first })
@@ -78,6 +81,7 @@ struct ConsentRecorder: Sendable {
         for person in people {
             for member in person.memberIDs { owner[member] = person.profileID }
         }
+        try await DecisionLock.take(for: .deciding, of: owner.keys, in: transaction)
         let decisions = try await LedgerStore.decisions(of: Array(owner.keys), in: transaction)
         let standing = Self.fold(
             decisions.compactMap { found in
@@ -97,7 +101,8 @@ struct ConsentRecorder: Sendable {
     /// Locks the chains of everybody who was ever merged into the persons that the profiles belong to, and returns the
     /// persons. A decision locks the chain of the profile that it was made under, which may have been merged long ago:
     /// the chains of this merge alone would let it commit between the reading and the writing of the fold.
-    private func lockPeople(
+    @discardableResult
+    func lockPeople(
         of merged: Set<ProfileID>, in transaction: PostgresTransaction
     ) async throws -> Set<Person> {
         var locked = merged

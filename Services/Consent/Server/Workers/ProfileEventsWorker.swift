@@ -9,6 +9,7 @@ import Streams
 /// Takes decisions out of `profile-events`, follows merges and their undoing, and forgets who is erased.
 struct ProfileEventsWorker: Sendable {
     let recorder: ConsentRecorder
+    let preferences: PreferenceReading
     let logger: Logger
 
     func consumer(in context: ServiceContext) -> StreamConsumer {
@@ -21,12 +22,14 @@ struct ProfileEventsWorker: Sendable {
     /// each other is free, and this way each person is folded once.
     func take(_ batch: StreamBatch, in transaction: PostgresTransaction) async throws {
         var decisions: [NewDecision] = []
+        var said: [PreferenceReading.Said] = []
         var merged: Set<ProfileID> = []
         var undone: Set<MergeID> = []
         var erased: Set<ProfileID> = []
         for record in batch.records {
             switch try ProfileFact(json: record.body) {
             case .event(_, let arrivedUnder, let event):
+                said += preferences.said(event, under: arrivedUnder)
                 switch ConsentSignal.read(event) {
                 case .none: break
                 case .signal(let signal):
@@ -45,11 +48,37 @@ struct ProfileEventsWorker: Sendable {
             case .erased(let profile, _): erased.insert(profile)
             }
         }
+        decisions = try await meant(decisions, in: transaction)
+        decisions += try await preferences.decisions(said, in: transaction)
+        if !merged.isEmpty || !erased.isEmpty {
+            // All chains before anything else: who records a decision takes the lock of decisions behind its chain.
+            try await recorder.lockPeople(
+                of: merged.union(erased).union(decisions.map(\.profileID)), in: transaction)
+        }
         _ = try await recorder.record(decisions, at: batch.now, in: transaction)
         try await recorder.refold(merged, at: batch.now, in: transaction)
         try await ConsentStateStore.note(followed: undone, in: transaction)
         if !erased.isEmpty {
             _ = try await ConsentPrivacy.forget(Array(erased), at: batch.now, in: transaction)
+        }
+    }
+
+    /// Without grants of purposes that nobody has defined: nobody can have seen what they say yes to, and once there is such
+    /// a purpose it would be permitted. A refusal counts, whatever it is of.
+    private func meant(
+        _ decisions: [NewDecision], in transaction: PostgresTransaction
+    ) async throws -> [NewDecision] {
+        guard decisions.contains(where: { $0.signal.action == .grant }) else { return decisions }
+        let purposes = Set(try await PurposeStore.list(in: transaction).map(\.purpose.id))
+        return decisions.filter { decision in
+            if decision.signal.action == .withdraw || purposes.contains(decision.signal.purpose) {
+                return true
+            }
+            Counter(label: "martlet_consent_unusable_events_total").increment()
+            logger.warning(
+                "a consent event grants a purpose that is not defined; it is in the timeline but not in the ledger",
+                metadata: ["messageId": "\(decision.signal.evidence["messageId"]?.string ?? "")"])
+            return false
         }
     }
 }

@@ -59,8 +59,9 @@ package enum SendDecision: Hashable, Sendable {
 
         if facts.contacts.isEmpty { return .doNotSend(.noAddress) }
         guard let contact = bestContact(facts.contacts) else { return .doNotSend(.invalidAddress) }
-        let isSuppressed = contact.suppressions.contains { $0.purpose == nil || $0.purpose == facts.purpose }
-        if isSuppressed { return .doNotSend(.suppressed) }
+        if contact.suppressions.contains(where: { stands($0, against: facts.purpose, consent) }) {
+            return .doNotSend(.suppressed)
+        }
 
         if facts.renderingError != nil { return .doNotSend(.templateFailed) }
         if facts.now - facts.wantedAt > longestDelay { return .doNotSend(.expired) }
@@ -78,6 +79,17 @@ package enum SendDecision: Hashable, Sendable {
         guard facts.now - facts.wantedAt <= longestDelay else { return nil }
         return facts.unmerges.filter { !$0.isFollowed && facts.now - $0.at <= longestDelay }
             .map(\.mergeID).min()
+    }
+
+    /// Whoever asks for it anew after unsubscribing gets it. What a bounce, a complaint or an operator has stopped is no
+    /// matter of consent.
+    private static func stands(
+        _ suppression: Suppression, against purpose: String, _ consent: ConsentFact?
+    ) -> Bool {
+        guard let suppressed = suppression.purpose else { return true }
+        guard suppressed == purpose else { return false }
+        guard suppression.reason == .unsubscribed, let consent, consent.state == .granted else { return true }
+        return consent.at <= suppression.at
     }
 
     /// The newest word of the whole merge component counts; of two at the same instant, the withdrawal.

@@ -1,5 +1,6 @@
 import DeliveryDomain
 import Foundation
+import Models
 
 /// Writes mails to a folder, one `.eml` each: for trying things out without a mail server.
 ///
@@ -31,5 +32,11 @@ actor FileTransport: MailTransport {
         } catch {
             return .unreachable("the outbox folder can't be written")
         }
+    }
+
+    /// Removes the mail of a message that is erased; false when there is none.
+    func remove(_ id: MessageID) -> Bool {
+        try? FileManager.default.removeItem(at: directory.appending(path: ".\(id).eml.part"))
+        return (try? FileManager.default.removeItem(at: directory.appending(path: "\(id).eml"))) != nil
     }
 }

@@ -4,6 +4,7 @@ import HTTPTypes
 import Logging
 import Models
 import Postgres
+import ProfileStore
 import ServiceKit
 
 /// `/t/…`: what mails point back to. Open to everybody who has a link; a GET never changes what is sent.
@@ -13,13 +14,17 @@ struct TrackingRoutes: Sendable {
     let links: Links
     let events: OutcomeEvents
     let outbox: Outbox
+    let profiles: ProfileStore
     private let engagement: EngagementStore
     private let suppressions = SuppressionStore()
+    private let objections = ObjectionStore()
 
     init(
-        pool: PostgresPool, clock: ServiceClock, links: Links, outbox: Outbox, sealing: MessageSealing
+        pool: PostgresPool, clock: ServiceClock, links: Links, outbox: Outbox, profiles: ProfileStore,
+        sealing: MessageSealing
     ) {
         (self.pool, self.clock, self.links, self.outbox) = (pool, clock, links, outbox)
+        self.profiles = profiles
         events = OutcomeEvents(outbox: outbox)
         engagement = EngagementStore(sealing: sealing)
     }
@@ -113,12 +118,20 @@ struct TrackingRoutes: Sendable {
             let suppression = Suppression(purpose: message.purpose, reason: .unsubscribed, at: now)
             try await suppressions.add([(AddressKey(hash: Data(hash)), suppression, id)], in: transaction)
         }
-        guard try await engagement.count(.unsubscribe, shard, id, at: now, in: transaction) else { return }
-        try await events.enqueue(
-            [
-                OutcomeEvents.event(
-                    "Unsubscribed", of: message, key: "unsubscribed", subject: target.subject, at: now)
-            ], at: now, in: transaction)
+        if try await engagement.count(.unsubscribe, shard, id, at: now, in: transaction) {
+            try await events.enqueue(
+                [
+                    OutcomeEvents.event(
+                        "Unsubscribed", of: message, key: "unsubscribed", subject: target.subject, at: now)
+                ], at: now, in: transaction)
+        }
+        // At whichever address: the answer says that it is so, and consent hears of it a little later.
+        let members = try await profiles.person(message.profileID, in: transaction)?.memberIDs
+        guard
+            try await objections.add(
+                message.profileID, of: members ?? [message.profileID], to: message.purpose, at: now,
+                in: transaction)
+        else { return }
         try await outbox.enqueue(
             target: .consent, path: "/v1/consents",
             body: [

@@ -53,8 +53,8 @@ struct DecisionStore: Sendable {
         return result
     }
 
-    /// The consent states of whole merge components, locked until the transaction ends: a withdrawal is either
-    /// seen here or comes after the message.
+    /// The consent states of whole merge components, locked until the transaction ends. To be read under the lock of
+    /// decisions (`DecisionLock`): then a withdrawal is either seen here or comes after the message.
     func lockConsents(
         _ members: [ProfileID], purposes: Set<String>, in transaction: PostgresTransaction
     ) async throws -> [ProfileID: [String: ConsentFact]] {
@@ -75,6 +75,26 @@ struct DecisionStore: Sendable {
             result[id, default: [:]][try row.get("purpose")] = ConsentFact(
                 profileID: id, state: state == "granted" ? .granted : .withdrawn, at: try row.get("at"),
                 ledgerEntry: try row.get("ledger_entry", as: UUID?.self)?.uuidString.lowercased())
+        }
+        return result
+    }
+
+    /// What people said by the link in a mail; consent may have yet to hear of it. To be read under the lock of decisions.
+    func objections(
+        _ members: [ProfileID], purposes: Set<String>, in transaction: PostgresTransaction
+    ) async throws -> [ProfileID: [String: ConsentFact]] {
+        let rows = try await transaction.query(
+            """
+            SELECT o.profile_id, o.purpose, o.at
+            FROM unnest(\(members.map { Shard($0) })::smallint[], \(members)::uuid[]) AS w (shard, profile_id)
+            JOIN delivery.objection o ON o.shard = w.shard AND o.profile_id = w.profile_id
+            WHERE o.purpose = ANY(\(Array(purposes))::text[])
+            """)
+        var result: [ProfileID: [String: ConsentFact]] = [:]
+        for row in rows {
+            let id: ProfileID = try row.get("profile_id")
+            result[id, default: [:]][try row.get("purpose")] = ConsentFact(
+                profileID: id, state: .withdrawn, at: try row.get("at"), ledgerEntry: nil)
         }
         return result
     }

@@ -5,6 +5,8 @@ import ServiceKit
 /// What delivery holds about a person, and its erasure.
 struct ErasureStore: Sendable {
     let sealing: MessageSealing
+    /// Where mails are files, if they are.
+    let files: FileTransport?
 
     func access(_ profiles: [ProfileID], in transaction: PostgresTransaction) async throws -> JSON {
         let rows = try await transaction.query(
@@ -19,7 +21,21 @@ struct ErasureStore: Sendable {
             """)
         var messages: [JSON] = []
         for row in rows { messages.append(try await message(row)) }
-        return ["messages": .array(messages)]
+        let objections = try await transaction.query(
+            """
+            SELECT profile_id, purpose, at FROM delivery.objection
+            WHERE (shard, profile_id) IN (SELECT * FROM unnest(
+                \(profiles.map { Shard($0) })::smallint[], \(profiles)::uuid[]))
+            ORDER BY at
+            """
+        ).map { row -> JSON in
+            [
+                "profileId": .string(try row.get("profile_id", as: ProfileID.self).description),
+                "purpose": .string(try row.get("purpose")),
+                "at": .string(try row.get("at", as: Instant.self).rfc3339),
+            ]
+        }
+        return ["messages": .array(messages), "objections": .array(objections)]
     }
 
     private func message(_ row: PostgresRow) async throws -> JSON {
@@ -57,10 +73,17 @@ struct ErasureStore: Sendable {
                           AND x.shard = m.shard AND x.message_id = m.message_id
                         """)))
         }
-        counts["message"] = .integer(
-            Int64(
-                try await transaction.execute(
-                    "DELETE FROM delivery.message WHERE profile_id = ANY(\(profiles)::uuid[])")))
+        let messages = try await transaction.query(
+            "DELETE FROM delivery.message WHERE profile_id = ANY(\(profiles)::uuid[]) RETURNING message_id")
+        counts["message"] = .integer(Int64(messages.count))
+        // Before the commit: should that fail, the rows are there to find them by once more.
+        if let files {
+            var removed = 0
+            for row in messages where await files.remove(try row.get("message_id")) { removed += 1 }
+            counts["file"] = .integer(Int64(removed))
+        }
+        counts["objection"] = .integer(
+            Int64(try await ObjectionStore().forget(profiles, in: transaction)))
         return .object(counts)
     }
 }

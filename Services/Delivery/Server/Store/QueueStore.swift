@@ -64,6 +64,13 @@ struct QueueStore: Sendable {
         return messages
     }
 
+    /// Whether a message is still there: the person may have been erased.
+    func exists(_ message: QueuedMessage, in session: some PostgresSession) async throws -> Bool {
+        try await !session.query(
+            "SELECT FROM delivery.message WHERE shard = \(message.shard) AND message_id = \(message.id)"
+        ).isEmpty
+    }
+
     /// Puts messages back whose sender is gone: it said `sending`, and its lease has run out.
     func requeueAbandoned(_ pool: PostgresPool) async throws {
         try await pool.execute(

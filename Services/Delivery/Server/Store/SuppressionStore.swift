@@ -83,7 +83,8 @@ struct SuppressionStore: Sendable {
         ).map(StoredSuppression.init)
     }
 
-    /// Adds entries; one that is there stays as it was first.
+    /// Adds entries; one that is there stays as it was first, but that the latest time counts at which somebody
+    /// unsubscribed: what they have asked for before it ends with it.
     func add(
         _ all: [(key: AddressKey, suppression: Suppression, messageID: MessageID?)],
         in session: some PostgresSession
@@ -97,7 +98,9 @@ struct SuppressionStore: Sendable {
                 \(all.map { $0.suppression.purpose ?? "" })::text[], \(all.map(\.suppression.reason.rawValue))::text[],
                 \(all.map(\.messageID))::uuid[], \(all.map(\.suppression.at))::timestamptz[])
                 AS s (shard, hash, purpose, reason, message_id, at)
-            ON CONFLICT DO NOTHING
+            ON CONFLICT (shard, address_hash, purpose) DO UPDATE SET created_at = excluded.created_at
+            WHERE suppression.reason = 'unsubscribed' AND excluded.reason = 'unsubscribed'
+              AND suppression.created_at < excluded.created_at
             """)
     }
 

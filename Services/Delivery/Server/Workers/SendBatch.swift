@@ -46,7 +46,11 @@ struct SendBatch: Sendable {
         var rendered: MailRendering.Result?
         /// By contact key.
         var addresses: [String: (address: EmailAddress, hash: Data)]
-        var memberIDs: [ProfileID]
+        var person: Person?
+        /// Whether the person was merged, parted or erased since all this was read.
+        var isOutdated = false
+
+        var memberIDs: [ProfileID] { person?.memberIDs ?? [message.profileID] }
     }
 
     func decide(_ limit: Int) async throws -> Result {
@@ -63,22 +67,34 @@ struct SendBatch: Sendable {
         }
     }
 
-    /// Reads and locks consents, and finds out of which undone merges they and the messages may yet know nothing.
+    /// Reads consents under the lock of decisions, and finds out of which undone merges they and the messages may yet know
+    /// nothing, and who has become somebody else since: recommendations may have been waited for.
     private func addConsents(
         to drafts: inout [Draft], now: Instant, in transaction: PostgresTransaction
     ) async throws {
         let members = Array(Set(drafts.flatMap(\.memberIDs)))
+        try await DecisionLock.take(for: .acting, of: members, in: transaction)
+        let people = try await decisions.profiles.people(
+            Array(Set(drafts.map(\.message.profileID))), in: transaction)
+        for index in drafts.indices {
+            let person = people[drafts[index].message.profileID]
+            drafts[index].isOutdated =
+                person?.memberIDs != drafts[index].person?.memberIDs
+                || person?.profileID != drafts[index].person?.profileID
+                || person?.erasedAt != drafts[index].person?.erasedAt
+        }
+        let purposes = Set(drafts.map(\.message.purpose))
         let since = now - SendDecision.longestDelay
         let before = try await decisions.unmerges(of: members, since: since, in: transaction)
-        let consents = try await decisions.lockConsents(
-            members, purposes: Set(drafts.map(\.message.purpose)), in: transaction)
+        let consents = try await decisions.lockConsents(members, purposes: purposes, in: transaction)
+        let objections = try await decisions.objections(members, purposes: purposes, in: transaction)
         let after = try await decisions.unmerges(of: members, since: since, in: transaction)
         let told = try await decisions.told(
             Set(after.values.joined().map(\.mergeID)), in: Set(drafts.map(\.message.shard)), in: transaction)
         for index in drafts.indices {
             let draft = drafts[index]
-            drafts[index].facts.consents = draft.memberIDs.compactMap {
-                consents[$0]?[draft.message.purpose]
+            drafts[index].facts.consents = draft.memberIDs.flatMap { member in
+                [consents, objections].compactMap { $0[member]?[draft.message.purpose] }
             }
             drafts[index].facts.unmerges = draft.memberIDs.flatMap { member in
                 (after[member] ?? []).map { unmerge in
@@ -119,8 +135,7 @@ struct SendBatch: Sendable {
                     templateVersion: parsed[message.template]?.version, renderingError: nil,
                     attempts: attempts[message.id] ?? [], now: now),
                 evidence: message.correction.map { ["correction": $0.json] } ?? [:], rendered: nil,
-                addresses: [:],
-                memberIDs: person?.memberIDs ?? [message.profileID])
+                addresses: [:], person: person)
             for identifier in found {
                 guard let key = addressKey(identifier) else { continue }
                 let address = EmailAddress(identifier.identifier.value)
@@ -184,6 +199,11 @@ struct SendBatch: Sendable {
         var refused: [(message: QueuedMessage, reason: NonSendReason, evidence: JSON)] = []
         var later: [(shard: Shard, id: MessageID, until: Instant)] = []
         for draft in drafts {
+            if draft.isOutdated {
+                // By what was read it would go to whoever they were; in a moment all of it is read anew.
+                held.append(draft.message)
+                continue
+            }
             let decision = SendDecision.decide(draft.facts)
             var (facts, evidence) = (draft.facts, draft.evidence)
             // That they were erased is all that there is to say of them.

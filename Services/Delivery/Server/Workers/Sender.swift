@@ -76,6 +76,12 @@ final class Sender: Service {
             subject: prepared.sending.subject, addressHash: prepared.sending.addressHash, at: now)
         Counter(label: "martlet_delivery_attempts_total", dimensions: [("outcome", record.name)]).increment()
         await outcomes.record(record)
+        if let files = transport as? FileTransport,
+            (try? await batch.queue.exists(message, in: context.pool)) == false
+        {
+            // Erased while its mail was being written.
+            _ = await files.remove(message.id)
+        }
     }
 }
 

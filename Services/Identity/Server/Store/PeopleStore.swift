@@ -74,8 +74,10 @@ struct PeopleStore {
             """)
     }
 
-    func deleteIdentifiers(of memberIDs: [ProfileID], in transaction: PostgresTransaction) async throws -> Int
-    {
+    /// Leaves of each its keyed hash among the tombstones.
+    func deleteIdentifiers(
+        of memberIDs: [ProfileID], at instant: Instant, in transaction: PostgresTransaction
+    ) async throws -> Int {
         try await transaction.execute(
             "DELETE FROM profiles.identifier_share WHERE profile_id = ANY(\(memberIDs)::uuid[])")
         try await transaction.execute(
@@ -84,24 +86,37 @@ struct PeopleStore {
             WHERE i.profile_id = ANY(\(memberIDs)::uuid[])
                 AND s.shard = i.shard AND s.type = i.type AND s.value_hash = i.value_hash
             """)
-        return try await transaction.execute(
-            "DELETE FROM profiles.identifier WHERE profile_id = ANY(\(memberIDs)::uuid[])")
+        return try await transaction.query(
+            """
+            WITH gone AS (
+                DELETE FROM profiles.identifier WHERE profile_id = ANY(\(memberIDs)::uuid[])
+                RETURNING shard, type, value_hash
+            )
+            INSERT INTO profiles.erased_identifier AS e (shard, type, value_hash, erased_at)
+            SELECT shard, type, value_hash, \(instant)::timestamptz FROM gone ORDER BY shard, type, value_hash
+            ON CONFLICT (shard, type, value_hash) DO UPDATE SET erased_at = greatest(e.erased_at, excluded.erased_at)
+            RETURNING 1
+            """
+        ).count
     }
 
-    /// Deletes events that were sent under these names and could not be resolved, which lie in quarantine.
+    /// Deletes events that were sent under these names and could not be resolved, which lie in quarantine. Returns where
+    /// they stand in the raw log.
     func deleteUnresolved(
         _ names: [String], key: IdentifierKey, upTo positions: [Shard: Int64],
         in transaction: PostgresTransaction
-    ) async throws -> Int {
+    ) async throws -> [(shard: Shard, offset: Int64)] {
         let shards = names.map { Shard(hashing: $0) }
-        return try await transaction.execute(
+        let rows = try await transaction.query(
             """
             DELETE FROM identity.stream_quarantine q
             USING unnest(\(binary: shards), \(binary: names.map { key.mark(of: $0) }),
                          \(binary: shards.map { positions[$0] ?? 0 })) AS w (shard, key, up_to)
             WHERE q.stream = \(StreamDefinition.events.name) AND q.shard = w.shard AND q.key = w.key
                 AND q."offset" <= w.up_to
+            RETURNING q.shard, q."offset"
             """)
+        return try rows.map { (try $0.get("shard"), try $0.get("offset")) }
     }
 
     func markErased(

@@ -16,6 +16,49 @@ struct RawEventStore: Sendable {
         var profileIDs: [ProfileID]
         /// Up to where the events under the names are theirs; nil if all are.
         var upTo: [Shard: Int64]?
+        /// Those of the names that others were seen with as well: of what stands under them, only `messages` are theirs.
+        var shared: Set<String> = []
+        /// Where else something of theirs stands, under names of others or of nobody.
+        var places: Set<String> = []
+        /// What tells the events apart that stand there, and under shared names.
+        var messages: Set<String> = []
+        /// Events about them that identity could not resolve, by where they stand.
+        var unresolved: [Shard: [Int64]] = [:]
+
+        /// `{"17":[12,13]}`
+        static func places(_ json: JSON) -> [Shard: [Int64]]? {
+            guard let members = json.object else { return nil }
+            var places: [Shard: [Int64]] = [:]
+            for (name, value) in members {
+                guard let shard = Int16(name).flatMap({ Shard(number: $0) }), let offsets = value.array,
+                    offsets.allSatisfy({ $0.integer != nil })
+                else { return nil }
+                places[shard] = offsets.compactMap(\.integer)
+            }
+            return places
+        }
+
+        /// What is kept of it beside the names.
+        var details: JSON {
+            [
+                "shared": .array(shared.sorted().map(JSON.string)),
+                "places": .array(places.sorted().map(JSON.string)),
+                "messages": .array(messages.sorted().map(JSON.string)),
+                "unresolved": .object(
+                    Dictionary(
+                        uniqueKeysWithValues: unresolved.map {
+                            ("\($0.key.number)", JSON.array($0.value.map(JSON.integer)))
+                        })),
+            ]
+        }
+
+        mutating func add(_ details: JSON) {
+            func texts(_ name: String) -> [String] { details[name]?.array?.compactMap(\.string) ?? [] }
+            shared.formUnion(texts("shared"))
+            places.formUnion(texts("places"))
+            messages.formUnion(texts("messages"))
+            unresolved.merge(details["unresolved"].flatMap { Self.places($0) } ?? [:]) { $0 + $1 }
+        }
 
         /// `{"17":1234}`
         static func positions(_ json: JSON) -> [Shard: Int64]? {
@@ -47,7 +90,7 @@ struct RawEventStore: Sendable {
     /// What identity has told about a request; nil while it has told nothing.
     func handedOver(_ id: PrivacyRequestID, in transaction: PostgresTransaction) async throws -> Told? {
         let rows = try await transaction.query(
-            "SELECT subjects, profile_ids, up_to FROM erasure_subject WHERE request_id = \(id)")
+            "SELECT subjects, profile_ids, up_to, details FROM erasure_subject WHERE request_id = \(id)")
         guard let row = rows.first else { return nil }
         var names: [String] = []
         for text in try row.get("subjects", as: [String].self) {
@@ -56,38 +99,58 @@ struct RawEventStore: Sendable {
             }
             names += try JSONParser.parse(Array(opened.utf8)[...]).array?.compactMap(\.string) ?? []
         }
-        return Told(
+        var told = Told(
             subjects: names, profileIDs: try row.get("profile_ids"),
             upTo: try row.get("up_to", as: JSON?.self).flatMap { Told.positions($0) })
+        if let text = try row.get("details", as: String?.self),
+            let opened = try await profiles.vault.days.open(text, at: Self.detailsPlace(of: id))
+        {
+            told.add(try JSONParser.parse(Array(opened.utf8)[...]))
+        }
+        return told
     }
 
     private static func place(of id: PrivacyRequestID) -> String {
         "ingestion.erasure_subject.subjects \(id)"
     }
 
+    private static func detailsPlace(of id: PrivacyRequestID) -> String {
+        "ingestion.erasure_subject.details \(id)"
+    }
+
     /// Keeps what identity tells about a request.
     func handOver(
         _ id: PrivacyRequestID, _ told: Told, at now: Instant, in session: some PostgresSession
     ) async throws {
-        let sealed = try await profiles.vault.days.key(at: now)
-            .seal(JSON.array(told.subjects.map(JSON.string)).compact, at: Self.place(of: id))
+        let key = try await profiles.vault.days.key(at: now)
+        let sealed = try key.seal(JSON.array(told.subjects.map(JSON.string)).compact, at: Self.place(of: id))
+        let details = try key.seal(told.details.compact, at: Self.detailsPlace(of: id))
         try await session.execute(
             """
-            INSERT INTO erasure_subject (request_id, subjects, profile_ids, up_to, received_at)
-            VALUES (\(id), \([sealed])::text[], \(told.profileIDs)::uuid[], \(told.positions)::jsonb, \(now))
+            INSERT INTO erasure_subject (request_id, subjects, profile_ids, up_to, details, received_at)
+            VALUES (\(id), \([sealed])::text[], \(told.profileIDs)::uuid[], \(told.positions)::jsonb, \(details),
+                \(now))
             ON CONFLICT (request_id) DO NOTHING
             """)
     }
 
     func forgetHandOver(_ id: PrivacyRequestID, in transaction: PostgresTransaction) async throws {
         // The row stays, so that a repetition finds that there is nothing left to do; the names go.
-        try await transaction.execute("UPDATE erasure_subject SET subjects = '{}' WHERE request_id = \(id)")
+        try await transaction.execute(
+            "UPDATE erasure_subject SET subjects = '{}', details = NULL WHERE request_id = \(id)")
     }
 
-    /// The bodies of the events that were sent under these names, oldest first.
+    /// The bodies of the events of the profiles that were sent under names of theirs, oldest first.
     func events(
-        of subjects: [String], limit: Int, in transaction: PostgresTransaction
+        of profileIDs: [ProfileID], limit: Int, in transaction: PostgresTransaction
     ) async throws -> (events: [JSON], total: Int) {
+        let subjects = try await subjects(of: profileIDs, in: transaction)
+        let shared = Set(
+            Keys(Array(try await profiles.sharedNames(of: profileIDs, in: transaction)), of: profiles).keys)
+        // What others did on a device of theirs is none of their business.
+        let own =
+            shared.isEmpty ? [] : try await profiles.messageNames(of: profileIDs, in: transaction)
+        var others = 0
         let rows = try await transaction.query(
             """
             SELECT shard, key, recorded_at, body, count(*) OVER () AS total FROM stream_events
@@ -105,9 +168,21 @@ struct RawEventStore: Sendable {
             else {
                 continue
             }
-            events.append(try JSONParser.parse(Array(body.utf8)[...]))
+            let event = try JSONParser.parse(Array(body.utf8)[...])
+            if shared.contains(try row.get("key")), !own.contains(Self.messageName(of: event)) {
+                others += 1
+            } else {
+                events.append(event)
+            }
         }
-        return (events, try rows.first?.get("total", as: Int.self) ?? 0)
+        return (events, (try rows.first?.get("total", as: Int.self) ?? 0) - others)
+    }
+
+    private static func messageName(of event: JSON) -> String {
+        guard let source = event["sourceId"]?.string.flatMap({ SourceID($0) }),
+            let message = event["messageId"]?.string
+        else { return "" }
+        return TrackingEvent.messageName(source, message)
     }
 
     /// Replaces the events that were sent under these names by a tombstone, as far as they are the person's: offsets stay
@@ -115,18 +190,61 @@ struct RawEventStore: Sendable {
     func erase(_ told: Told, at now: Instant, in transaction: PostgresTransaction) async throws -> Int {
         _ = try await QuarantineStore.erase(told.subjects, profiles: profiles, in: transaction)
         let profileIDs = Set(told.profileIDs.map(\.description))
-        let names = Set(told.subjects).subtracting(profileIDs).sorted()
+        let names = Set(told.subjects).subtracting(profileIDs).subtracting(told.shared).sorted()
         let rows = Keys(names, of: profiles)
         let bounds = rows.shards.map { shard in told.upTo.map { $0[shard] ?? 0 } ?? Int64.max }
         let ids = Keys(profileIDs.sorted(), of: profiles)
         let tombstone: JSON = ["kind": "erased", "at": .string(now.rfc3339)]
-        return try await transaction.execute(
+        let single = try await places(of: told, in: transaction)
+        let erased = try await transaction.execute(
             """
             UPDATE stream_events e SET body = \(tombstone.compact), key = 'erased', traceparent = NULL
             FROM unnest(\(binary: rows.shards + ids.shards), \(binary: rows.keys + ids.keys),
                         \(binary: bounds + ids.keys.map { _ in Int64.max })) AS w (shard, key, up_to)
             WHERE e.shard = w.shard AND e.key = w.key AND e."offset" <= w.up_to
             """)
+        return try await erased + bury(single, at: now, in: transaction)
+    }
+
+    /// Puts tombstones in the place of single events; returns how many there were.
+    func bury(
+        _ places: [(shard: Shard, offset: Int64)], at now: Instant, in transaction: PostgresTransaction
+    ) async throws -> Int {
+        let tombstone: JSON = ["kind": "erased", "at": .string(now.rfc3339)]
+        return try await transaction.execute(
+            """
+            UPDATE stream_events e SET body = \(tombstone.compact), key = 'erased', traceparent = NULL
+            FROM unnest(\(binary: places.map(\.shard)), \(binary: places.map(\.offset))) AS w (shard, place)
+            WHERE e.shard = w.shard AND e."offset" = w.place AND e.key <> 'erased'
+            """)
+    }
+
+    /// Where events stand that are the person's although the name is not theirs alone, and such as nobody could resolve.
+    private func places(
+        of told: Told, in transaction: PostgresTransaction
+    ) async throws -> [(shard: Shard, offset: Int64)] {
+        var places = told.unresolved.flatMap { shard, offsets in
+            offsets.map { (shard: shard, offset: $0) }
+        }
+        let names = told.places.union(told.shared).sorted()
+        guard !names.isEmpty, !told.messages.isEmpty else { return places }
+        let rows = try await transaction.query(
+            """
+            SELECT shard, "offset", key, recorded_at, body FROM stream_events WHERE \(named(names))
+            """)
+        for row in rows {
+            let shard: Shard = try row.get("shard")
+            let place = StreamBodies.place(
+                in: .events, shard: shard, key: try row.get("key"), recordedAt: try row.get("recorded_at"))
+            guard
+                let body = try await profiles.vault.days.open(try row.get("body", as: String.self), at: place)
+            else { continue }
+            let event = try JSONParser.parse(Array(body.utf8)[...])
+            if told.messages.contains(Self.messageName(of: event)) {
+                places.append((shard, try row.get("offset")))
+            }
+        }
+        return places
     }
 
     private func named(_ subjects: [String]) -> SQL {

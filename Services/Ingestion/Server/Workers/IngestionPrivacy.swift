@@ -1,5 +1,6 @@
 import Models
 import Postgres
+import ProfileStore
 import ServiceKit
 import Streams
 
@@ -23,8 +24,8 @@ struct IngestionPrivacy {
     }
 
     func access(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
-        let subjects = try await store.subjects(of: request.people, in: transaction)
-        let (events, total) = try await store.events(of: subjects, limit: Self.exportLimit, in: transaction)
+        let (events, total) = try await store.events(
+            of: request.people, limit: Self.exportLimit, in: transaction)
         return [
             "rawEvents": .array(events), "total": .integer(Int64(total)),
             "truncated": .bool(events.count < total),
@@ -37,7 +38,14 @@ struct IngestionPrivacy {
         guard var told = try await store.handedOver(request.id, in: transaction) else {
             throw RetryLater("identity has not told yet what names the person went by")
         }
+        // Where identity could not erase them, their names are still there.
         told.subjects += try await store.subjects(of: request.people, in: transaction)
+        let shared = try await store.profiles.sharedNames(of: request.people, in: transaction)
+        if !shared.isEmpty {
+            told.shared.formUnion(shared)
+            told.messages.formUnion(
+                try await store.profiles.messageNames(of: request.people, in: transaction))
+        }
         told.profileIDs += request.people
         let erased = try await store.erase(told, at: try await clock.now(), in: transaction)
         try await store.forgetHandOver(request.id, in: transaction)
