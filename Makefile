@@ -14,7 +14,7 @@ help:
 	@echo "make bench    measure the import of real orders, and event to mail"
 	@echo "make bench-ingestion   events/s into ingestion, beside PostgreSQL alone"
 	@echo "make bench-identity    matching of records beside Splink, look-ups beside pgbench"
-	@echo "make bench-segmentation    twelve rules beside DuckDB and chDB, one event, memory"
+	@echo "make bench-segmentation    twelve rules beside DuckDB and chDB, one event, memory, streams"
 	@echo "make bench-consent    withdrawals beside pgbench, erasures of one person and of 10,000"
 	@echo "make clean    stop and remove .martlet/ (all local data!) and the build"
 

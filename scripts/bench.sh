@@ -17,6 +17,10 @@ if [ $# -gt 0 ]; then
         echo "bench: wrk is missing: apt-get install -y wrk" >&2
         exit 1
     fi
+    if [ "$name" = segmentation ]; then
+        .martlet/venv/bin/python Tests/Benchmarks/bench_segmentation.py "$@"
+        exec .martlet/venv/bin/python Tests/Benchmarks/bench_segmentation_stream.py
+    fi
     exec .martlet/venv/bin/python "Tests/Benchmarks/bench_$name.py" "$@"
 fi
 for benchmark in retail delivery; do

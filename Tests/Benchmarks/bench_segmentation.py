@@ -101,7 +101,7 @@ def memory():
     found = json.loads(subprocess.run(engine("memory", PROFILES_IN_MEMORY, 10), check=True, capture_output=True,
                                       text=True).stdout)
     print(f"\nStates of {found['profiles']:,} profiles, 20 segments, 10 events each: {found['inMemory']:,.0f} bytes "
-          f"each in memory, {found['stored']:,.0f} bytes as they are stored before compression and sealing")
+          f"each in memory as they are kept, {found['stored']:,.0f} bytes as they are stored before sealing")
 
 
 def main(events=2_000_000, profiles=200_000):

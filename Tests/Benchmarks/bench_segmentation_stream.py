@@ -6,8 +6,8 @@ Twenty segments, and MARTLET_BENCH_PEOPLE (50,000) people who do what shoppers d
 in the timeline before segmentation starts, which then takes them as it does whenever it is behind; identity, which serves
 the stream, and PostgreSQL share the cores with it. Then how soon: 1,000 events a second come in through ingestion, each
 makes somebody enter a segment; the clock runs from when a listener has its row of the timeline until one has the entry;
-beside it PostgreSQL's own floor, a
-row inserted, NOTIFY and commit until the same listener has it. In turns, MARTLET_BENCH_REPEATS (5) times. Run by
+beside it PostgreSQL's own floor, a row inserted, NOTIFY and commit until the same listener has it. And a new segment over
+all that was done, beside a COPY of the columns that it reads. In turns, MARTLET_BENCH_REPEATS (5) times. Run by
 `make bench-segmentation`, on a release build.
 """
 
