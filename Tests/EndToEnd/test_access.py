@@ -16,7 +16,7 @@ from installation import SERVICES, wait_for
 PROFILE_TABLES = {
     "identity": {
         "profile", "identifier", "identifier_share", "merge", "trait", "timeline", "data_key", "search_prefix", "account",
-        "account_trait", "account_member", "unmerged_profile"},
+        "account_trait", "account_member", "unmerged_profile", "erased_identifier"},
     "consent": {"purpose", "consent_state", "consent_unmerge"},
     "segmentation": {"membership", "score", "stage"},
 }
