@@ -53,11 +53,14 @@ package struct MembershipHistory: Hashable, Sendable {
     package var versions: [String: Int]
     /// In the order in which they would have been made. Evidence holds what caused an entry, not all it rests on.
     package var changes: [MembershipChange]
+    /// How many older changes are left out, because there are very many; their segments are not among `versions`.
+    package var leftOut: Int
 
     package init(
         profileID: ProfileID, mergeID: MergeID, since: Instant, versions: [String: Int] = [:],
-        changes: [MembershipChange] = []
+        changes: [MembershipChange] = [], leftOut: Int = 0
     ) {
+        self.leftOut = leftOut
         self.profileID = profileID
         self.mergeID = mergeID
         self.since = since
@@ -71,16 +74,19 @@ package struct MembershipHistory: Hashable, Sendable {
         mergeID = try fields.id("mergeId")
         since = try fields.instant("since")
         versions = try fields.object("versions").compactMapValues { $0.integer.map(Int.init) }
+        leftOut = json["leftOut"]?.integer.map { Int(clamping: $0) } ?? 0
         changes = []
         for change in try fields.array("changes") { changes.append(try MembershipChange(json: change)) }
     }
 
     package var json: JSON {
-        [
+        var members: [String: JSON] = [
             "kind": .string(Self.kind), "profileId": .string(profileID.description),
             "mergeId": .string(mergeID.description), "since": .string(since.rfc3339),
             "versions": .object(versions.mapValues { .integer(Int64($0)) }),
             "changes": .array(changes.map(\.json)),
         ]
+        if leftOut > 0 { members["leftOut"] = .integer(Int64(leftOut)) }
+        return .object(members)
     }
 }

@@ -108,6 +108,9 @@ package struct PostgresSettings: Sendable {
         ]
         if let statementTimeout {
             settings.append(("statement_timeout", "\(statementTimeout.milliseconds)ms"))
+            // A statement that waits for somebody else may well succeed later; so this comes first and says so, where the
+            // other would say that the statement itself takes too long.
+            settings.append(("lock_timeout", "\(max(1, statementTimeout.milliseconds / 2))ms"))
         }
         return settings.map(Self.option) + identityOptions
     }

@@ -99,6 +99,29 @@ struct PoolTests {
         await pool.close()
     }
 
+    @Test(
+        "who waits too long for a lock hears that it may go better later, before the statement counts as too slow"
+    )
+    func lockWait() async throws {
+        let database = try await TestDatabase.make()
+        var settings = database.settings()
+        settings.statementTimeout = .milliseconds(400)
+        let pool = PostgresPool(settings: settings, logger: Logger(label: "test"))
+        let holder = self.pool(database, maxConnections: 1)
+        try await holder.transaction { transaction in
+            _ = try await transaction.query("SELECT pg_advisory_xact_lock(1)")
+            do {
+                try await pool.execute("SELECT pg_advisory_xact_lock(1)")
+                Issue.record("two hold the same lock")
+            } catch let error as PostgresError {
+                #expect(error.isTransient, "\(error)")
+                #expect(error.sqlState == "55P03")
+            }
+        }
+        await pool.close()
+        await holder.close()
+    }
+
     @Test("after the server ends all sessions, one call fails at most and the pool goes on")
     func recovery() async throws {
         let database = try await TestDatabase.make()

@@ -79,6 +79,13 @@ struct ShopFixture: Sendable {
         var next = try await StreamWriter(.profileEvents).reserve(
             Dictionary(grouping: facts, by: { Shard($0.profileID) }).mapValues(\.count), in: transaction)
         for fact in facts {
+            if case .erased(let profile, let at) = fact {
+                try await transaction.execute(
+                    """
+                    UPDATE profiles.profile SET erased_at = \(at) WHERE canonical_id =
+                        (SELECT canonical_id FROM profiles.profile WHERE profile_id = \(profile))
+                    """)
+            }
             let shard = Shard(fact.profileID)
             let offset = next[shard] ?? 1
             next[shard] = offset + 1

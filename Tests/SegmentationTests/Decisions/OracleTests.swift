@@ -471,7 +471,8 @@ private struct Run {
         facts.removeAll { others.contains($0.messageID) }
         var parted: ProfileState? = state
         let (changes, _, _) = decider.unmerge(
-            &parted, with: facts, decidesFrom: [:], cause: .unmerge(mergeID: MergeID(profile.uuid)),
+            &parted, with: facts, decidesFrom: [:], since: .distantPast,
+            cause: .unmerge(mergeID: MergeID(profile.uuid)),
             now: state.decidedAt, of: profile)
         state = parted ?? state
         // What is gained is entered when its own facts say, which may be long ago.

@@ -88,6 +88,35 @@ struct WhyNotTests {
         #expect(told?.string ?? told?.integer.map { String($0) } ?? "" == difference)
     }
 
+    @Test("of numbers at opposite ends the difference stops where amounts do", arguments: [true, false])
+    func extremes(isLow: Bool) throws {
+        let (high, low): (JSON, JSON) = ("9000000000000", "-9000000000000")
+        let total = isLow ? low : high
+        for key in ["sum", "average", "minimum", "maximum"] {
+            for comparison in ["atLeast", "greaterThan", "atMost", "lessThan", "exactly", "between"] {
+                let bound = isLow ? high : low
+                var members: [String: JSON] = ["event": "A", "property": "total"]
+                members[comparison] = comparison == "between" ? [bound, bound] : bound
+                let condition = try RuleReader.read(.object([key: .object(members)]))
+                let decider = SegmentDecider(
+                    SegmentSet(
+                        revision: 1, segments: [SegmentDefinition(id: "s", version: 1, condition: condition)])
+                )
+                var state = decider.newState()
+                for minutes in 1...3 {
+                    _ = decider.apply(
+                        event("A", .minutes(minutes), ["total": total]), to: &state, of: profile)
+                }
+                let explained = try #require(decider.explain("s", of: state, at: now))
+                let isHeld = isLow ? ["atMost", "lessThan"] : ["atLeast", "greaterThan"]
+                #expect(explained.holds == isHeld.contains(comparison), "\(key) \(comparison)")
+                guard !explained.holds else { continue }
+                let told = explained.details["missing"] ?? explained.details["excess"]
+                #expect(told == high, "\(key) \(comparison)")
+            }
+        }
+    }
+
     @Test("of groups those conditions are named that have to change, also below a not")
     func groups() throws {
         let events = [event("A", .hours(1))]

@@ -64,6 +64,27 @@ struct ExampleSegmentTests {
     }
 
     @Test(
+        "quiet begins 30 days after the latest thing that somebody did, and mails that were sent are no activity"
+    )
+    func quiet() async throws {
+        let (anna, bert) = try await story(
+            "quiet-30-days",
+            [
+                Installation.track("Product Viewed", at: start),
+                Installation.track("Email Opened", at: start + .days(10)),
+                Installation.track("Email Delivered", at: start + .days(20)),
+                Installation.track("Email Link Clicked", at: start + .days(50)),
+            ],
+            [Installation.track("Email Delivered", at: start)])
+        #expect(
+            anna == [
+                "entered time \(milliseconds(.days(40)))", "exited event \(milliseconds(.days(50)))",
+                "entered time \(milliseconds(.days(80)))",
+            ])
+        #expect(bert == [])
+    }
+
+    @Test(
         "high value begins with the order that completes 1,000 and ends when too little is left of the year")
     func highValue() async throws {
         let (anna, bert) = try await story(

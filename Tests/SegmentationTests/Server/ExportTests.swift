@@ -53,6 +53,9 @@ struct ExportTests {
             ("=HYPERLINK(\"x\")", "\"'=HYPERLINK(\"\"x\"\")\""), ("+49 30 1234", "'+49 30 1234"),
             ("-1.5", "-1.5"), ("-1.5+cmd", "'-1.5+cmd"), ("@SUM(A1)", "'@SUM(A1)"), ("\tx", "'\tx"),
             ("＝1+1", "'＝1+1"), ("a,b", "\"a,b\""), ("a\nb", "\"a\nb\""), ("plain", "plain"), ("", ""),
+            ("x;=HYPERLINK(\"y\")", "\"x;'=HYPERLINK(\"\"y\"\")\""), ("a,+1", "\"a,'+1\""),
+            ("a\t@b", "a\t'@b"),
+            ("x; \"=1", "\"x; \"\"'=1\""), ("a-b; c", "a-b; c"), ("a\r\n=1", "\"a\r\n'=1\""), (" =1", " '=1"),
         ])
     func cells(text: String, cell: String) {
         #expect(CSVText.cell(text) == cell)

@@ -118,8 +118,13 @@ struct Installation {
             events.map { .event(profileID: profile, arrivedUnder: under ?? profile, event: $0) })
     }
 
-    func append(_ facts: [ProfileFact]) async throws {
+    /// Who a fact says is erased is so, unless identity knows better.
+    func append(_ facts: [ProfileFact], erasing isErased: Bool = true) async throws {
         let now = clock.now
+        for case .erased(let profile, let at) in facts where isErased {
+            try await owner.execute(
+                "UPDATE profiles.profile SET erased_at = \(at) WHERE profile_id = \(profile)")
+        }
         try await owner.transaction { transaction in
             let shards = facts.map { Shard($0.profileID) }
             var next = try await StreamWriter(.profileEvents).reserve(

@@ -81,6 +81,35 @@ struct MembershipTests {
     }
 
     @Test(
+        "a segment that is deleted and made again has nobody of the old one in it, from the first moment on")
+    func madeAgain() async throws {
+        try await Installation.with { installation in
+            let harness = installation.harness
+            try await installation.put("vip", ["count": ["event": "A"]])
+            try await installation.append([Installation.track("A", at: start)], to: anna)
+            try await installation.append(
+                [Installation.track("A", at: start), Installation.track("B", at: start)], to: bert)
+            try await installation.drain()
+            #expect(try await installation.members("vip") == [anna, bert])
+            #expect(try await harness.request("DELETE", "/v1/segments/vip").status == 204)
+            try await installation.put("vip", ["count": ["event": "B"]])
+            #expect(try await installation.members("vip") == [])
+            let export = try await harness.request("GET", "/v1/segments/vip/export?format=ndjson")
+            #expect(export.text == "")
+            let snapshot = try await harness.request("POST", "/v1/segments/vip/snapshot")
+            #expect(snapshot.json["members"] == 0, "\(snapshot.text)")
+            let own = try await harness.request("GET", "/v1/profiles/\(anna)/segments")
+            #expect(own.json["items"]?.array?.isEmpty ?? true, "\(own.text)")
+            try await installation.backfill()
+            #expect(try await installation.members("vip") == [bert])
+            #expect(
+                try await installation.changes().filter { $0.profileID == anna }.map(\.change) == [
+                    .entered, .exited,
+                ])
+        }
+    }
+
+    @Test(
         "a new rule takes in the whole history, a changed one tells true differences only, a deleted one empties"
     )
     func definitions() async throws {

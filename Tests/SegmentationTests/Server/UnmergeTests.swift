@@ -73,6 +73,54 @@ struct UnmergeTests {
         }
     }
 
+    @Test(
+        "an erasure that is told of somebody who is not erased is passed over, and that of the other one is not"
+    )
+    func erasure() async throws {
+        try await Installation.with { installation in
+            try await installation.put("one", ["count": ["event": "A"]])
+            try await installation.append([Installation.track("A", at: start)], to: anna)
+            try await installation.append([Installation.track("A", at: start)], to: bert)
+            try await installation.merge(bert, into: anna)
+            try await installation.unmerge(bert, from: anna)
+            try await installation.drain()
+            #expect(try await installation.members("one") == [anna, bert])
+            // In the place of what bert did while he was taken for anna.
+            try await installation.append(
+                [.erased(profileID: anna, at: start + .seconds(9))], erasing: false)
+            try await installation.append([.erased(profileID: bert, at: start + .seconds(9))])
+            try await installation.drain()
+            #expect(try await installation.members("one") == [anna])
+            #expect(
+                try await installation.story(of: "one", anna).contains { $0.contains("erasure") } == false)
+        }
+    }
+
+    @Test("of very many changes that would have been the latest are told, and how many there were besides")
+    func manyChanges() async throws {
+        try await Installation.with { installation in
+            try await installation.put("short", ["count": ["event": "A", "within": "1ms"]])
+            try await installation.put("ever", ["count": ["event": "A"]])
+            try await installation.append([Installation.track("B", at: start)], to: anna)
+            try await installation.append([Installation.track("B", at: start)], to: bert)
+            try await installation.merge(bert, into: anna)
+            let events = (0..<600).map {
+                Installation.track("A", at: start + .milliseconds(10 * ($0 + 1)), id: "a\($0)")
+            }
+            installation.clock.set(start + .seconds(10))
+            try await installation.append(events, to: anna, under: bert)
+            try await installation.unmerge(bert, from: anna)
+            try await installation.drain()
+            let told = try #require(try await installation.histories()[bert])
+            // In and out 600 times, and in once.
+            #expect(told.changes.count == 1_000)
+            #expect(told.leftOut == 201)
+            // What is left out are the oldest, so nothing is claimed of the segments that they are of.
+            #expect(told.versions == [:])
+            #expect(told.changes.last?.at == start + .milliseconds(6_001))
+        }
+    }
+
     @Test("merged and undone is the same as never merged, for random rules and facts")
     func likeNeverMerged() async throws {
         let given = ProcessInfo.processInfo.environment["MARTLET_SEED"].flatMap { UInt64($0) }

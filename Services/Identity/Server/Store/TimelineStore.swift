@@ -159,14 +159,15 @@ struct TimelineStore {
     }
 
     /// Puts `erased` facts in the place of all events of the profiles: offsets have no gaps, and who reads the
-    /// stream from the start learns of the erasure instead of the events. Returns how many there were.
+    /// stream from the start learns of the erasure instead of the events. Each names the profile under which its event
+    /// came: the key may be somebody who was merged with it for a time and is not erased. Returns how many there were.
     func eraseEvents(
         of memberIDs: [ProfileID], at instant: Instant, in transaction: PostgresTransaction
     ) async throws -> Int {
         try await transaction.execute(
             """
             UPDATE profiles.timeline
-            SET body = json_build_object('kind', 'erased', 'profileId', key, 'at', \(instant.rfc3339)::text)::text,
+            SET body = json_build_object('kind', 'erased', 'profileId', profile_id, 'at', \(instant.rfc3339)::text)::text,
                 type = 'erased', name = NULL, message_id = NULL, source_id = NULL, traceparent = NULL, occurred_at = \(instant)
             WHERE profile_id = ANY(\(memberIDs)::uuid[]) AND type NOT IN ('merge', 'mergedInto', 'unmerge', 'unmergedFrom', 'erased')
             """)

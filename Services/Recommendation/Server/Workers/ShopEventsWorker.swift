@@ -47,11 +47,14 @@ struct ShopEventsWorker: Sendable {
     }
 
     /// Forgets the people of the profiles. What one of them did may stand on the shard of another, where it was not read
-    /// yet when its own erasure was; the other's is behind it.
+    /// yet when its own erasure was; the other's is behind it. Who is not erased by what identity says stays: the fact
+    /// stands in the place of an event that was another's, of a merge that was undone.
     private func forget(_ erased: Set<ProfileID>, in transaction: PostgresTransaction) async throws {
         guard !erased.isEmpty else { return }
         let people = try await profiles.people(Array(erased), in: transaction)
-        let all = people.values.reduce(into: erased) { $0.formUnion($1.memberIDs) }
+        let gone = erased.filter { people[$0].map { $0.erasedAt != nil } ?? true }
+        guard !gone.isEmpty else { return }
+        let all = gone.reduce(into: gone) { $0.formUnion(people[$1]?.memberIDs ?? []) }
         _ = try await RecommendationPrivacy.forget(all.sorted(), in: transaction)
     }
 

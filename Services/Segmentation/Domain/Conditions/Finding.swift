@@ -32,13 +32,13 @@ extension AmountRange {
         let value = Amount(millionths: Int64(clamping: total / Int128(max(1, count))))
         guard !contains(total, over: count) else { return Finding(text: value.text) }
         func missing(_ low: Amount, _ words: String) -> Finding {
-            let difference = Amount(millionths: low.millionths - value.millionths).text
+            let difference = Amount.distance(from: value, to: low).text
             return Finding(
                 text: "\(value.text), \(words) \(low.text) is needed; \(difference) is missing",
                 details: ["missing": .string(difference)])
         }
         func excess(_ high: Amount, _ words: String) -> Finding {
-            let difference = Amount(millionths: value.millionths - high.millionths).text
+            let difference = Amount.distance(from: high, to: value).text
             return Finding(
                 text: "\(value.text), \(words) \(high.text) is asked; \(difference) is too much",
                 details: ["excess": .string(difference)])

@@ -61,6 +61,11 @@ package struct Amount: Hashable, Comparable, Sendable {
         self.init(millionths: isNegative ? -value : value)
     }
 
+    /// From one to another; those at opposite ends are further apart than is told apart, and theirs stops there too.
+    static func distance(from low: Amount, to high: Amount) -> Amount {
+        Amount(millionths: Int64(clamping: Int128(high.millionths) - Int128(low.millionths)))
+    }
+
     package static func < (left: Amount, right: Amount) -> Bool { left.millionths < right.millionths }
 
     /// The shortest decimal form: `12.5`.

@@ -172,27 +172,35 @@ extension SegmentDecider {
     /// `events` are those that are left, or come back, in the order in which they arrived; `decidesFrom` says of each
     /// rule that is younger than the profile when it began to decide. What `state` had and the profile has not is
     /// exited; what it gains is entered when its own facts say; a membership that goes on since another instant is
-    /// restated, which is no change. `history` is every change that there would have been by `now`; those that time alone
+    /// restated, which is no change. `history` is what there would have been from `since` to `now`; changes that time alone
     /// makes, and that the state has yet to be brought to, come as usual besides.
     package func unmerge(
         _ state: inout ProfileState?, with events: [TrackingEvent], decidesFrom: [String: Instant],
-        cause: Cause, now: Instant, of profile: ProfileID
-    ) -> (changes: [MembershipChange], restated: [MembershipChange], history: [MembershipChange]) {
+        since: Instant, cause: Cause, now: Instant, of profile: ProfileID
+    ) -> (changes: [MembershipChange], restated: [MembershipChange], history: HistoryInShort) {
         var fresh = newState()
         var segments = fresh.segmentStates
         for (id, instant) in decidesFrom { segments[id]?.decidesFrom = instant }
         align(&segments)
         fresh.lay(set.layout, segments: segments, memories: [])
-        var history: [MembershipChange] = []
-        for event in events { history += apply(event, to: &fresh, of: profile) }
+        var history = HistoryInShort(since: since)
+        var told: [String: MembershipChange] = [:]
+        func note(_ changes: [MembershipChange]) {
+            for change in changes {
+                history.note(change)
+                told[change.segment] = change
+            }
+        }
+        for event in events { note(apply(event, to: &fresh, of: profile)) }
         let instant = max(state?.decidedAt ?? .distantPast, fresh.decidedAt)
         if !events.isEmpty {
-            history += advance(&fresh, to: instant, of: profile)
+            note(advance(&fresh, to: instant, of: profile))
             fresh.decidedAt = instant
         }
-        let told = Dictionary(history.map { ($0.segment, $0) }, uniquingKeysWith: { $1 })
         var ahead = fresh
-        if !events.isEmpty { history += advance(&ahead, to: max(instant, now), of: profile) }
+        if !events.isEmpty {
+            for change in advance(&ahead, to: max(instant, now), of: profile) { history.note(change) }
+        }
         var old = (state ?? newState()).segmentStates
         let gone = Set(old.keys.filter { set[id: $0] == nil })
         var changes = exits(from: gone, of: &old, at: instant, cause, of: profile)

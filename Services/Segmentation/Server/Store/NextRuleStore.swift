@@ -59,6 +59,7 @@ struct NextRuleStore {
         let revision = try await SegmentStore(session).raiseRevision()
         // Begun anew again and again it would only keep everybody waiting longer.
         _ = try await session.query("SET LOCAL statement_timeout = 0")
+        _ = try await session.query("SET LOCAL lock_timeout = 0")
         // Not all of them have a next rule of their own: some only look at one.
         _ = try await session.query(
             """

@@ -157,6 +157,8 @@ struct SegmentStore {
         _ id: String, _ name: String, _ description: String, _ rule: JSON, _ version: Int, _ revision: Int64,
         at now: Instant
     ) async throws {
+        // Of one of that name which was deleted there may still be members, who are none of this one's.
+        _ = try await session.query("DELETE FROM profiles.membership WHERE segment = \(id)")
         _ = try await session.query(
             """
             INSERT INTO segment AS s

@@ -29,6 +29,8 @@ struct MembershipWork {
     private var histories: [(history: MembershipHistory, traceparent: String?)] = []
     /// Merges that were undone since they were told: nothing is made of them any more.
     private var undone: Set<MergeID> = []
+    /// Profiles that a fact says are erased and that are not: the event was another's, of a merge that was undone.
+    private var standing: Set<ProfileID> = []
 
     /// Takes states that are locked by the transaction. `now` is the installation's time.
     init(
@@ -66,6 +68,7 @@ struct MembershipWork {
         case .unmerge(let profile, _, _, let mergeID, _, _), .unmergedFrom(let profile, _, _, let mergeID, _):
             try await unmerge(profile, by: mergeID, of: record)
         case .withheld: break
+        case .erased(let profile, _) where standing.contains(profile): break
         case .erased(let profile, let at):
             leave(profile, at: at, cause: .erasure, record.traceparent)
             states[profile] = .fresh
@@ -114,8 +117,12 @@ struct MembershipWork {
     }
 
     /// Finds out which of the merges among the facts have been undone by now. The states are locked before it is
-    /// asked, so whoever has read of the undoing already has committed.
+    /// asked, so whoever has read of the undoing already has committed. And which of those said to be erased are not.
     mutating func look(for facts: [ProfileFact]) async throws {
+        let erasures = facts.compactMap { fact -> ProfileID? in
+            if case .erased(let profile, _) = fact { profile } else { nil }
+        }
+        if !erasures.isEmpty { standing = try await ErasureReading.standing(of: erasures, in: transaction) }
         let merges = facts.compactMap { fact -> MergeID? in
             switch fact {
             case .merge(_, _, let id, _, _), .mergedInto(_, _, let id, _): id
@@ -153,27 +160,24 @@ struct MembershipWork {
         }
         var state: ProfileState?
         if case .state(let known) = states[profile] { state = known }
-        let (own, again, history) = decider.unmerge(
-            &state, with: entries.map(\.event), decidesFrom: decidesFrom, cause: .unmerge(mergeID: mergeID),
-            now: now, of: profile)
+        var (own, again, history) = decider.unmerge(
+            &state, with: entries.map(\.event), decidesFrom: decidesFrom, since: since,
+            cause: .unmerge(mergeID: mergeID), now: now, of: profile)
+        history.shorten()
         note(own, record.traceparent)
         note(again, record.traceparent, restated: true)
         told.versions = Dictionary(
             decider.set.inForce.filter(\.isSegment).map { ($0.id, $0.version) }, uniquingKeysWith: { $1 })
-        told.changes = history.filter { $0.at >= since && told.versions[$0.segment] != nil }
-            .map(Self.inShort)
+        told.changes = history.changes.filter { told.versions[$0.segment] != nil }
+        told.leftOut = history.leftOut
+        // Of these it is not all there is to say, so nothing is claimed of them.
+        for segment in history.incomplete { told.versions[segment] = nil }
         guard var state else { return }
         for entry in entries { state.include(offset: entry.offset, of: entry.shard) }
         state.include(offset: record.offset, of: record.shard)
         keep(state, of: profile)
         // Whatever its row says of a deadline is of another history.
         deadlines[profile] = nil
-    }
-
-    private static func inShort(_ change: MembershipChange) -> MembershipChange {
-        var change = change
-        change.evidence = change.change == .entered ? Evidence.inShort(change.evidence) : [:]
-        return change
     }
 
     /// Ends all memberships of a profile that is no more.
