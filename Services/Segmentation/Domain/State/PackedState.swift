@@ -83,7 +83,9 @@ package struct PackedState: Hashable, Sendable {
         var last = 0
         for number in 0..<(try reader.count()) {
             let step = try reader.index()
-            guard number == 0 || step > 0, last + step < layout.segments.count else { throw UnreadableState() }
+            guard number == 0 || step > 0, last + step < layout.segments.count else {
+                throw UnreadableState()
+            }
             last += step
             standings.append(try Standing(place: last, from: &reader, origin))
         }
