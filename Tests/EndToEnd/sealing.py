@@ -8,6 +8,8 @@ import json
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from packed_state import unpacked
+
 
 # Where values are sealed, beside the bodies of streams: the place of each column, out of the other columns of its row,
 # and the service whose keys of days it is under where it is not the profile's.
@@ -64,7 +66,9 @@ class Opener:
             return text
         name, _, sealed = text[1:].partition(".")
         key = self.profile(profile) if name == "p" else self.day(schema, int(name[1:]))
-        return self.open_bytes(key, base64.b64decode(sealed), place).decode()
+        opened = self.open_bytes(key, base64.b64decode(sealed), place)
+        # A packed state begins with its form.
+        return json.dumps(unpacked(opened), ensure_ascii=False) if opened[:1] == b"\x01" else opened.decode()
 
     def row(self, table, row):
         """A row, as `to_jsonb` gives it, with what is sealed in it opened."""

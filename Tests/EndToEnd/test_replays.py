@@ -22,7 +22,7 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 # Also within JSON that is kept as text.
 PLACE = re.compile(r'"(shard|offset)(\\*)": ?\d+')
 # How far each shard has been read, as segmentation keeps it.
-READ = re.compile(r'(\\*"o\\*":\{)(?:,?\\*"\d+\\*":\d+)+\}')
+READ = re.compile(r'(\\*"o\\*": ?\{)(?:(?:, ?)?\\*"\d+\\*": ?\d+)+\}')
 
 # Beside those of the examples: a window that runs out within the 25 hours, and a sum that a second order would pass.
 SEGMENTS = {

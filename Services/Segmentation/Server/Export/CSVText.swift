@@ -18,8 +18,8 @@ enum CSVText {
         var result = String.UnicodeScalarView()
         var begins = true
         for scalar in text.unicodeScalars {
-            // Quotes and spaces may be taken away before it is looked at.
-            if begins, formulas.contains(scalar) {
+            // Quotes and spaces may be taken away before it is looked at; the second of two marks only ends an empty cell.
+            if begins, formulas.contains(scalar), result.isEmpty || !separators.contains(scalar) {
                 result.append("'")
                 begins = false
             }
