@@ -108,6 +108,35 @@ struct MergeTests {
         }
     }
 
+    @Test(
+        "an erasure after an undoing names whom it erases, also where their events stand under the other one's key"
+    )
+    func erasureAfterUndoing() async throws {
+        try await with(Self.merged) { service, database in
+            // While they are taken for one.
+            try await database.publish([event(4, device: "phone")])
+            try await database.consumer().drain()
+            let id = try #require(
+                try await service.request("GET", "/v1/merges").json[path: "items.0.mergeId"]?.string)
+            _ = try await service.request("POST", "/v1/merges/\(id)/undo", json: ["note": "wrong"])
+            let shared = try #require(
+                try await database.owner.query(
+                    """
+                    SELECT m.survivor_id, m.merged_id FROM profiles.merge m
+                    JOIN profiles.timeline t ON t.key = m.survivor_id::text AND t.profile_id = m.merged_id
+                    """
+                ).first)
+            let goes: ProfileID = try shared.get("merged_id")
+            let request = PrivacyRequest(
+                id: PrivacyRequestID(UUIDv7.derived(at: start, from: "request")), type: .erasure,
+                profileID: goes, profileIDs: [goes], requestedAt: start)
+            _ = try await database.pool.transaction { try await database.privacy().erase(request, in: $0) }
+            let erased = try await database.timeline().map { try ProfileFact(json: $0.body) }
+                .filter { $0.kind == .erased }.map(\.profileID)
+            #expect(Set(erased) == [goes])
+        }
+    }
+
     @Test("later evidence is reported and not applied, until an operator allows it")
     func suppressed() async throws {
         try await with(Self.merged) { service, database in

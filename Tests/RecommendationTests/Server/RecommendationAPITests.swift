@@ -118,6 +118,23 @@ struct RecommendationAPITests {
         }
     }
 
+    @Test("who is told to be erased and is not, after a merge that was undone, keeps everything")
+    func erasureOfSomebodyElse() async throws {
+        try await withShop { fixture, people in
+            func orders() async throws -> Int {
+                try await fixture.owner.query(
+                    "SELECT FROM recommendation.shop_order WHERE profile_id = \(people[1])"
+                ).count
+            }
+            let before = try await orders()
+            #expect(before > 0)
+            try await fixture.append(
+                [.erased(profileID: people[1], at: fixture.clock.now)], erasing: false)
+            try await fixture.drain()
+            #expect(try await orders() == before)
+        }
+    }
+
     @Test("what a profile did that stands on the shard of another goes with the other's erasure")
     func erasureOfOtherShards() async throws {
         try await withShop { fixture, people in

@@ -71,15 +71,18 @@ struct ShopFixture: Sendable {
         }
     }
 
-    func append(_ facts: [ProfileFact]) async throws {
-        try await owner.transaction { try await append(facts, in: $0) }
+    func append(_ facts: [ProfileFact], erasing isErased: Bool = true) async throws {
+        try await owner.transaction { try await append(facts, erasing: isErased, in: $0) }
     }
 
-    func append(_ facts: [ProfileFact], in transaction: PostgresTransaction) async throws {
+    /// Who a fact says is erased is so, unless identity knows better.
+    func append(
+        _ facts: [ProfileFact], erasing isErased: Bool = true, in transaction: PostgresTransaction
+    ) async throws {
         var next = try await StreamWriter(.profileEvents).reserve(
             Dictionary(grouping: facts, by: { Shard($0.profileID) }).mapValues(\.count), in: transaction)
         for fact in facts {
-            if case .erased(let profile, let at) = fact {
+            if isErased, case .erased(let profile, let at) = fact {
                 try await transaction.execute(
                     """
                     UPDATE profiles.profile SET erased_at = \(at) WHERE canonical_id =
