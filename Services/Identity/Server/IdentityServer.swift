@@ -32,6 +32,7 @@ package let identityService = ServiceDefinition(
         Migration(
             resource: "V0011_matching_records", bytes: PackageResources.V0011_matching_records_sql),
         Migration(resource: "V0012_tombstones", bytes: PackageResources.V0012_tombstones_sql),
+        Migration(resource: "V0013_webhook_ordering", bytes: PackageResources.V0013_webhook_ordering_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents],
     channels: [WebhookQueue.channel, MatchingJobStore.channel]

@@ -20,6 +20,9 @@ struct WebhookDeliveryRoutes: Sendable {
         router.post("/v1/webhook-endpoints/{id}/deliveries/{deliveryId}/redeliver", scope: .webhooksWrite) {
             try await redeliver($0)
         }
+        router.post("/v1/webhook-endpoints/{id}/deliveries/{deliveryId}/cancel", scope: .webhooksWrite) {
+            try await cancel($0)
+        }
         router.post("/v1/webhook-endpoints/{id}/test", scope: .webhooksWrite) { try await test($0) }
     }
 
@@ -79,6 +82,18 @@ struct WebhookDeliveryRoutes: Sendable {
             try await repeated($0, in: $1)
         }
         return accepted(delivery)
+    }
+
+    /// Gives a delivery up, so that what waits behind it may follow. It takes effect once, whoever repeats it.
+    private func cancel(_ request: ServiceRequest) async throws -> ServiceResponse {
+        let delivery = try await access.pool.transaction { transaction in
+            let endpoint = try await access.lock(request, in: transaction)
+            let delivery = try await self.delivery(request, of: endpoint, in: transaction)
+            try await deliveries.cancel(
+                delivery.eventID, of: endpoint.id, at: access.machine(), in: transaction)
+            return try await found(delivery.eventID, of: endpoint.id, in: transaction)
+        }
+        return .json(delivery.json)
     }
 
     private func enabled(

@@ -87,6 +87,20 @@ struct DeliveryListStore: Sendable {
         try await transaction.notify(WebhookQueue.channel)
     }
 
+    /// Gives up what is still to be made.
+    func cancel(
+        _ event: WebhookEventID, of endpoint: WebhookEndpointID, at now: Instant,
+        in transaction: PostgresTransaction
+    ) async throws {
+        let count = try await transaction.execute(
+            """
+            UPDATE identity.webhook_delivery SET state = 'failed', leased_until = NULL, settled_at = \(now)
+            WHERE shard = \(WebhookQueue.shard(of: endpoint)) AND endpoint_id = \(endpoint) AND event_id = \(event)
+              AND state = 'pending'
+            """)
+        if count > 0 { try await transaction.notify(WebhookQueue.channel) }
+    }
+
     /// Queues a delivery once more, behind all others, with all its attempts anew; false when it waits already.
     func requeue(
         _ event: WebhookEventID, of endpoint: WebhookEndpointID, at now: Instant,

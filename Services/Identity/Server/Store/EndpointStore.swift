@@ -11,6 +11,7 @@ struct StoredEndpoint: Sendable {
     var eventTypes: [WebhookEventType]
     /// Whether events hold the values of traits.
     var includesTraits: Bool
+    var ordering: WebhookOrdering
     var isEnabled: Bool
     var disabling: EndpointDisabling?
     var disabledAt: Instant?
@@ -31,8 +32,8 @@ struct StoredEndpoint: Sendable {
 struct EndpointStore: Sendable {
     private static let columns = SQL(
         unsafe: """
-            endpoint_id, url, description, event_types, include_traits, enabled, disabled_reason, disabled_at, version,
-            secrets, previous_secret_until, created_at, updated_at, failures, failing_since, paused_until,
+            endpoint_id, url, description, event_types, include_traits, ordering, enabled, disabled_reason, disabled_at,
+            version, secrets, previous_secret_until, created_at, updated_at, failures, failing_since, paused_until,
             last_success_at
             """)
     private static let pending = SQL(
@@ -50,11 +51,11 @@ struct EndpointStore: Sendable {
         try await session.execute(
             """
             INSERT INTO identity.webhook_endpoint
-                (endpoint_id, url, description, event_types, include_traits, enabled, disabled_reason, disabled_at,
-                 version, secrets, created_at, updated_at)
+                (endpoint_id, url, description, event_types, include_traits, ordering, enabled, disabled_reason,
+                 disabled_at, version, secrets, created_at, updated_at)
             VALUES (\(endpoint.id), \(endpoint.url), \(endpoint.description),
-                    \(endpoint.eventTypes.map(\.rawValue))::text[], \(endpoint.includesTraits), \(endpoint.isEnabled),
-                    \(endpoint.disabling?.rawValue)::text, \(endpoint.disabledAt)::timestamptz, \(endpoint.version),
+                    \(endpoint.eventTypes.map(\.rawValue))::text[], \(endpoint.includesTraits),
+                    \(endpoint.ordering.rawValue), \(endpoint.isEnabled), \(endpoint.disabling?.rawValue)::text, \(endpoint.disabledAt)::timestamptz, \(endpoint.version),
                     \(endpoint.secrets), \(endpoint.createdAt), \(endpoint.updatedAt))
             """)
     }
@@ -103,7 +104,8 @@ struct EndpointStore: Sendable {
             UPDATE identity.webhook_endpoint
             SET url = \(endpoint.url), description = \(endpoint.description),
                 event_types = \(endpoint.eventTypes.map(\.rawValue))::text[],
-                include_traits = \(endpoint.includesTraits), enabled = \(endpoint.isEnabled),
+                include_traits = \(endpoint.includesTraits), ordering = \(endpoint.ordering.rawValue),
+                enabled = \(endpoint.isEnabled),
                 disabled_reason = \(endpoint.disabling?.rawValue)::text,
                 disabled_at = \(endpoint.disabledAt)::timestamptz, version = \(endpoint.version),
                 secrets = \(endpoint.secrets), updated_at = \(endpoint.updatedAt),
@@ -148,6 +150,7 @@ extension StoredEndpoint {
         description = try row.get("description")
         eventTypes = try row.get("event_types", as: [String].self).compactMap(WebhookEventType.init)
         includesTraits = try row.get("include_traits")
+        ordering = WebhookOrdering(rawValue: try row.get("ordering")) ?? .endpoint
         isEnabled = try row.get("enabled")
         disabling = try row.get("disabled_reason", as: String?.self).flatMap(EndpointDisabling.init)
         disabledAt = try row.get("disabled_at", as: Instant?.self)

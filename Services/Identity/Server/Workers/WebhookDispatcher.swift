@@ -57,10 +57,10 @@ final class WebhookDispatcher: Service {
                         continue
                     }
                     await room.enter(claimed.count)
-                    for delivery in claimed {
+                    for line in Self.lines(claimed) {
                         group.addTask {
-                            await self.deliver(delivery)
-                            await self.room.leave()
+                            await self.deliver(line)
+                            await self.room.leave(line.count)
                             await self.hub.signal(WebhookQueue.channel)
                         }
                     }
@@ -81,10 +81,10 @@ final class WebhookDispatcher: Service {
         while true {
             let claimed = try await claim(Self.inFlightLimit)
             if claimed.isEmpty { return total }
-            await withDiscardingTaskGroup { group in
-                for delivery in claimed { group.addTask { await self.deliver(delivery) } }
+            total += await withTaskGroup { group in
+                for line in Self.lines(claimed) { group.addTask { await self.deliver(line) } }
+                return await group.reduce(0, +)
             }
-            total += claimed.count
         }
     }
 
@@ -99,25 +99,62 @@ final class WebhookDispatcher: Service {
         return next <= .zero ? .seconds(1) : min(next, .seconds(30))
     }
 
-    private func deliver(_ delivery: ClaimedDelivery) async {
-        do {
-            let attempt = try await sender.send(delivery)
-            try await pool.transaction { try await record(attempt, in: $0) }
-        } catch {
-            // The lease runs out, and the delivery is made again.
-            logger.warning(
-                "an attempt at a webhook is not recorded; it will be made again",
-                metadata: ["endpoint": "\(delivery.endpointID)", "error": "\(error)"])
-        }
+    /// What is made one after the other: the line of an endpoint, and else each delivery by itself.
+    private static func lines(_ claimed: [ClaimedDelivery]) -> [[ClaimedDelivery]] {
+        let inLine = claimed.filter { $0.ordering == .endpoint && $0.type != .test }
+        let lines = Dictionary(grouping: inLine, by: \.endpointID).values
+        return lines.map { $0.sorted { $0.sequence < $1.sequence } }
+            + claimed.filter { $0.ordering == .profile || $0.type == .test }.map { [$0] }
     }
 
-    private func record(_ attempt: FinishedAttempt, in transaction: PostgresTransaction) async throws {
+    /// Makes attempts in their order until one fails, and gives the rest back; returns how many were made.
+    @discardableResult
+    private func deliver(_ line: [ClaimedDelivery]) async -> Int {
+        for (place, delivery) in line.enumerated() {
+            let rest = line.dropFirst(place + 1)
+            do {
+                var delivery = delivery
+                if place > 0 {
+                    // What was claimed a while ago may be erased or given up by now.
+                    let left = line.dropFirst(place)
+                    guard !Task.isShuttingDownGracefully,
+                        let renewed = try await deliveries.renewed(left, in: pool)
+                    else {
+                        try await deliveries.release(left, in: pool)
+                        return place
+                    }
+                    delivery = renewed
+                }
+                let attempt = try await sender.send(delivery)
+                let mayGoOn = try await pool.transaction { transaction in
+                    let isDone = try await record(attempt, in: transaction)
+                    if !isDone { try await deliveries.release(rest, in: transaction) }
+                    return isDone
+                }
+                if !mayGoOn { return place + 1 }
+            } catch {
+                // The leases run out, and the deliveries are made again.
+                logger.warning(
+                    "an attempt at a webhook is not recorded; it will be made again",
+                    metadata: ["endpoint": "\(delivery.endpointID)", "error": "\(error)"])
+                return place + 1
+            }
+        }
+        return line.count
+    }
+
+    /// Returns whether what is next in line may follow: the delivery waits no longer, and the endpoint is open.
+    private func record(_ attempt: FinishedAttempt, in transaction: PostgresTransaction) async throws -> Bool
+    {
         let delivery = attempt.delivery
-        guard var endpoint = try await endpoints.lock(delivery.endpointID, in: transaction) else { return }
+        guard var endpoint = try await endpoints.lock(delivery.endpointID, in: transaction) else {
+            return false
+        }
         let verdict = WebhookDecision.after(
             attempt.outcome, attempt: delivery.attempt - delivery.earlierAttempts, of: delivery.eventID,
-            isTest: delivery.type == .test, health: endpoint.health, now: attempt.at)
-        guard try await deliveries.record(attempt, verdict.delivery, in: transaction) else { return }
+            isTest: delivery.type == .test, ordering: delivery.ordering, health: endpoint.health,
+            now: attempt.at)
+        guard try await deliveries.record(attempt, verdict.delivery, in: transaction) else { return false }
         count(verdict.delivery)
         let before = endpoint.health
         let lastSuccessAt = endpoint.lastSuccessAt
@@ -131,10 +168,11 @@ final class WebhookDispatcher: Service {
         }
         // The success of a healthy endpoint is no news; when the last one was is told to the minute.
         let isFresh = lastSuccessAt.map { attempt.at - $0 < .minutes(1) } ?? false
-        if before == endpoint.health, verdict.disabling == nil, isFresh || !attempt.outcome.isSuccess {
-            return
+        let isNews = before != endpoint.health || verdict.disabling != nil
+        if isNews || attempt.outcome.isSuccess && !isFresh {
+            try await endpoints.update(endpoint, in: transaction)
         }
-        try await endpoints.update(endpoint, in: transaction)
+        return attempt.outcome.isSuccess && endpoint.isEnabled && endpoint.ordering == delivery.ordering
     }
 
     private func count(_ delivery: WebhookVerdict.Delivery) {
@@ -164,8 +202,8 @@ private actor AttemptRoom {
 
     func enter(_ number: Int) { count += number }
 
-    func leave() {
-        count -= 1
+    func leave(_ number: Int) {
+        count -= number
         waiting?.resume()
         waiting = nil
     }

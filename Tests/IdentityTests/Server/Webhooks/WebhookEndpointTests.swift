@@ -215,8 +215,17 @@ struct WebhookEndpointTests {
                 #expect(try await WebhookWorld(identity: database).dispatcher().deliverDue() == 1)
                 #expect(receiver.received.count == 6)
                 #expect(receiver.received.last?.webhookID == chosen)
-                let unknown = "\(path)/\(id)/deliveries/\(id)/redeliver"
-                #expect(try await service.request("POST", unknown).status == 404)
+                #expect(try await service.request("POST", redelivery).status == 202)
+                for _ in 0..<2 {
+                    let given = try await service.request(
+                        "POST", "\(path)/\(id)/deliveries/\(chosen)/cancel")
+                    #expect(given.status == 200 && given.json["state"] == "failed")
+                }
+                #expect(try await WebhookWorld(identity: database).dispatcher().deliverDue() == 0)
+                for unknown in ["redeliver", "cancel"] {
+                    let path = "\(path)/\(id)/deliveries/\(id)/\(unknown)"
+                    #expect(try await service.request("POST", path).status == 404)
+                }
             }
         }
     }
