@@ -174,7 +174,9 @@ struct DeliveryStore: Sendable {
               AND d.state = 'pending' AND d.attempts = c.attempt AND d.leased_until > now()
             RETURNING d.event_id, d.details, d.is_erased
             """)
-        guard let row = try rows.first(where: { try $0.get("event_id") == renewed.eventID }) else { return nil }
+        guard let row = try rows.first(where: { try $0.get("event_id") == renewed.eventID }) else {
+            return nil
+        }
         renewed.details = try row.get("details", as: JSON.self)
         renewed.isErased = try row.get("is_erased")
         return renewed
@@ -256,7 +258,9 @@ struct DeliveryStore: Sendable {
             VALUES (\(shard), \(delivery.endpointID), \(delivery.eventID), \(delivery.attempt), \(attempt.at),
                     \(Int(attempt.took.milliseconds)), \(status)::int, \(failure)::text)
             """)
-        if let next, delivery.ordering == .profile { try await holdFollowers(of: delivery, until: next, in: transaction) }
+        if let next, delivery.ordering == .profile {
+            try await holdFollowers(of: delivery, until: next, in: transaction)
+        }
         return true
     }
 
@@ -312,7 +316,8 @@ extension ClaimedDelivery {
             occurredAt: try row.get("occurred_at"), attempt: try row.get("attempts", as: Int.self),
             earlierAttempts: try row.get("earlier_attempts", as: Int.self), url: try row.get("url"),
             includesTraits: try row.get("include_traits"),
-            ordering: WebhookOrdering(rawValue: try row.get("ordering")) ?? .endpoint, secrets: try row.get("secrets", as: Data.self),
+            ordering: WebhookOrdering(rawValue: try row.get("ordering")) ?? .endpoint,
+            secrets: try row.get("secrets", as: Data.self),
             previousSecretUntil: try row.get("previous_secret_until", as: Instant?.self))
     }
 }

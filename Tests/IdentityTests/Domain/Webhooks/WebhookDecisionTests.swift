@@ -34,7 +34,8 @@ struct WebhookDecisionTests {
     @Test("410 ends the delivery and disables the endpoint")
     func gone() {
         let verdict = WebhookDecision.after(
-            .answered(status: 410, retryAfter: nil), attempt: 1, of: event, ordering: .endpoint, health: EndpointHealth(),
+            .answered(status: 410, retryAfter: nil), attempt: 1, of: event, ordering: .endpoint,
+            health: EndpointHealth(),
             now: start)
         #expect(verdict.delivery == .failed)
         #expect(verdict.disabling == .gone)
@@ -47,7 +48,8 @@ struct WebhookDecisionTests {
         ] as [(Int, Int, Int?)])
     func retryAfter(_ status: Int, _ asked: Int, _ paused: Int?) {
         let verdict = WebhookDecision.after(
-            .answered(status: status, retryAfter: .seconds(asked)), attempt: 1, of: event, ordering: .endpoint,
+            .answered(status: status, retryAfter: .seconds(asked)), attempt: 1, of: event,
+            ordering: .endpoint,
             health: EndpointHealth(),
             now: start)
         #expect(verdict.health.pausedUntil == paused.map { start + .seconds($0) })
@@ -74,11 +76,13 @@ struct WebhookDecisionTests {
     func test() {
         let health = EndpointHealth(failures: 7, failingSince: start - .hours(200))
         let failed = WebhookDecision.after(
-            .answered(status: 410, retryAfter: nil), attempt: 1, of: event, isTest: true, ordering: .endpoint, health: health,
+            .answered(status: 410, retryAfter: nil), attempt: 1, of: event, isTest: true, ordering: .endpoint,
+            health: health,
             now: start)
         #expect(failed == WebhookVerdict(delivery: .failed, health: health))
         let fine = WebhookDecision.after(
-            .answered(status: 200, retryAfter: nil), attempt: 1, of: event, isTest: true, ordering: .endpoint, health: health,
+            .answered(status: 200, retryAfter: nil), attempt: 1, of: event, isTest: true, ordering: .endpoint,
+            health: health,
             now: start)
         #expect(fine == WebhookVerdict(delivery: .delivered, health: health))
     }
@@ -95,7 +99,8 @@ struct WebhookDecisionTests {
                 let past = PastAttempt.random(at: now, using: &generator)
                 history.append(past)
                 let verdict = WebhookDecision.after(
-                    past.outcome, attempt: past.attempt, of: past.event, ordering: past.ordering, health: health,
+                    past.outcome, attempt: past.attempt, of: past.event, ordering: past.ordering,
+                    health: health,
                     now: now)
                 #expect(verdict.health == BruteForceEndpoint.health(after: history))
                 #expect(verdict.disabling == BruteForceEndpoint.disabling(after: history))

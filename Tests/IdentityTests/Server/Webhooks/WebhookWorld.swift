@@ -41,7 +41,8 @@ struct WebhookWorld {
 
     @discardableResult
     func endpoint(
-        _ url: String, types: [WebhookEventType] = WebhookEventType.subscribable, includesTraits: Bool = false,
+        _ url: String, types: [WebhookEventType] = WebhookEventType.subscribable,
+        includesTraits: Bool = false,
         ordering: WebhookOrdering = .endpoint
     ) async throws -> (id: WebhookEndpointID, secrets: WebhookSecrets) {
         let id = WebhookEndpointID(UUIDv7.make(at: start))
