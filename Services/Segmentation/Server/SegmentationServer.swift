@@ -22,8 +22,11 @@ package let segmentationService = ServiceDefinition(
             resource: "V0003_scores_and_stage", bytes: PackageResources.V0003_scores_and_stage_sql),
         Migration(resource: "V0004_next_rules", bytes: PackageResources.V0004_next_rules_sql),
         Migration(resource: "V0005_packed_states", bytes: PackageResources.V0005_packed_states_sql),
+        Migration(
+            resource: "V0006_touchpoint_models", bytes: PackageResources.V0006_touchpoint_models_sql),
     ],
-    openAPI: Contracts.segmentation, published: [.memberships], channels: [SegmentStore.channel]
+    openAPI: Contracts.segmentation, published: [.memberships],
+    channels: [SegmentStore.channel, TouchpointModelStore.channel]
 ) { context in
     let registry = SegmentRegistry(vault: context.vault)
     let profiles = ProfileStore(
@@ -48,9 +51,18 @@ package let segmentationService = ServiceDefinition(
                 idempotency: Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
             ).add(to: router)
             SegmentHistoryRoutes(pool: context.pool, clock: context.clock).add(to: router)
+            InteractionMatrixRoutes(pool: context.pool, clock: context.clock, registry: registry)
+                .add(to: router)
+            TouchpointModelRoutes(
+                pool: context.pool,
+                idempotency: Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
+            ).add(to: router)
             MemberRoutes(pool: context.pool, clock: context.clock, registry: registry, profiles: profiles)
                 .add(to: router)
         },
-        workers: [events, deadlines, BackfillWorker(registry: registry, context: context)],
+        workers: [
+            events, deadlines, BackfillWorker(registry: registry, context: context),
+            TouchpointLearner(registry: registry, context: context),
+        ],
         privacy: SegmentationPrivacy(registry: registry, clock: context.clock).handler)
 }
