@@ -51,12 +51,16 @@ struct TouchpointRouteTests {
             let learner = try installation.worker(TouchpointLearner.self)
             let made = try await installation.harness.request(
                 "POST", "/v1/touchpoint-models",
-                json: ["horizon": "4d", "lookback": "5d", "touchpoints": ["Film Watched", "Product Viewed"]],
+                json: [
+                    "horizon": "4d", "lookback": "5d", "touchpoints": ["Film Watched", "Product Viewed"],
+                ],
                 headers: ["Idempotency-Key": "k"])
             #expect(made.status == 202, "\(made.text)")
             let again = try await installation.harness.request(
                 "POST", "/v1/touchpoint-models",
-                json: ["horizon": "4d", "lookback": "5d", "touchpoints": ["Film Watched", "Product Viewed"]],
+                json: [
+                    "horizon": "4d", "lookback": "5d", "touchpoints": ["Film Watched", "Product Viewed"],
+                ],
                 headers: ["Idempotency-Key": "k"])
             #expect(again.json["modelId"] == made.json["modelId"])
             #expect(try await learner.step())

@@ -29,8 +29,8 @@ struct WebhookDeliveryRoutes: Sendable {
     private func list(_ request: ServiceRequest) async throws -> ServiceResponse {
         let limit = try request.query("limit", in: 1...200, default: 50)
         let state = try request.query("state")
-        guard state.map({ ["pending", "delivered", "failed"].contains($0) }) ?? true else {
-            throw Problem.badRequest("`state` must be pending, delivered or failed")
+        guard state.map({ ["pending", "delivered", "failed", "cancelled"].contains($0) }) ?? true else {
+            throw Problem.badRequest("`state` must be pending, delivered, failed or cancelled")
         }
         var before: WebhookEventID?
         if let cursor = try Cursor.decode(try request.query("cursor"), count: 1) {
@@ -72,7 +72,8 @@ struct WebhookDeliveryRoutes: Sendable {
                     delivery.eventID, of: endpoint.id, at: access.machine(), in: transaction)
             else {
                 throw Problem.conflict(
-                    "the delivery is still to be made; it needs no other", type: "webhook-delivery-pending")
+                    "the delivery is still to be made, or just being made; it needs no other",
+                    type: "webhook-delivery-pending")
             }
             return (
                 WebhookKeyStore.Effect(endpointID: endpoint.id, eventID: delivery.eventID),

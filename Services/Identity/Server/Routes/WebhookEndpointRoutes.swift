@@ -249,7 +249,7 @@ extension StoredEndpoint {
             "health": [
                 "failures": .integer(Int64(health.failures)), "failingSince": health.failingSince.json,
                 "pausedUntil": health.pausedUntil.json, "lastSuccessAt": lastSuccessAt.json,
-                "pending": .integer(Int64(pending)),
+                "pending": .integer(Int64(pending)), "oldestPendingAt": oldestPendingAt.json,
             ],
         ]
     }

@@ -14,12 +14,15 @@ struct ClaimedDelivery: Sendable {
     var details: JSON
     var isErased: Bool
     let occurredAt: Instant
-    /// This attempt, from 1.
+    /// The number of this claim, from 1: one that an instance left behind when it was killed counts as well.
     let attempt: Int
-    let earlierAttempts: Int
+    /// Attempts that were made and recorded since it was queued.
+    let made: Int
     let url: String
     let includesTraits: Bool
     let ordering: WebhookOrdering
+    /// The version of the endpoint that all this is of.
+    let endpointVersion: Int
     let secrets: Data
     let previousSecretUntil: Instant?
 }
@@ -95,8 +98,11 @@ struct DeliveryStore: Sendable {
             WHERE d.shard = p.shard AND d.endpoint_id = p.endpoint_id AND d.event_id = p.event_id
               AND e.endpoint_id = d.endpoint_id
             RETURNING d.endpoint_id, d.event_id, d.sequence, d.type, d.profile_id, d.other_id, d.details, d.is_erased,
-                      d.occurred_at, d.attempts, d.earlier_attempts, e.url, e.include_traits, e.ordering, e.secrets,
-                      e.previous_secret_until
+                      d.occurred_at, d.attempts, (
+                          SELECT count(*) FROM identity.webhook_attempt a
+                          WHERE a.shard = d.shard AND a.endpoint_id = d.endpoint_id AND a.event_id = d.event_id
+                            AND a.attempt > d.earlier_attempts) AS made,
+                      e.url, e.include_traits, e.ordering, e.version, e.secrets, e.previous_secret_until
             """
         ).compactMap(ClaimedDelivery.init)
     }
@@ -160,26 +166,34 @@ struct DeliveryStore: Sendable {
         """
     }
 
-    /// The first of a line as it is by now, with the leases of all of them renewed; nil when it is given up, or
-    /// somebody else has taken it over.
-    func renewed(_ line: some Collection<ClaimedDelivery>, in session: some PostgresSession) async throws
+    /// The delivery as it is by now; nil when it is given up, or somebody else has taken it over.
+    func seenAgain(_ delivery: ClaimedDelivery, in session: some PostgresSession) async throws
         -> ClaimedDelivery?
     {
-        guard var renewed = line.first else { return nil }
-        let rows = try await session.query(
+        let row = try await session.query(
+            """
+            SELECT details, is_erased FROM identity.webhook_delivery
+            WHERE shard = \(WebhookQueue.shard(of: delivery.endpointID)) AND endpoint_id = \(delivery.endpointID)
+              AND event_id = \(delivery.eventID) AND state = 'pending' AND attempts = \(delivery.attempt)
+              AND leased_until > now()
+            """
+        ).first
+        guard let row else { return nil }
+        var delivery = delivery
+        delivery.details = try row.get("details", as: JSON.self)
+        delivery.isErased = try row.get("is_erased")
+        return delivery
+    }
+
+    /// Renews the leases of what is left of a line.
+    func renew(_ line: some Collection<ClaimedDelivery>, in session: some PostgresSession) async throws {
+        try await session.execute(
             """
             UPDATE identity.webhook_delivery d SET leased_until = now() + \(Self.lease)::interval
             FROM \(Self.rows(line)) AS c (shard, endpoint_id, event_id, attempt)
             WHERE d.shard = c.shard AND d.endpoint_id = c.endpoint_id AND d.event_id = c.event_id
               AND d.state = 'pending' AND d.attempts = c.attempt AND d.leased_until > now()
-            RETURNING d.event_id, d.details, d.is_erased
             """)
-        guard let row = try rows.first(where: { try $0.get("event_id") == renewed.eventID }) else {
-            return nil
-        }
-        renewed.details = try row.get("details", as: JSON.self)
-        renewed.isErased = try row.get("is_erased")
-        return renewed
     }
 
     /// Gives deliveries back that were claimed and not attempted.
@@ -187,10 +201,11 @@ struct DeliveryStore: Sendable {
         guard !claimed.isEmpty else { return }
         try await session.execute(
             """
-            UPDATE identity.webhook_delivery d SET attempts = d.attempts - 1, leased_until = NULL
+            UPDATE identity.webhook_delivery d
+            SET attempts = d.attempts - CASE d.state WHEN 'pending' THEN 1 ELSE 0 END, leased_until = NULL
             FROM \(Self.rows(claimed)) AS c (shard, endpoint_id, event_id, attempt)
             WHERE d.shard = c.shard AND d.endpoint_id = c.endpoint_id AND d.event_id = c.event_id
-              AND d.state = 'pending' AND d.attempts = c.attempt
+              AND d.attempts = c.attempt
             """)
     }
 
@@ -246,7 +261,19 @@ struct DeliveryStore: Sendable {
             WHERE shard = \(shard) AND endpoint_id = \(delivery.endpointID) AND event_id = \(delivery.eventID)
               AND state = 'pending' AND attempts = \(delivery.attempt)
             """)
-        guard count == 1 else { return false }
+        let isWanted = count == 1
+        if !isWanted {
+            // It was given up meanwhile: what has come of it all the same is told, unless it was taken over.
+            let isDelivered = attempt.outcome.isSuccess
+            let cancelled = try await transaction.execute(
+                """
+                UPDATE identity.webhook_delivery
+                SET leased_until = NULL, state = CASE WHEN \(isDelivered)::boolean THEN 'delivered' ELSE state END
+                WHERE shard = \(shard) AND endpoint_id = \(delivery.endpointID) AND event_id = \(delivery.eventID)
+                  AND state = 'cancelled' AND attempts = \(delivery.attempt) AND leased_until IS NOT NULL
+                """)
+            guard cancelled == 1 else { return false }
+        }
         let (status, failure): (Int?, String?) =
             switch attempt.outcome {
             case .answered(let status, _): (status, nil)
@@ -258,10 +285,10 @@ struct DeliveryStore: Sendable {
             VALUES (\(shard), \(delivery.endpointID), \(delivery.eventID), \(delivery.attempt), \(attempt.at),
                     \(Int(attempt.took.milliseconds)), \(status)::int, \(failure)::text)
             """)
-        if let next, delivery.ordering == .profile {
+        if let next, isWanted, delivery.ordering == .profile {
             try await holdFollowers(of: delivery, until: next, in: transaction)
         }
-        return true
+        return isWanted
     }
 
     /// Lets the deliveries that have to wait for one that failed wait as long, so that nobody looks at them before.
@@ -291,16 +318,21 @@ struct DeliveryStore: Sendable {
         try await transaction.notify(WebhookQueue.channel)
     }
 
-    /// Deletes what is older than may be kept, and returns how many deliveries.
-    func deleteOld(before instant: Instant, in session: some PostgresSession) async throws -> Int {
+    /// Deletes what is older than may be kept, and returns how many deliveries, and how many of them were never made.
+    func deleteOld(
+        before instant: Instant, in session: some PostgresSession
+    ) async throws -> (all: Int, pending: Int) {
         try await session.execute("DELETE FROM identity.webhook_idempotency WHERE created_at < \(instant)")
-        return try await session.execute(
+        let states = try await session.query(
             """
             DELETE FROM identity.webhook_delivery WHERE (shard, endpoint_id, event_id) IN (
                 SELECT shard, endpoint_id, event_id FROM identity.webhook_delivery
                 WHERE queued_at < \(instant) AND (leased_until IS NULL OR leased_until < now())
                 ORDER BY queued_at LIMIT 5000)
-            """)
+            RETURNING state
+            """
+        ).map { try $0.get("state", as: String.self) }
+        return (states.count, states.count { $0 == "pending" })
     }
 }
 
@@ -314,9 +346,10 @@ extension ClaimedDelivery {
             otherID: try row.get("other_id", as: ProfileID?.self),
             details: try row.get("details", as: JSON.self), isErased: try row.get("is_erased"),
             occurredAt: try row.get("occurred_at"), attempt: try row.get("attempts", as: Int.self),
-            earlierAttempts: try row.get("earlier_attempts", as: Int.self), url: try row.get("url"),
+            made: try row.get("made", as: Int.self), url: try row.get("url"),
             includesTraits: try row.get("include_traits"),
             ordering: WebhookOrdering(rawValue: try row.get("ordering")) ?? .endpoint,
+            endpointVersion: try row.get("version", as: Int.self),
             secrets: try row.get("secrets", as: Data.self),
             previousSecretUntil: try row.get("previous_secret_until", as: Instant?.self))
     }

@@ -26,6 +26,8 @@ struct StoredEndpoint: Sendable {
     var lastSuccessAt: Instant?
     /// Deliveries that wait, 100,000 of them at most.
     var pending = 0
+    /// Since when the first of them waits.
+    var oldestPendingAt: Instant?
 }
 
 /// The SQL of endpoints.
@@ -39,7 +41,10 @@ struct EndpointStore: Sendable {
     private static let pending = SQL(
         unsafe: """
             (SELECT count(*) FROM (SELECT 1 FROM identity.webhook_delivery d
-             WHERE d.endpoint_id = e.endpoint_id AND d.state = 'pending' LIMIT 100000) AS p) AS pending
+             WHERE d.endpoint_id = e.endpoint_id AND d.state = 'pending' LIMIT 100000) AS p) AS pending,
+            (SELECT d.queued_at FROM identity.webhook_delivery d
+             WHERE d.endpoint_id = e.endpoint_id AND d.state = 'pending' AND d.type <> 'webhook.test'
+             ORDER BY d.sequence LIMIT 1) AS oldest_pending_at
             """)
 
     func count(in session: some PostgresSession) async throws -> Int {
@@ -72,7 +77,8 @@ struct EndpointStore: Sendable {
     func lock(_ id: WebhookEndpointID, in transaction: PostgresTransaction) async throws -> StoredEndpoint? {
         try await transaction.query(
             """
-            SELECT \(Self.columns), 0 AS pending FROM identity.webhook_endpoint e WHERE endpoint_id = \(id) FOR UPDATE
+            SELECT \(Self.columns), 0 AS pending, NULL::timestamptz AS oldest_pending_at
+            FROM identity.webhook_endpoint e WHERE endpoint_id = \(id) FOR UPDATE
             """
         ).first.map(StoredEndpoint.init)
     }
@@ -165,5 +171,6 @@ extension StoredEndpoint {
             pausedUntil: try row.get("paused_until", as: Instant?.self))
         lastSuccessAt = try row.get("last_success_at", as: Instant?.self)
         pending = try row.get("pending", as: Int.self)
+        oldestPendingAt = try row.get("oldest_pending_at", as: Instant?.self)
     }
 }

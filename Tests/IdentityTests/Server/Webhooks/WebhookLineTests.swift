@@ -126,7 +126,118 @@ struct WebhookLineTests {
                 }
                 #expect(try await dispatcher.deliverDue() == 1)
                 #expect(receiver.received.last?.text.contains(good.description) == true)
-                #expect(try await list.get(event, of: endpoint.id, in: world.pool)?.state == "failed")
+                #expect(try await list.get(event, of: endpoint.id, in: world.pool)?.state == "cancelled")
+            }
+        }
+    }
+
+    @Test("what is given up while it is being made keeps its place, and is delivered if it arrives")
+    func cancelledUnderWay() async throws {
+        let (arrived, gate) = (Gate(), Gate())
+        try await WebhookWorld.with { world in
+            try await HTTPReceiver.with { _ in
+                await arrived.open()
+                await gate.wait()
+                return HTTPReceiver.Reply(200)
+            } _: { receiver in
+                let endpoint = try await world.endpoint(receiver.url())
+                try await world.resolve([event(0, user: "u"), event(1, user: "v")])
+                let first = try #require(
+                    try await queued(endpoint.id, in: world).first.flatMap(WebhookEventID.init))
+                async let made = world.dispatcher().deliverDue()
+                await arrived.wait()
+                let now = world.machine.now
+                try await world.pool.transaction {
+                    try await DeliveryListStore().cancel(first, of: endpoint.id, at: now, in: $0)
+                }
+                // Nobody else overtakes it.
+                #expect(try await world.dispatcher().deliverDue() == 0)
+                await gate.open()
+                #expect(try await made == 2)
+                #expect(
+                    try await world.deliveries(of: endpoint.id).map(\.state) == ["delivered", "delivered"])
+                #expect(receiver.received.map(\.webhookID) == (try await queued(endpoint.id, in: world)))
+            }
+        }
+    }
+
+    @Test(
+        "an endpoint that is changed gets what follows at its new place, and not one event more at the old one"
+    )
+    func changed() async throws {
+        let endpoints = Mutex<WebhookEndpointID?>(nil)
+        try await WebhookWorld.with { world in
+            try await HTTPReceiver.with { new in
+                try await HTTPReceiver.with { _ in
+                    guard let id = endpoints.withLock({ $0 }) else { return HTTPReceiver.Reply(500) }
+                    try? await world.pool.transaction { transaction in
+                        guard var stored = try await world.endpoints.lock(id, in: transaction) else { return }
+                        stored.url = new.url()
+                        stored.version += 1
+                        try await world.endpoints.update(stored, in: transaction)
+                    }
+                    return HTTPReceiver.Reply(200)
+                } _: { old in
+                    let endpoint = try await world.endpoint(old.url())
+                    endpoints.withLock { $0 = endpoint.id }
+                    try await world.resolve((0..<5).map { event($0, user: "u\($0)") })
+                    #expect(try await world.dispatcher().deliverDue() == 5)
+                    #expect(old.received.count == 1 && new.received.count == 4)
+                }
+            }
+        }
+    }
+
+    @Test("instances that are killed use up nobody's attempts")
+    func attemptsOfTheKilled() async throws {
+        let answers = Answers([422, 200])
+        try await WebhookWorld.with { world in
+            try await HTTPReceiver.with { _ in
+                HTTPReceiver.Reply(answers.next())
+            } _: { receiver in
+                let endpoint = try await world.endpoint(receiver.url())
+                try await world.resolve([event(0, user: "u")])
+                let now = world.machine.now
+                for _ in 0..<12 {
+                    let claimed = try await world.pool.transaction {
+                        try await DeliveryStore().claim(10, at: now, in: $0)
+                    }
+                    #expect(claimed.count == 1)
+                    try await world.identity.owner.execute(
+                        "UPDATE identity.webhook_delivery SET leased_until = now() - interval '1 second'")
+                }
+                #expect(try await world.dispatcher().deliverDue() == 1)
+                #expect(try await world.deliveries(of: endpoint.id).map(\.state) == ["pending"])
+                world.machine.advance(by: .seconds(10))
+                #expect(try await world.dispatcher().deliverDue() == 1)
+                #expect(try await world.deliveries(of: endpoint.id).map(\.state) == ["delivered"])
+            }
+        }
+    }
+
+    @Test("an erasure in the middle of a line takes its details from what is still to come")
+    func erasedInTheMiddle() async throws {
+        let world = Mutex<WebhookWorld?>(nil)
+        try await WebhookWorld.with { one in
+            world.withLock { $0 = one }
+            let (first, second) = (ProfileID(UUIDv7.make(at: start)), ProfileID(UUIDv7.make(at: start)))
+            try await HTTPReceiver.with { _ in
+                if let world = world.withLock({ $0 }) {
+                    _ = try? await world.pool.transaction { try await WebhookQueue.erase([second], in: $0) }
+                }
+                return HTTPReceiver.Reply(200)
+            } _: { receiver in
+                try await one.endpoint(receiver.url())
+                let queue = WebhookQueue(store: one.identity.store)
+                try await one.pool.transaction { transaction in
+                    try await queue.queue(
+                        [first, second].map { ProfileNotice(.updated, of: $0, traits: ["plan"]) }, at: start,
+                        in: transaction)
+                }
+                #expect(try await one.dispatcher().deliverDue() == 2)
+                #expect(receiver.received.first?.text.contains("plan") == true)
+                #expect(receiver.received.last?.text.contains("plan") == false)
+                #expect(receiver.received.last?.json[path: "data.erased"] == true)
             }
         }
     }
