@@ -92,7 +92,7 @@ def import_file(martlet, person):
 
 def ask(martlet, kind, profile):
     request = martlet.call("POST", "consent", "/v1/privacy-requests", expect=202, json={
-        "type": kind, "subject": {"profileId": profile}})
+        "type": kind, "subject": {"profileId": profile}, "verifiedBy": {"method": "signed in"}})
     return wait_for(
         lambda: (found := martlet.get("consent", f"/v1/privacy-requests/{request['id']}"))["status"] != "pending" and found,
         f"the {kind}", within=90)
@@ -303,8 +303,12 @@ def test_the_readme_tells_how_to_ask_from_the_request_to_the_receipt(world, tmp_
     assert done.returncode == 0, done.stdout + done.stderr
     assert "readme-plan" in (tmp_path / "access.json").read_text()
     receipt = json.loads((tmp_path / "receipt.json").read_text())
-    assert receipt["type"] == "erasure" and receipt["status"] == "completed"
-    assert {result["service"]: result["status"] for result in receipt["results"]} == dict.fromkeys(SERVICES, "completed")
+    assert receipt["type"] == "erasure" and receipt["state"] == "completed"
+    assert {store["service"] for store in receipt["stores"]} == set(SERVICES)
+    assert "nothing wrong" in martlet.martlet("verify", "receipt", tmp_path / "receipt.json")
+    altered = tmp_path / "altered.json"
+    altered.write_text(json.dumps({**receipt, "requestedAt": "2020-01-01T00:00:00.000Z"}))
+    assert "altered" in martlet.martlet("verify", "receipt", altered, expect=1)
 
 
 def test_logs_name_nobody(world):

@@ -46,13 +46,15 @@ enum ConsentPrivacy {
         try await DecisionLock.take(for: .deciding, of: profiles, in: transaction)
         let states = try await ConsentStateStore.standing(of: profiles, in: transaction).count
         try await ConsentStateStore.forget(profiles, in: transaction)
-        let findings = try await PrivacyRequestStore.dropFindings(of: profiles, in: transaction)
+        try await RestrictionStore.forget(profiles, in: transaction)
+        let findings = try await PrivacyResultStore.dropFindings(of: profiles, in: transaction)
+        let details = try await PrivacyRequestStore.dropDetails(of: profiles, in: transaction)
         let reports = try await PreferenceStore.remove(profiles, in: transaction)
         let answers = try await IdempotencyStore.drop(profiles, in: transaction)
         return [
             "ledgerEntriesDetached": .integer(Int64(entries)), "consentStates": .integer(Int64(states)),
             "accessFindings": .integer(Int64(findings)), "keptAnswers": .integer(Int64(answers)),
-            "reportedPreferences": .integer(Int64(reports)),
+            "reportedPreferences": .integer(Int64(reports)), "requestDetails": .integer(Int64(details)),
         ]
     }
 }
