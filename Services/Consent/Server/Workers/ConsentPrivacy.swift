@@ -25,9 +25,15 @@ enum ConsentPrivacy {
             of: request.profileIDs, before: nil, limit: entryLimit, vault: vault, in: transaction)
         let standing = try await ConsentStateStore.standing(of: request.profileIDs, in: transaction)
         let requests = try await PrivacyRequestStore.requests(of: request.profileIDs, in: transaction)
+        var told: [JSON] = []
+        for request in requests {
+            told.append(
+                request.json(
+                    steps: try await PrivacyStepStore.steps(of: request.id, vault: vault, in: transaction)))
+        }
         return [
             "consents": .array(standing.map(\.json)), "ledger": .array(entries.map(\.json)),
-            "privacyRequests": .array(requests.map { $0.json() }),
+            "privacyRequests": .array(told),
             "reportedPreferences": .array(
                 try await PreferenceStore.reports(of: request.profileIDs, in: transaction)),
         ]
