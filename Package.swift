@@ -165,7 +165,7 @@ let testTargets: [Target] = [
     tests("ProfileStore", ["Models", "Postgres", "ProfileStore", "Sealing", "ServiceKit", crypto]),
     serviceTests("Ingestion", ["IdentityDomain", "MarkedYAML", crypto]),
     serviceTests("Identity"),
-    serviceTests("Consent", ["DeliveryServer"]),
+    serviceTests("Consent", ["DeliveryServer", crypto]),
     serviceTests("Segmentation"),
     serviceTests("Recommendation"),
     serviceTests("Journeys", [yams]),
@@ -174,7 +174,7 @@ let testTargets: [Target] = [
         "CommandLine",
         [
             "CommandLine", "IdentityDomain", "IngestionDomain", "Models", "Postgres", "ServiceKit", "Clients",
-            yams,
+            yams, crypto,
             argumentParser,
             asyncHTTPClient, nioCore,
             logging,

@@ -7,6 +7,7 @@ extension SendFacts {
             "messageId": .string(messageID.description), "wantedAt": .string(wantedAt.rfc3339),
             "channel": .string(channel), "purpose": .string(purpose),
             "legalBasis": legalBasis.map { .string($0.rawValue) } ?? .null, "isErased": .bool(isErased),
+            "isRestricted": .bool(isRestricted),
             "unmerges": .array(unmerges.map(\.json)), "contacts": .array(contacts.map(\.json)),
             "consents": .array(consents.map(\.json)),
             "templateVersion": templateVersion.map { .integer(Int64($0)) } ?? .null,
@@ -26,7 +27,7 @@ extension SendFacts {
             messageID: try fields.id("messageId"), wantedAt: try fields.instant("wantedAt"),
             channel: try fields.string("channel"), purpose: try fields.string("purpose"),
             legalBasis: json["legalBasis"]?.string.flatMap(LegalBasis.init),
-            isErased: json["isErased"]?.bool ?? false,
+            isErased: json["isErased"]?.bool ?? false, isRestricted: json["isRestricted"]?.bool ?? false,
             contacts: [], consents: [], templateVersion: json["templateVersion"]?.integer.map { Int($0) },
             renderingError: json["renderingError"]?.string, attempts: [], now: try fields.instant("now"))
         // Facts from before they were kept have none.

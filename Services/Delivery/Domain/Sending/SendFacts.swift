@@ -97,6 +97,8 @@ package struct SendFacts: Hashable, Sendable {
     /// Nil when nobody defined the purpose.
     package var legalBasis: LegalBasis?
     package var isErased: Bool
+    /// Whether any profile of the person may be kept only.
+    package var isRestricted: Bool
     /// Those of late, of all profiles that are one with the message's.
     package var unmerges: [UnmergeFact]
     package var contacts: [Contact]
@@ -111,11 +113,13 @@ package struct SendFacts: Hashable, Sendable {
 
     package init(
         messageID: MessageID, wantedAt: Instant, channel: String, purpose: String, legalBasis: LegalBasis?,
-        isErased: Bool, unmerges: [UnmergeFact] = [], contacts: [Contact], consents: [ConsentFact],
+        isErased: Bool, isRestricted: Bool = false, unmerges: [UnmergeFact] = [], contacts: [Contact],
+        consents: [ConsentFact],
         templateVersion: Int?, renderingError: String?, attempts: [EarlierAttempt], now: Instant
     ) {
         (self.messageID, self.wantedAt, self.channel) = (messageID, wantedAt, channel)
         (self.purpose, self.legalBasis, self.isErased) = (purpose, legalBasis, isErased)
+        self.isRestricted = isRestricted
         (self.unmerges, self.contacts, self.consents) = (unmerges, contacts, consents)
         (self.templateVersion, self.renderingError) = (templateVersion, renderingError)
         (self.attempts, self.now) = (attempts, now)

@@ -1,0 +1,10 @@
+/// Which purposes somebody means who objects without naming any.
+package enum ObjectedPurposes {
+    /// To an objection, direct marketing; to an opting out, what is sold or shared. Empty where no purpose is known to be that.
+    package static func meant(by kind: PrivacyRequestKind, among purposes: [Purpose]) -> [String] {
+        switch kind {
+        case .objection: purposes.map(\.id).filter { $0 == ConsentSignal.defaultPurpose }
+        default: []
+        }
+    }
+}
