@@ -17,6 +17,7 @@ package struct Absent: LeafOperator {
         window = try Window(in: field)
     }
 
+    package var keeps: String? { events.isTimed ? latest() : nil }
     package var interest: Interest { .selectors([events]) }
 
     package func remember(

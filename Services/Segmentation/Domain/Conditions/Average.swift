@@ -19,6 +19,7 @@ package struct Average: LeafOperator {
         range = try AmountRange(in: field)
     }
 
+    package var keeps: String? { latest() }
     package var interest: Interest { .selectors([source.events]) }
 
     package func remember(

@@ -17,6 +17,7 @@ package struct ContextValue: LeafOperator {
         comparison = try Comparison(in: field)
     }
 
+    package var keeps: String? { nil }
     package var interest: Interest { .context(property.root) }
 
     package func remember(

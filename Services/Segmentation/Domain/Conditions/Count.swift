@@ -27,6 +27,9 @@ package struct Count: LeafOperator {
         }
     }
 
+    package var keeps: String? {
+        sameValueOf != nil ? latest(of: "its events with whatever value") : events.isTimed ? latest() : nil
+    }
     package var interest: Interest { .selectors([events]) }
 
     package func remember(

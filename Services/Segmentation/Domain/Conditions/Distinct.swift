@@ -19,6 +19,7 @@ package struct Distinct: LeafOperator {
         times = try Times(in: field)
     }
 
+    package var keeps: String? { source.events.isTimed ? latest() : nil }
     package var interest: Interest { .selectors([source.events]) }
 
     package func remember(

@@ -43,6 +43,7 @@ package struct EventSequence: LeafOperator {
     let selectors: [EventSelector]
     let isTimed: Bool
 
+    package var keeps: String? { latest(RuleLimits.sequenceEvents, of: "the events of its steps") }
     package var interest: Interest { .selectors(selectors) }
 
     package func remember(

@@ -20,6 +20,7 @@ extension ExtremeOperator {
         return (source, property, try AmountRange(in: field))
     }
 
+    package var keeps: String? { source.window.moves || source.events.isTimed ? latest() : nil }
     package var interest: Interest { .selectors([source.events]) }
 
     package func remember(
@@ -31,6 +32,14 @@ extension ExtremeOperator {
         let occurrence = Occurrence(at: instant, messageID: event.messageID, amount: amount, spans: spans)
         guard !source.events.isTimed else {
             return source.insert(occurrence, decided: decided, into: &memory)
+        }
+        guard source.window.moves else {
+            // Where nothing leaves, the most extreme decides for ever; of several the latest.
+            if let best = memory.occurrences.first, let known = best.amount {
+                guard known == amount ? best < occurrence : Self.reaches(amount, known) else { return false }
+            }
+            memory.occurrences = [occurrence]
+            return true
         }
         let isOutdone = memory.occurrences.contains {
             !($0 < occurrence) && Self.reaches($0.amount ?? amount, amount)

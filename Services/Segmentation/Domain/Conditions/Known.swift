@@ -21,6 +21,7 @@ package struct Known: LeafOperator {
         type = kind.rawValue
     }
 
+    package var keeps: String? { nil }
     package var interest: Interest { .identifier(type) }
 
     /// The types of the identifiers that an event carries.

@@ -16,6 +16,7 @@ extension OneTimeOperator {
         return (events, try TimeTest(in: field))
     }
 
+    package var keeps: String? { nil }
     package var interest: Interest { .selectors([events]) }
 
     package func remember(

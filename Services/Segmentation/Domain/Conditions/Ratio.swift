@@ -31,6 +31,7 @@ package struct Ratio: LeafOperator {
 
     private var isTimed: Bool { events.isTimed || base.isTimed }
 
+    package var keeps: String? { latest() }
     package var interest: Interest { .selectors([events, base]) }
 
     package func remember(

@@ -21,6 +21,7 @@ package struct Sum: LeafOperator {
         range = try AmountRange(in: field)
     }
 
+    package var keeps: String? { latest() }
     package var interest: Interest { .selectors([events]) }
 
     package func remember(

@@ -33,6 +33,11 @@ package struct Unanswered: LeafOperator {
         }
     }
 
+    package var keeps: String? {
+        guard window.moves else { return nil }
+        return "an exact answer needs all open events in the window, however many; of each profile beyond "
+            + "\(Self.kept.grouped) those in the middle are forgotten"
+    }
     package var interest: Interest { .selectors([events, answers]) }
 
     package func remember(

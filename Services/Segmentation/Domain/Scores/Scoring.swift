@@ -48,6 +48,21 @@ package struct Scoring: LeafOperator {
 
     package var interest: Interest { .selectors(events.map(\.events)) }
 
+    package var keeps: String? { nil }
+
+    /// What is kept of the events of a kind, where it is not all that can have anything left.
+    func keeps(_ number: Int) -> String? {
+        guard let perDay = events[number].perDay else { return latest() }
+        let days = Self.days(perDay)
+        // The day that the silence begins in and the latest one are counted besides.
+        if let silence, silence.milliseconds / 86_400_000 + 2 <= days { return nil }
+        return "an exact answer needs all days with such events, however many; of each profile the latest "
+            + "\(days.grouped) are kept"
+    }
+
+    /// Of how many days the events of a kind with a limit are kept.
+    private static func days(_ perDay: Int) -> Int { max(1, ScoreLimits.occurrences / perDay) }
+
     // MARK: Remembering
 
     package func remember(
@@ -97,7 +112,7 @@ package struct Scoring: LeafOperator {
             memory.occurrences[$0].number == occurrence.number
         }
         if own.count > perDay { memory.occurrences.remove(at: own[perDay]) }
-        let most = max(1, ScoreLimits.occurrences / perDay)
+        let most = Self.days(perDay)
         guard own.count == 1, memory.occurrences.count > most else { return }
         var days: [Instant] = []
         for other in memory.occurrences.reversed() where other.number == occurrence.number {

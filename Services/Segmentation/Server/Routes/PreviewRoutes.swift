@@ -142,7 +142,7 @@ final class PreviewRoutes: Sendable {
             "examined": .integer(Int64(seen.examined)), "population": .integer(Int64(population)),
             "members": people(seen.members.count),
             "sample": .array(seen.members.prefix(shown).map { .string($0.description) }),
-            "overlap": .array(overlap),
+            "overlap": .array(overlap), "notices": WrittenDefinition.notices(condition),
         ]
     }
 }
