@@ -98,7 +98,7 @@ struct PlainOracle {
         return isAmong(payload, events.count)
     }
 
-    private func isAmong(_ payload: JSON, _ count: Int) -> Bool {
+    func isAmong(_ payload: JSON, _ count: Int) -> Bool {
         if let times = payload["atMost"]?.integer { return count <= times }
         if let times = payload["exactly"]?.integer { return count == times }
         if let bounds = payload["between"]?.array, let low = bounds[0].integer, let high = bounds[1].integer {
@@ -108,7 +108,12 @@ struct PlainOracle {
     }
 
     /// Every chain there is, tried one event after the other.
-    private func sequence(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+    ///
+    /// `earlier` says of how many events of the first step nothing is known but the time of the first.
+    func sequence(
+        _ payload: JSON, _ facts: [TrackingEvent], at instant: Instant,
+        earlier: (count: Int, first: Instant)? = nil
+    ) -> Bool {
         let steps = payload["steps"]?.array ?? []
         let known = facts.filter { time($0) <= instant }
         let inside = known.filter { isInside(payload, time($0), at: instant) }
@@ -116,7 +121,12 @@ struct PlainOracle {
         let beginnings = inside.filter { matches(steps[0], $0, at: instant) }
         return beginnings.contains { event in
             let latest = beginnings.map(time).filter { $0 <= time(event) }.sorted().suffix(least)
-            guard latest.count == least, let first = latest.first else { return false }
+            var first = latest.first
+            if latest.count < least {
+                guard let earlier, latest.count + earlier.count >= least else { return false }
+                first = earlier.first
+            }
+            guard let first else { return false }
             if let length = length(steps[0]["in"]), time(event).milliseconds - first.milliseconds >= length {
                 return false
             }
@@ -154,7 +164,7 @@ struct PlainOracle {
         }
     }
 
-    private func length(_ json: JSON?) -> Int64? { json?.string.flatMap { Duration(text: $0) }?.milliseconds }
+    func length(_ json: JSON?) -> Int64? { json?.string.flatMap { Duration(text: $0) }?.milliseconds }
 
     private func carries(_ identifier: String, _ event: TrackingEvent) -> Bool {
         switch identifier {
@@ -207,13 +217,13 @@ struct PlainOracle {
     }
 
     /// The numbers of a property in the events that are meant.
-    private func values(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> [Double] {
+    func values(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> [Double] {
         events(payload, facts, at: instant).flatMap { event in
             values(of: payload["property"]?.string ?? "", in: event.properties).compactMap(\.number)
         }
     }
 
-    private func passes(_ payload: JSON, _ total: Double) -> Bool {
+    func passes(_ payload: JSON, _ total: Double) -> Bool {
         if let value = number(payload["exactly"]) { return total == value }
         if let bounds = payload["between"]?.array?.compactMap({ number($0) }) {
             return total >= bounds[0] && total <= bounds[1]
@@ -225,7 +235,7 @@ struct PlainOracle {
     }
 
     /// A number, or one that is written as text.
-    private func number(_ json: JSON?) -> Double? {
+    func number(_ json: JSON?) -> Double? {
         json.flatMap { $0.number ?? $0.string.flatMap { Double($0) } }
     }
 
@@ -289,7 +299,7 @@ struct PlainOracle {
     }
 
     /// The events a payload is about that are in its window.
-    private func events(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> [TrackingEvent] {
+    func events(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> [TrackingEvent] {
         facts.filter {
             time($0) <= instant && isInside(payload, time($0), at: instant)
                 && matches(payload, $0, at: instant)
@@ -338,7 +348,7 @@ struct PlainOracle {
         Date(timeIntervalSince1970: Double(instant.milliseconds) / 1_000)
     }
 
-    private func matches(_ selector: JSON, _ event: TrackingEvent, at instant: Instant) -> Bool {
+    func matches(_ selector: JSON, _ event: TrackingEvent, at instant: Instant) -> Bool {
         guard event.kind == .track else { return false }
         if let name = selector["event"]?.string, name != "*", name != event.name { return false }
         if let names = selector["event"]?.array, !names.contains(.string(event.name ?? "")) { return false }
@@ -355,7 +365,7 @@ struct PlainOracle {
     }
 
     /// Whether values pass the comparison in an object.
-    private func compare(_ filter: JSON, _ values: [JSON], at instant: Instant) -> Bool {
+    func compare(_ filter: JSON, _ values: [JSON], at instant: Instant) -> Bool {
         let ignoresCase = filter["ignoreCase"]?.bool == true
         func fold(_ value: JSON) -> JSON {
             ignoresCase ? value.string.map { .string($0.lowercased()) } ?? value : value
@@ -429,12 +439,12 @@ struct PlainOracle {
         return number(scoring["maximum"]).map { min($0, total) } ?? total
     }
 
-    private func values(of path: String, in properties: [String: JSON]) -> [JSON] {
+    func values(of path: String, in properties: [String: JSON]) -> [JSON] {
         if path.hasPrefix("products[].") {
             return (properties["products"]?.array ?? []).compactMap { $0[String(path.dropFirst(11))] }
         }
         return JSON.object(properties)[path: path].map { [$0] } ?? []
     }
 
-    private func time(_ event: TrackingEvent) -> Instant { min(event.timestamp, event.receivedAt) }
+    func time(_ event: TrackingEvent) -> Instant { min(event.timestamp, event.receivedAt) }
 }

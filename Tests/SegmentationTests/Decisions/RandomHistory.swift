@@ -348,6 +348,7 @@ struct RandomHistory {
     mutating func next(after known: [TrackingEvent]) -> TrackingEvent {
         if !known.isEmpty, generator.chance(10) { return generator.pick(known) }
         var event = new()
+        event.position = TimelinePosition(shard: Shard(hashing: name), offset: Int64(count))
         if generator.chance(8) { event.userID = "u" }
         if generator.chance(8) { event.traits["email"] = generator.pick(["a@b.example", "nobody"]) }
         if generator.chance(8) {

@@ -178,6 +178,7 @@ struct RouteTests {
             #expect(answer.json["nextChangeAt"]?.string == (start + .hours(1)).rfc3339)
             #expect(answer.json[path: "evidence.cause.messageId"] == "order-1")
             #expect(answer.json[path: "conditions.parts.0.events.0.messageId"] == "order-1")
+            #expect(answer.json[path: "conditions.parts.0.events.0.offset"]?.integer == 1)
             #expect(answer.json[path: "conditions.parts.1.holds"] == true)
             let list = try await installation.harness.request("GET", "/v1/profiles/\(anna)/segments")
             #expect(list.json[path: "items.0.segment"] == "buyer")

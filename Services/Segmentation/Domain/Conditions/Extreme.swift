@@ -29,7 +29,7 @@ extension ExtremeOperator {
         guard let spans = source.spans(of: event, at: instant, decided: decided),
             let amount = Self.extreme(property.values(in: event.properties).compactMap { Amount($0) })
         else { return false }
-        let occurrence = Occurrence(at: instant, messageID: event.messageID, amount: amount, spans: spans)
+        let occurrence = Occurrence(event, at: instant, amount: amount, spans: spans)
         guard !source.events.isTimed else {
             return source.insert(occurrence, decided: decided, into: &memory)
         }

@@ -43,7 +43,7 @@ package struct Unanswered: LeafOperator {
     package func remember(
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
     ) -> Bool {
-        let occurrence = Occurrence(at: instant, messageID: event.messageID)
+        let occurrence = Occurrence(event, at: instant)
         var changed = false
         if answers.matches(event), memory.answer.map({ $0 < occurrence }) ?? true {
             memory.answer = occurrence

@@ -70,7 +70,7 @@ package struct Scoring: LeafOperator {
     ) -> Bool {
         var changed = false
         for (number, kind) in events.enumerated() where kind.events.matches(event) {
-            if insert(Occurrence(at: instant, messageID: event.messageID, number: number), in: &memory) {
+            if insert(Occurrence(event, at: instant, number: number), in: &memory) {
                 changed = true
             }
         }
@@ -134,9 +134,14 @@ package struct Scoring: LeafOperator {
 
     /// What the events up to an instant come to.
     package func standing(_ memory: Memory, at instant: Instant) -> ScoreStanding {
+        standing(memory, at: instant, asOf: nil)
+    }
+
+    /// The same, with what is left at another instant than the latest event's.
+    func standing(_ memory: Memory, at instant: Instant, asOf time: Instant?) -> ScoreStanding {
         var counted = memory.occurrences[...]
         while let last = counted.last, last.at > instant { counted.removeLast() }
-        let latest = counted.last?.at ?? instant
+        let latest = time ?? counted.last?.at ?? instant
         var sums = events.map { _ in Points.zero }
         var least: [Points?] = events.map { _ in nil }
         var counts = events.map { _ in 0 }

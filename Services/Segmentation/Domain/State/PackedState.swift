@@ -2,25 +2,26 @@ import Models
 
 /// A state as it is kept: in few bytes, without what all profiles have in common.
 ///
-/// First the form (1), then the key of the layout, and then, as `PackedWriter` writes them: revision; the latest decided
+/// First the form (2; in 1, which is still read, events have no positions), then the key of the layout, and then, as `PackedWriter` writes them: revision; the latest decided
 /// instant, from which other instants are counted; the offsets; the events that anything is remembered of, each once; where
 /// the profile stands in segments; and what the conditions remember, naming events by their places.
 package struct PackedState: Hashable, Sendable {
     package let bytes: [UInt8]
 
-    private static let form: UInt8 = 1
+    private static let form: UInt8 = 2
+    private static let forms: ClosedRange<UInt8> = 1...2
 
     /// A state that was read.
     package init(bytes: [UInt8]) { self.bytes = bytes }
 
     /// Whether bytes are of this form.
-    package static func isPacked(_ bytes: [UInt8]) -> Bool { bytes.first == form }
+    package static func isPacked(_ bytes: [UInt8]) -> Bool { bytes.first.map { forms.contains($0) } ?? false }
 
     /// The key of the layout that reading it takes.
     package var layoutKey: UInt64 {
         get throws(UnreadableState) {
             var reader = PackedReader(bytes)
-            guard try reader.byte() == Self.form else { throw UnreadableState() }
+            guard Self.forms.contains(try reader.byte()) else { throw UnreadableState() }
             return try reader.fixed()
         }
     }
@@ -66,9 +67,9 @@ package struct PackedState: Hashable, Sendable {
     /// The state, by the layout whose key it has.
     package func state(_ layout: StateLayout) throws(UnreadableState) -> ProfileState {
         var reader = PackedReader(bytes)
-        guard try reader.byte() == Self.form, try reader.fixed() == layout.key else {
-            throw UnreadableState()
-        }
+        let form = try reader.byte()
+        guard Self.forms.contains(form), try reader.fixed() == layout.key else { throw UnreadableState() }
+        let hasPositions = form > 1
         let revision = try reader.signed()
         let origin = Instant(milliseconds: try reader.signed())
         var applied: [(shard: Shard, offset: Int64)] = []
@@ -78,7 +79,7 @@ package struct PackedState: Hashable, Sendable {
             else { throw UnreadableState() }
             applied.append((shard, try reader.signed()))
         }
-        let events = try EventTable(from: &reader, origin)
+        let events = try EventTable(from: &reader, origin, hasPositions)
         var standings: [Standing] = []
         var last = 0
         for number in 0..<(try reader.count()) {
@@ -98,7 +99,8 @@ package struct PackedState: Hashable, Sendable {
             }
             last += step
             memories.append(
-                ProfileState.HeldMemory(slot: last, memory: try Memory(from: &reader, events, origin)))
+                ProfileState.HeldMemory(
+                    slot: last, memory: try Memory(from: &reader, events, origin, hasPositions)))
         }
         guard reader.isAtEnd else { throw UnreadableState() }
         return ProfileState(
@@ -107,9 +109,9 @@ package struct PackedState: Hashable, Sendable {
     }
 }
 
-/// The events that conditions remember, each once: its instant, and its message.
+/// The events that conditions remember, each once: its instant, its message, and where it stands in the timeline.
 private struct EventTable {
-    private(set) var events: [(at: Instant, messageID: String)] = []
+    private(set) var events: [(at: Instant, messageID: String, position: TimelinePosition?)] = []
     /// Where each is, once there are many: few are found sooner by looking through them.
     private var places: [Key: Int] = [:]
     private static let few = 24
@@ -123,7 +125,7 @@ private struct EventTable {
 
     mutating func add(_ occurrence: Occurrence) {
         guard find(occurrence) == nil else { return }
-        events.append((occurrence.at, occurrence.messageID))
+        events.append((occurrence.at, occurrence.messageID, occurrence.position))
         if events.count == Self.few {
             for (place, event) in events.enumerated() {
                 places[Key(at: event.at, messageID: event.messageID)] = place
@@ -143,21 +145,32 @@ private struct EventTable {
 
     func write(to writer: inout PackedWriter, from origin: Instant) {
         writer.write(count: events.count)
-        for (at, messageID) in events {
+        for (at, messageID, position) in events {
             writer.write(origin.milliseconds - at.milliseconds)
             writer.write(messageID: messageID)
+            writer.write(position)
         }
     }
 
-    init(from reader: inout PackedReader, _ origin: Instant) throws(UnreadableState) {
+    init(
+        from reader: inout PackedReader, _ origin: Instant, _ hasPositions: Bool
+    ) throws(UnreadableState) {
         for _ in 0..<(try reader.count()) {
             let at = Instant(milliseconds: origin.milliseconds &- (try reader.signed()))
-            events.append((at, try reader.messageID()))
+            let messageID = try reader.messageID()
+            events.append((at, messageID, hasPositions ? try reader.position() : nil))
         }
     }
 }
 
 extension PackedWriter {
+    /// One more than the shard, and the offset; 0 alone for none.
+    fileprivate mutating func write(_ position: TimelinePosition?) {
+        guard let position else { return write(UInt8(0)) }
+        write(UInt8(position.shard.number) + 1)
+        write(UInt64(bitPattern: position.offset))
+    }
+
     /// Most are UUIDs, which take 17 bytes; others take their text, and the first byte is how long that is and one more.
     fileprivate mutating func write(messageID: String) {
         if let bytes = UUIDText.bytes(messageID) {
@@ -174,6 +187,15 @@ extension PackedWriter {
 }
 
 extension PackedReader {
+    fileprivate mutating func position() throws(UnreadableState) -> TimelinePosition? {
+        let number = try byte()
+        guard number > 0 else { return nil }
+        guard let shard = Shard(number: number - 1), let offset = Int64(exactly: try self.number()) else {
+            throw UnreadableState()
+        }
+        return TimelinePosition(shard: shard, offset: offset)
+    }
+
     fileprivate mutating func messageID() throws(UnreadableState) -> String {
         let first = try count()
         var bytes: [UInt8] = []
@@ -273,17 +295,19 @@ extension Memory {
         if let answer {
             writer.write(answer.at.milliseconds - origin.milliseconds)
             writer.write(answer.messageID)
+            writer.write(answer.position)
             answer.writeRest(to: &writer, from: origin)
         }
         if trait != nil {
             var own = Memory()
             own.trait = trait
+            own.source = source
             writer.write(own.json.compact)
         }
     }
 
     fileprivate init(
-        from reader: inout PackedReader, _ events: EventTable, _ origin: Instant
+        from reader: inout PackedReader, _ events: EventTable, _ origin: Instant, _ hasPositions: Bool
     ) throws(UnreadableState) {
         self.init()
         let given = try reader.byte()
@@ -294,22 +318,27 @@ extension Memory {
             for _ in 0..<count {
                 let place = try reader.index()
                 guard place < events.events.count else { throw UnreadableState() }
-                let (at, messageID) = events.events[place]
+                let (at, messageID, position) = events.events[place]
                 occurrences.append(
                     given & 1 != 0
-                        ? Occurrence(at: at, messageID: messageID)
-                        : try Occurrence(at: at, messageID: messageID, rest: &reader, origin))
+                        ? Occurrence(at: at, messageID: messageID, position: position)
+                        : try Occurrence(
+                            at: at, messageID: messageID, position: position, rest: &reader, origin))
             }
         }
         if given & 4 != 0 {
             let at = try reader.instant(from: origin)
-            answer = try Occurrence(at: at, messageID: try reader.text(), rest: &reader, origin)
+            let messageID = try reader.text()
+            let position = hasPositions ? try reader.position() : nil
+            answer = try Occurrence(
+                at: at, messageID: messageID, position: position, rest: &reader, origin)
         }
         if given & 8 != 0 {
             guard let json = try? JSONParser.parse(try reader.text()),
                 let own = try? Memory(json: json, at: "trait"), let held = own.trait
             else { throw UnreadableState() }
             trait = held
+            source = own.source
         }
     }
 }
@@ -338,7 +367,8 @@ extension Occurrence {
     }
 
     fileprivate init(
-        at: Instant, messageID: String, rest reader: inout PackedReader, _ origin: Instant
+        at: Instant, messageID: String, position: TimelinePosition?, rest reader: inout PackedReader,
+        _ origin: Instant
     ) throws(UnreadableState) {
         let given = try reader.byte()
         guard given < 16 else { throw UnreadableState() }
@@ -356,6 +386,8 @@ extension Occurrence {
             spans = Spans(stretches: stretches)
         }
         if given & 8 != 0 { number = Int(try reader.signed()) }
-        self.init(at: at, messageID: messageID, amount: amount, group: group, spans: spans, number: number)
+        self.init(
+            at: at, messageID: messageID, position: position, amount: amount, group: group, spans: spans,
+            number: number)
     }
 }

@@ -80,6 +80,8 @@ struct MembershipWork {
         guard var state = state(of: profile), !state.includes(offset: record.offset, of: record.shard) else {
             return
         }
+        var event = event
+        event.position = TimelinePosition(shard: record.shard, offset: record.offset)
         // Out of the table while it changes, so that its lists are changed in place.
         states[profile] = .fresh
         note(decider.apply(event, to: &state, of: profile), record.traceparent)
