@@ -38,10 +38,16 @@ class Reader:
         length = self.number()
         return str(uuid.UUID(bytes=self.take(16))) if length == 0 else self.take(length - 1).decode()
 
-    def position(self):
-        """The shard and the offset of an event, or nothing."""
-        shard = self.byte()
-        return [shard - 1, self.number()] if shard else None
+    def position(self, offsets):
+        """The shard and the offset of an event, or nothing; most are told from the first of the offsets."""
+        first = self.number()
+        if first == 0:
+            return None
+        if first & 1 == 0:
+            return [(first >> 1) - 1, self.number()]
+        shard, latest = next(iter(offsets.items()))
+        zigzag = first >> 1
+        return [int(shard), latest - (zigzag >> 1 ^ -(zigzag & 1))]
 
     def rest(self, origin):
         """What an occurrence has beside its event."""
@@ -68,7 +74,7 @@ def unpacked(data):
     for _ in range(reader.number()):
         at = origin - reader.signed()
         events.append([at, reader.message_id()])
-        reader.position()
+        reader.position(state["o"])
     state["standings"], place = [], 0
     for _ in range(reader.number()):
         place += reader.number()
@@ -87,7 +93,7 @@ def unpacked(data):
         if given & 4:
             at = origin + reader.signed()
             memory["answer"] = [at, reader.text()]
-            reader.position()
+            reader.position(state["o"])
             memory["answer"].append(reader.rest(origin))
         if given & 8:
             memory["trait"] = reader.text()

@@ -22,6 +22,8 @@ package let segmentationService = ServiceDefinition(
             resource: "V0003_scores_and_stage", bytes: PackageResources.V0003_scores_and_stage_sql),
         Migration(resource: "V0004_next_rules", bytes: PackageResources.V0004_next_rules_sql),
         Migration(resource: "V0005_packed_states", bytes: PackageResources.V0005_packed_states_sql),
+        Migration(
+            resource: "V0006_consent_rechecks", bytes: PackageResources.V0006_consent_rechecks_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships], channels: [SegmentStore.channel]
 ) { context in
@@ -31,8 +33,9 @@ package let segmentationService = ServiceDefinition(
     let history = HistoryWatch(
         settle: try context.settings.duration("SEGMENTATION_SETTLE", default: .seconds(5)))
     let events = ProfileEventsWorker(registry: registry, history: history).consumer(in: context)
+    let consents = ConsentsWorker(registry: registry).consumer(in: context)
     let deadlines = DeadlineWorker(pool: context.pool, registry: registry, history: history)
-        .sweeper(in: context, after: events)
+        .sweeper(in: context, after: [events, consents])
     return ServiceParts(
         routes: { router in
             SegmentRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
@@ -51,6 +54,6 @@ package let segmentationService = ServiceDefinition(
             MemberRoutes(pool: context.pool, clock: context.clock, registry: registry, profiles: profiles)
                 .add(to: router)
         },
-        workers: [events, deadlines, BackfillWorker(registry: registry, context: context)],
+        workers: [events, consents, deadlines, BackfillWorker(registry: registry, context: context)],
         privacy: SegmentationPrivacy(registry: registry, clock: context.clock).handler)
 }

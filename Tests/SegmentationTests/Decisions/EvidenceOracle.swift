@@ -30,7 +30,12 @@ struct EvidenceOracle {
         var seen = Set<String>()
         let cited = facts.filter { ids.contains($0.messageID) && seen.insert($0.messageID).inserted }
         let oracle = PlainOracle(rule: condition, scores: scores)
-        if let trait = condition["trait"], let values = explanation[path: "details.values"]?.array {
+        if let consent = condition["consent"] {
+            return consent["is"] == explanation[path: "details.state"]
+        }
+        if let trait = condition["trait"] ?? condition["account"],
+            let values = explanation[path: "details.values"]?.array
+        {
             return oracle.compare(trait, values, at: instant)
         }
         guard let unlisted = explanation["unlisted"], let (kind, payload) = condition.object?.first else {

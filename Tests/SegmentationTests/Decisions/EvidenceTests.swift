@@ -31,6 +31,7 @@ struct EvidenceTests {
             var history = RandomHistory(
                 generator: SeededGenerator(seed: seed &+ 1), name: "m",
                 rules: RandomHistory.rules[Int(seed % UInt64(RandomHistory.rules.count))])
+            history.hasConsents = true
             var state = decider.newState()
             var facts: [TrackingEvent] = []
             var changes: [MembershipChange] = []
@@ -74,6 +75,7 @@ struct EvidenceTests {
             var history = RandomHistory(
                 generator: SeededGenerator(seed: random.next()), name: "m",
                 rules: random.pick(RandomHistory.rules))
+            history.hasConsents = true
             var state = decider.newState()
             var facts: [TrackingEvent] = []
             for _ in 0..<(20 + random.below(40)) {

@@ -81,6 +81,18 @@ struct PlainOracle {
             let value = latest.flatMap { JSON.object($0.context)[path: path] }
             return compare(context, value.map { [$0] } ?? [], at: instant)
         }
+        if let consent = rule["consent"] { return self.consent(consent, facts, at: instant) }
+        if let account = rule["account"] {
+            let name = account["name"]?.string ?? ""
+            let calls = facts.filter {
+                $0.kind == .group && time($0) <= instant && $0.traits[name] != nil
+            }
+            let values = Dictionary(grouping: calls) { $0.groupID }.values.compactMap { calls in
+                calls.max { (time($0), $0.messageID) < (time($1), $1.messageID) }?.traits[name]
+            }
+            return compare(account, values.filter { !$0.isNull }, at: instant)
+        }
+        if let date = rule["date"] { return self.date(date, facts, at: instant) }
         if let age = rule["age"] { return self.age(age, facts, at: instant) }
         if let first = rule["first"] { return oneTime(first, facts, at: instant) { $0.min() } }
         if let last = rule["last"] { return oneTime(last, facts, at: instant) { $0.max() } }
@@ -191,6 +203,73 @@ struct PlainOracle {
         let hasPassed = (today.month ?? 0, today.day ?? 0) >= (parts[1], parts[2])
         let years = (today.year ?? 0) - parts[0] - (hasPassed ? 0 : 1)
         return years >= 0 && isAmong(payload, years)
+    }
+
+    /// The latest decision; of those at one instant a withdrawal, of several the one with the last entry.
+    private func consent(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        var latest: (at: Instant, change: ConsentChange)?
+        for fact in facts where time(fact) <= instant {
+            guard let change = fact.consent, change.purpose == payload["purpose"]?.string else { continue }
+            guard let known = latest else {
+                latest = (time(fact), change)
+                continue
+            }
+            if known.at > time(fact) { continue }
+            if known.at == time(fact) {
+                if known.change.state == .withdrawn, change.state == .granted { continue }
+                if known.change.state == change.state, known.change.ledgerEntry > change.ledgerEntry {
+                    continue
+                }
+            }
+            latest = (time(fact), change)
+        }
+        return payload["is"]?.string == latest?.change.state.rawValue ?? "unknown"
+    }
+
+    /// Day by day, until the one that is looked for is there.
+    private func date(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        let calls = facts.filter { $0.kind == .identify && time($0) <= instant }
+        guard let text = value(of: payload["trait"]?.string ?? "", calls)?.string,
+            let zone = payload["zone"]?.string
+        else { return false }
+        let isYearly = payload["yearly"]?.bool == true
+        let utc = Self.calendar("UTC")
+        func days(_ parts: DateComponents) -> Int {
+            var parts = parts
+            parts.calendar = utc
+            return Int(((parts.date?.timeIntervalSince1970 ?? 0) / 86_400).rounded())
+        }
+        func local(_ instant: Instant) -> DateComponents {
+            Self.calendar(zone).dateComponents([.year, .month, .day], from: Self.date(instant))
+        }
+        var parts = DateComponents()
+        if !isYearly, let time = Instant(rfc3339: text) {
+            parts = local(time)
+        } else {
+            let numbers = text.prefix(10).split(separator: "-").compactMap { Int($0) }
+            guard numbers.count == 3 else { return false }
+            (parts.year, parts.month, parts.day) = (numbers[0], numbers[1], numbers[2])
+            if numbers[1...] == [2, 29], numbers[0] % 4 != 0 { return false }
+        }
+        let today = days(local(instant))
+        var distance = days(parts) - today
+        if isYearly {
+            distance = 0
+            while true {
+                let day = utc.dateComponents(
+                    [.year, .month, .day],
+                    from: Date(timeIntervalSince1970: Double(today + distance) * 86_400))
+                let year = day.year ?? 0
+                let isLeap = year % 4 == 0 && year % 100 != 0 || year % 400 == 0
+                let wanted =
+                    parts.month == 2 && parts.day == 29 && !isLeap
+                    ? (3, 1) : (parts.month ?? 0, parts.day ?? 0)
+                if (day.month ?? 0, day.day ?? 0) == wanted, year > parts.year ?? 0 { break }
+                distance += 1
+            }
+        }
+        let away = payload["ago"] != nil ? -distance : distance
+        return away >= 0 && isAmong(payload["ago"] ?? payload["ahead"] ?? ["exactly": 0], away)
     }
 
     private func oneTime(

@@ -57,6 +57,10 @@ package enum Interest: Hashable, Sendable {
     case identifier(String)
     /// Events whose context has the member.
     case context(String)
+    /// Group calls that carry the trait.
+    case account(String)
+    /// No events, but decisions about consent to a purpose.
+    case consent(String)
     /// No events, but what is decided of something else.
     case references([Reference])
 }

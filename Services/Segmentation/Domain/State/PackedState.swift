@@ -40,7 +40,7 @@ package struct PackedState: Hashable, Sendable {
             writer.write(Int64(shard.number))
             writer.write(offset)
         }
-        var events = EventTable()
+        var events = EventTable(near: Self.latest(state.applied))
         for held in state.memories {
             for occurrence in held.memory.occurrences { events.add(occurrence) }
         }
@@ -59,7 +59,13 @@ package struct PackedState: Hashable, Sendable {
             last = held.slot
             held.memory.write(to: &writer, events, from: origin)
         }
-        bytes = writer.bytes
+        // A copy, as the list that it was written to has room for more.
+        bytes = Array(writer.bytes[...])
+    }
+
+    /// The latest fact of the shard that positions are told from.
+    private static func latest(_ applied: [(shard: Shard, offset: Int64)]) -> TimelinePosition? {
+        applied.first.map { TimelinePosition(shard: $0.shard, offset: $0.offset) }
     }
 
     // MARK: Reading
@@ -69,7 +75,6 @@ package struct PackedState: Hashable, Sendable {
         var reader = PackedReader(bytes)
         let form = try reader.byte()
         guard Self.forms.contains(form), try reader.fixed() == layout.key else { throw UnreadableState() }
-        let hasPositions = form > 1
         let revision = try reader.signed()
         let origin = Instant(milliseconds: try reader.signed())
         var applied: [(shard: Shard, offset: Int64)] = []
@@ -79,7 +84,8 @@ package struct PackedState: Hashable, Sendable {
             else { throw UnreadableState() }
             applied.append((shard, try reader.signed()))
         }
-        let events = try EventTable(from: &reader, origin, hasPositions)
+        let events = try EventTable(
+            from: &reader, origin, near: Self.latest(applied), hasPositions: form > 1)
         var standings: [Standing] = []
         var last = 0
         for number in 0..<(try reader.count()) {
@@ -100,7 +106,7 @@ package struct PackedState: Hashable, Sendable {
             last += step
             memories.append(
                 ProfileState.HeldMemory(
-                    slot: last, memory: try Memory(from: &reader, events, origin, hasPositions)))
+                    slot: last, memory: try Memory(from: &reader, events, origin)))
         }
         guard reader.isAtEnd else { throw UnreadableState() }
         return ProfileState(
@@ -112,6 +118,9 @@ package struct PackedState: Hashable, Sendable {
 /// The events that conditions remember, each once: its instant, its message, and where it stands in the timeline.
 private struct EventTable {
     private(set) var events: [(at: Instant, messageID: String, position: TimelinePosition?)] = []
+    /// From where positions are told.
+    let latest: TimelinePosition?
+    let hasPositions: Bool
     /// Where each is, once there are many: few are found sooner by looking through them.
     private var places: [Key: Int] = [:]
     private static let few = 24
@@ -121,7 +130,10 @@ private struct EventTable {
         let messageID: String
     }
 
-    init() {}
+    init(near latest: TimelinePosition?) {
+        self.latest = latest
+        hasPositions = true
+    }
 
     mutating func add(_ occurrence: Occurrence) {
         guard find(occurrence) == nil else { return }
@@ -148,27 +160,35 @@ private struct EventTable {
         for (at, messageID, position) in events {
             writer.write(origin.milliseconds - at.milliseconds)
             writer.write(messageID: messageID)
-            writer.write(position)
+            writer.write(position, near: latest)
         }
     }
 
     init(
-        from reader: inout PackedReader, _ origin: Instant, _ hasPositions: Bool
+        from reader: inout PackedReader, _ origin: Instant, near latest: TimelinePosition?,
+        hasPositions: Bool
     ) throws(UnreadableState) {
+        self.latest = latest
+        self.hasPositions = hasPositions
         for _ in 0..<(try reader.count()) {
             let at = Instant(milliseconds: origin.milliseconds &- (try reader.signed()))
             let messageID = try reader.messageID()
-            events.append((at, messageID, hasPositions ? try reader.position() : nil))
+            events.append((at, messageID, hasPositions ? try reader.position(near: latest) : nil))
         }
     }
 }
 
 extension PackedWriter {
-    /// One more than the shard, and the offset; 0 alone for none.
-    fileprivate mutating func write(_ position: TimelinePosition?) {
-        guard let position else { return write(UInt8(0)) }
-        write(UInt8(position.shard.number) + 1)
-        write(UInt64(bitPattern: position.offset))
+    /// 0 for none. Of the shard that most are of, where the state names the latest offset, how far it is before that, as an
+    /// odd number; else twice the shard and one more, and then the offset.
+    fileprivate mutating func write(_ position: TimelinePosition?, near latest: TimelinePosition?) {
+        guard let position else { return write(UInt64(0)) }
+        guard let latest, latest.shard == position.shard else {
+            write(UInt64(position.shard.number + 1) << 1)
+            return write(UInt64(bitPattern: position.offset))
+        }
+        let back = latest.offset - position.offset
+        write(UInt64(bitPattern: (back << 1) ^ (back >> 63)) << 1 | 1)
     }
 
     /// Most are UUIDs, which take 17 bytes; others take their text, and the first byte is how long that is and one more.
@@ -187,10 +207,18 @@ extension PackedWriter {
 }
 
 extension PackedReader {
-    fileprivate mutating func position() throws(UnreadableState) -> TimelinePosition? {
-        let number = try byte()
-        guard number > 0 else { return nil }
-        guard let shard = Shard(number: number - 1), let offset = Int64(exactly: try self.number()) else {
+    fileprivate mutating func position(
+        near latest: TimelinePosition?
+    ) throws(UnreadableState) -> TimelinePosition? {
+        let first = try number()
+        guard first > 0 else { return nil }
+        if first & 1 == 1 {
+            guard let latest else { throw UnreadableState() }
+            let zigzag = first >> 1
+            let back = Int64(bitPattern: zigzag >> 1) ^ -Int64(bitPattern: zigzag & 1)
+            return TimelinePosition(shard: latest.shard, offset: latest.offset &- back)
+        }
+        guard let shard = Shard(number: first >> 1 - 1), let offset = Int64(exactly: try number()) else {
             throw UnreadableState()
         }
         return TimelinePosition(shard: shard, offset: offset)
@@ -295,7 +323,7 @@ extension Memory {
         if let answer {
             writer.write(answer.at.milliseconds - origin.milliseconds)
             writer.write(answer.messageID)
-            writer.write(answer.position)
+            writer.write(answer.position, near: events.latest)
             answer.writeRest(to: &writer, from: origin)
         }
         if trait != nil {
@@ -307,7 +335,7 @@ extension Memory {
     }
 
     fileprivate init(
-        from reader: inout PackedReader, _ events: EventTable, _ origin: Instant, _ hasPositions: Bool
+        from reader: inout PackedReader, _ events: EventTable, _ origin: Instant
     ) throws(UnreadableState) {
         self.init()
         let given = try reader.byte()
@@ -329,7 +357,7 @@ extension Memory {
         if given & 4 != 0 {
             let at = try reader.instant(from: origin)
             let messageID = try reader.text()
-            let position = hasPositions ? try reader.position() : nil
+            let position = events.hasPositions ? try reader.position(near: events.latest) : nil
             answer = try Occurrence(
                 at: at, messageID: messageID, position: position, rest: &reader, origin)
         }

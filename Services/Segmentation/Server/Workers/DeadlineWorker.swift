@@ -11,8 +11,8 @@ struct DeadlineWorker {
     /// How many profiles are taken in one transaction.
     private static let batch = 500
 
-    func sweeper(in context: ServiceContext, after events: StreamConsumer) -> DeadlineSweeper {
-        context.sweeper(after: [events]) { now in try await fire(now) }
+    func sweeper(in context: ServiceContext, after consumers: [StreamConsumer]) -> DeadlineSweeper {
+        context.sweeper(after: consumers) { now in try await fire(now) }
     }
 
     /// Fires the earliest deadlines, each with its own instant as the present, in due order across the profiles.
