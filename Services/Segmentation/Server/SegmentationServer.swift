@@ -24,6 +24,7 @@ package let segmentationService = ServiceDefinition(
         Migration(resource: "V0005_packed_states", bytes: PackageResources.V0005_packed_states_sql),
         Migration(
             resource: "V0006_consent_rechecks", bytes: PackageResources.V0006_consent_rechecks_sql),
+        Migration(resource: "V0007_history_watch", bytes: PackageResources.V0007_history_watch_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships], channels: [SegmentStore.channel]
 ) { context in
@@ -31,7 +32,8 @@ package let segmentationService = ServiceDefinition(
     let profiles = ProfileStore(
         key: IdentifierKey(secret: try context.settings.identifierSecret()), vault: context.vault)
     let history = HistoryWatch(
-        settle: try context.settings.duration("SEGMENTATION_SETTLE", default: .seconds(5)))
+        settle: try context.settings.duration("SEGMENTATION_SETTLE", default: .seconds(5)),
+        pool: context.pool)
     let events = ProfileEventsWorker(registry: registry, history: history).consumer(in: context)
     let consents = ConsentsWorker(registry: registry).consumer(in: context)
     let deadlines = DeadlineWorker(pool: context.pool, registry: registry, history: history)

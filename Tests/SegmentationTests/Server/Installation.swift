@@ -21,7 +21,10 @@ struct Installation {
     static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()
 
-    static func with(_ body: (Installation) async throws -> Void) async throws {
+    /// `settle` says how long after history was read in what was due back then waits.
+    static func with(
+        settle: String = "0s", _ body: (Installation) async throws -> Void
+    ) async throws {
         // Identity owns the timeline that segmentation reads; its schema is taken from its own migrations.
         // Likewise what consent says.
         let database = try await TestDatabase.make([
@@ -34,7 +37,7 @@ struct Installation {
         let owner = database.pool()
         try await ServiceHarness.with(
             segmentationService, database: database, clock: clock, workers: false,
-            settings: ["MARTLET_SEGMENTATION_SETTLE": "0s"]
+            settings: ["MARTLET_SEGMENTATION_SETTLE": settle]
         ) { harness in
             try await body(Installation(harness: harness, clock: clock, owner: owner))
         }
