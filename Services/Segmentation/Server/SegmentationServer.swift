@@ -23,7 +23,10 @@ package let segmentationService = ServiceDefinition(
         Migration(resource: "V0004_next_rules", bytes: PackageResources.V0004_next_rules_sql),
         Migration(resource: "V0005_packed_states", bytes: PackageResources.V0005_packed_states_sql),
         Migration(
-            resource: "V0006_touchpoint_models", bytes: PackageResources.V0006_touchpoint_models_sql),
+            resource: "V0006_consent_rechecks", bytes: PackageResources.V0006_consent_rechecks_sql),
+        Migration(resource: "V0007_history_watch", bytes: PackageResources.V0007_history_watch_sql),
+        Migration(
+            resource: "V0008_touchpoint_models", bytes: PackageResources.V0008_touchpoint_models_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships],
     channels: [SegmentStore.channel, TouchpointModelStore.channel]
@@ -32,10 +35,12 @@ package let segmentationService = ServiceDefinition(
     let profiles = ProfileStore(
         key: IdentifierKey(secret: try context.settings.identifierSecret()), vault: context.vault)
     let history = HistoryWatch(
-        settle: try context.settings.duration("SEGMENTATION_SETTLE", default: .seconds(5)))
+        settle: try context.settings.duration("SEGMENTATION_SETTLE", default: .seconds(5)),
+        pool: context.pool)
     let events = ProfileEventsWorker(registry: registry, history: history).consumer(in: context)
+    let consents = ConsentsWorker(registry: registry).consumer(in: context)
     let deadlines = DeadlineWorker(pool: context.pool, registry: registry, history: history)
-        .sweeper(in: context, after: events)
+        .sweeper(in: context, after: [events, consents])
     return ServiceParts(
         routes: { router in
             SegmentRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
@@ -61,7 +66,7 @@ package let segmentationService = ServiceDefinition(
                 .add(to: router)
         },
         workers: [
-            events, deadlines, BackfillWorker(registry: registry, context: context),
+            events, consents, deadlines, BackfillWorker(registry: registry, context: context),
             TouchpointLearner(registry: registry, context: context),
         ],
         privacy: SegmentationPrivacy(registry: registry, clock: context.clock).handler)
