@@ -128,6 +128,8 @@ let services: [(name: String, server: [Target.Dependency])] = [
     // The tests of the command line and of ingestion ask identity who is who.
     isWanted($0.0) || ["Ingestion", "Identity"].contains($0.0) && isWanted("CommandLine")
         || $0.0 == "Identity" && isWanted("Ingestion")
+        // Every service is held to what all have agreed on.
+        || isWanted("Conformance")
         // Withdrawals are raced against sends.
         || $0.0 == "Delivery" && isWanted("Consent")
 }
@@ -170,6 +172,12 @@ let testTargets: [Target] = [
     serviceTests("Recommendation"),
     serviceTests("Journeys", [yams]),
     serviceTests("Delivery", [yams]),
+    tests(
+        "Conformance",
+        ["ConsentDomain", "Models", "Postgres", "ServiceKit"]
+            + [
+                "Ingestion", "Identity", "Consent", "Segmentation", "Recommendation", "Journeys", "Delivery",
+            ].map { .target(name: "\($0)Server") }),
     tests(
         "CommandLine",
         [

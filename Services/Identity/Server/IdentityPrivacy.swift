@@ -90,6 +90,8 @@ struct IdentityPrivacy {
         try await SearchStore(key: reading.store.key).delete(members, in: transaction)
         let entries = try await timeline.eraseEvents(of: members, at: now, in: transaction)
         let deliveries = try await WebhookQueue.erase(members, in: transaction)
+        let recipients = try await WebhookQueue.tell(
+            ofErasing: members, for: request, at: now, queuedAt: Instant.fromSystemClock(), in: transaction)
         try await AccountStore.deleteMembers(members, in: transaction)
         let proposals = try await MatchingProposalStore.erase(members, in: transaction)
         // What operators wrote about merges may tell of the person.
@@ -106,7 +108,7 @@ struct IdentityPrivacy {
             "traits": .integer(Int64(traits)), "timelineEntries": .integer(Int64(entries)),
             "webhookDeliveries": .integer(Int64(deliveries)), "matchingProposals": .integer(Int64(proposals)),
             "unresolvedEvents": .integer(Int64(unresolved.count)),
-            "matchingRecords": .integer(Int64(records)),
+            "matchingRecords": .integer(Int64(records)), "recipients": .array(recipients),
         ]
     }
 

@@ -378,6 +378,55 @@ struct PrivacyDeskTests {
         }
     }
 
+    @Test(
+        "the receipt says who outside was told, whichever comes first, what they answered or whom identity told"
+    )
+    func recipients() async throws {
+        try await ConsentFixture.with { fixture in
+            let profile = try await fixture.makeProfile()
+            let asked = try await ask("erasure", profile, fixture)
+            let id = try #require(asked.json["id"]?.string)
+            let (crm, shop) = (UUIDv7.make(at: fixture.clock.now), UUIDv7.make(at: fixture.clock.now))
+            func settle(_ event: UUID, _ status: String, after: Duration, by service: ServiceName = .identity)
+                async throws -> Int
+            {
+                try await fixture.service.request(
+                    "PUT", "\(Self.path)/\(id)/recipients/\(event.uuidString)",
+                    json: [
+                        "endpointId": .string(event.uuidString), "status": .string(status),
+                        "profileId": .string(profile.description),
+                        "at": .string((fixture.clock.now + after).rfc3339),
+                    ], as: .service(service)
+                ).status
+            }
+            #expect(try await settle(crm, "answered", after: .seconds(2)) == 204)
+            // A failure that was overtaken, and somebody who may not say.
+            #expect(try await settle(crm, "failed", after: .seconds(1)) == 204)
+            #expect(try await settle(crm, "failed", after: .seconds(3), by: .delivery) == 403)
+            try await complete(
+                id, fixture,
+                [
+                    "recipients": .array(
+                        [(crm, "CRM"), (shop, "Shop")].map { event, name in
+                            [
+                                "eventId": .string(event.uuidString),
+                                "endpointId": .string(event.uuidString),
+                                "profileId": .string(profile.description), "description": .string(name),
+                            ]
+                        })
+                ])
+            func told() async throws -> [String] {
+                let recipients = try await get(id, fixture, "/receipt").json["recipients"]?.array ?? []
+                return recipients.map {
+                    "\($0["description"]?.string ?? "") \($0["status"]?.string ?? "")"
+                }.sorted()
+            }
+            #expect(try await told() == ["CRM answered", "Shop pending"])
+            #expect(try await settle(shop, "failed", after: .seconds(4)) == 204)
+            #expect(try await told() == ["CRM answered", "Shop failed"])
+        }
+    }
+
     private static func bytes(_ text: String) -> [UInt8] {
         stride(from: 0, to: text.utf8.count, by: 2).compactMap { place in
             UInt8(text.dropFirst(place).prefix(2), radix: 16)

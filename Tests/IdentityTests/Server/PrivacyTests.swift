@@ -94,7 +94,7 @@ struct PrivacyTests {
                 counts == [
                     "profiles": 2, "identifiers": 3, "traits": 2, "timelineEntries": 3,
                     "webhookDeliveries": 0, "matchingProposals": 0, "matchingRecords": 0,
-                    "unresolvedEvents": 0,
+                    "unresolvedEvents": 0, "recipients": [],
                 ])
             let told = try await Outbox(schema: "identity", vault: database.store.vault)
                 .bodies(to: .ingestion, in: database.pool)

@@ -84,3 +84,17 @@ CREATE TABLE stream_privacy_changes (
 ALTER TABLE privacy_result
     ADD COLUMN digest bytea,
     ADD COLUMN counts text;
+
+-- Who outside was told of somebody, and has to be told that they were erased (GDPR article 19).
+CREATE TABLE privacy_recipient (
+    shard smallint NOT NULL,
+    request_id uuid NOT NULL,
+    -- The webhook event that tells it.
+    event_id uuid NOT NULL,
+    endpoint_id uuid NOT NULL,
+    profile_id uuid,
+    description text NOT NULL,
+    status text NOT NULL CHECK (status IN ('pending', 'answered', 'failed')),
+    at timestamptz,
+    PRIMARY KEY (shard, request_id, event_id)
+);

@@ -25,6 +25,10 @@ extension PrivacyDesk {
                 service: report.service, status: stood.after(report.status), result: report.result,
                 error: report.error, reportedAt: report.reportedAt),
             of: id, isErasure: request.kind.work == .erasure, at: occasion.now, vault: vault, in: transaction)
+        if request.kind.work == .erasure, report.service == .identity {
+            try await PrivacyRecipientStore.note(
+                report.result?["recipients"]?.array ?? [], of: id, in: transaction)
+        }
         let after = try await PrivacyResultStore.results(of: id, vault: vault, in: transaction)
         let status = PrivacyProgress.status(after.map(\.status))
         guard status != request.status else { return (request, after) }

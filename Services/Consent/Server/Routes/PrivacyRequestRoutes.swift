@@ -17,6 +17,9 @@ struct PrivacyRequestRoutes: Sendable {
         router.get("/v1/privacy-requests", scope: .privacyRead) { try await list($0) }
         router.get("/v1/privacy-requests/{id}", scope: .privacyRead) { try await get($0) }
         router.put("/v1/privacy-requests/{id}/results/{service}", access: .service) { try await report($0) }
+        router.put("/v1/privacy-requests/{id}/recipients/{event}", access: .service) {
+            try await settle($0)
+        }
     }
 
     private func create(_ request: ServiceRequest) async throws -> ServiceResponse {
@@ -129,5 +132,27 @@ struct PrivacyRequestRoutes: Sendable {
                 in: transaction)
         }
         return .json(stored.json(results: results))
+    }
+
+    /// What somebody outside has answered who was told of an erasure. Identity tells it.
+    private func settle(_ request: ServiceRequest) async throws -> ServiceResponse {
+        let id = try request.pathID("id", as: PrivacyRequestID.self)
+        let event = try request.pathID("event", as: TypedID<PrivacyRequestTag>.self).uuid
+        guard request.caller == .service(.identity) else {
+            throw Problem.forbidden("identity alone tells others of an erasure")
+        }
+        let fields = try JSONFields(try await request.json(maxBytes: 64 << 10))
+        try fields.allow(["endpointId", "profileId", "status", "at"])
+        let recipient = PrivacyRecipient(
+            eventID: event, endpointID: try fields.id("endpointId", as: TypedID<PrivacyRequestTag>.self).uuid,
+            profileID: try fields.optionalID("profileId"), description: "",
+            status: try fields.choice("status"), at: try fields.instant("at"))
+        return try await pool.transaction { transaction in
+            guard try await PrivacyRequestStore.lock(id, in: transaction) != nil else {
+                throw PrivacyDesk.unknown
+            }
+            try await PrivacyRecipientStore.settle(recipient, of: id, in: transaction)
+            return .empty()
+        }
     }
 }

@@ -14,6 +14,8 @@ package enum WebhookEventType: String, CaseIterable, Sendable {
     case updated = "profile.updated"
     case merged = "profile.merged"
     case unmerged = "profile.unmerged"
+    /// Everything known of the profile was erased on request: who was told of it is to erase it as well (GDPR article 19).
+    case erased = "profile.erased"
     /// Sent when somebody asks for it, and about nobody.
     case test = "webhook.test"
 

@@ -87,8 +87,55 @@ struct WebhookQueue: Sendable {
         try await transaction.execute(
             """
             UPDATE identity.webhook_delivery d SET details = '{}', is_erased = true
-            WHERE profile_id = ANY(\(ids)::uuid[]) OR other_id = ANY(\(ids)::uuid[])
+            WHERE (profile_id = ANY(\(ids)::uuid[]) OR other_id = ANY(\(ids)::uuid[]))
+              AND type <> \(WebhookEventType.erased.rawValue)
             """)
+    }
+
+    /// Tells every endpoint that was told of these profiles, or is to be, that they were erased, whatever it has asked for
+    /// (GDPR article 19), and those that have asked for that. Also one that is disabled, for when it is enabled again. Returns
+    /// whom it tells, for the receipt.
+    static func tell(
+        ofErasing ids: [ProfileID], for request: PrivacyRequest, at now: Instant, queuedAt: Instant,
+        in transaction: PostgresTransaction
+    ) async throws -> [JSON] {
+        let rows = try await transaction.query(
+            """
+            SELECT t.endpoint_id, t.profile_id, e.description
+            FROM (
+                SELECT endpoint_id, profile_id FROM identity.webhook_delivery WHERE profile_id = ANY(\(ids)::uuid[])
+                UNION
+                SELECT endpoint_id, other_id FROM identity.webhook_delivery WHERE other_id = ANY(\(ids)::uuid[])
+                UNION
+                SELECT endpoint_id, \(request.profileID)::uuid FROM identity.webhook_endpoint
+                WHERE enabled AND \(WebhookEventType.erased.rawValue) = ANY(event_types)
+            ) t JOIN identity.webhook_endpoint e USING (endpoint_id)
+            ORDER BY t.endpoint_id, t.profile_id
+            """)
+        guard !rows.isEmpty else { return [] }
+        let endpoints = try rows.map { try $0.get("endpoint_id", as: WebhookEndpointID.self) }
+        let profiles = try rows.map { try $0.get("profile_id", as: ProfileID.self) }
+        let events = rows.map { _ in WebhookEventID(UUIDv7.make(at: queuedAt)) }
+        let details = JSON.object(["requestId": .string(request.id.description)]).compact
+        try await transaction.execute(
+            """
+            INSERT INTO identity.webhook_delivery
+                (shard, endpoint_id, event_id, type, profile_id, details, is_erased, occurred_at, queued_at, state,
+                 next_attempt_at)
+            SELECT t.shard, t.endpoint_id, t.event_id, \(WebhookEventType.erased.rawValue), t.profile_id, \(details), true,
+                \(now)::timestamptz, \(queuedAt)::timestamptz, 'pending', \(queuedAt)::timestamptz
+            FROM unnest(\(endpoints.map(shard))::smallint[], \(endpoints)::uuid[], \(events)::uuid[], \(profiles)::uuid[])
+                WITH ORDINALITY AS t (shard, endpoint_id, event_id, profile_id, number)
+            ORDER BY t.number
+            """)
+        try await transaction.notify(channel)
+        return try zip(rows, zip(zip(endpoints, profiles), events)).map { row, told in
+            [
+                "eventId": .string(told.1.description), "endpointId": .string(told.0.0.description),
+                "profileId": .string(told.0.1.description),
+                "description": .string(try row.get("description")),
+            ]
+        }
     }
 
     /// Who was told of these profiles, or is to be, for a request of access.

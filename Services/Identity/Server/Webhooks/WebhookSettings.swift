@@ -39,7 +39,7 @@ struct Webhooks: Sendable {
         dispatcher = WebhookDispatcher(
             pool: context.pool, hub: context.hub,
             sender: WebhookSender(reading: reading, vault: vault, client: client, machine: machine),
-            logger: context.logger)
+            outbox: context.outbox, logger: context.logger)
     }
 
     func add(to router: ServiceRouter) {

@@ -26,13 +26,15 @@ final class WebhookDispatcher: Service {
     private let pool: PostgresPool
     private let hub: WakeHub
     private let sender: WebhookSender
+    private let outbox: Outbox
     private let logger: Logger
     private let machine: @Sendable () -> Instant
     private let deliveries = DeliveryStore()
     private let endpoints = EndpointStore()
     private let room = AttemptRoom(inFlightLimit)
 
-    init(pool: PostgresPool, hub: WakeHub, sender: WebhookSender, logger: Logger) {
+    init(pool: PostgresPool, hub: WakeHub, sender: WebhookSender, outbox: Outbox, logger: Logger) {
+        self.outbox = outbox
         self.pool = pool
         self.hub = hub
         self.sender = sender
@@ -175,6 +177,7 @@ final class WebhookDispatcher: Service {
             now: attempt.at)
         guard try await deliveries.record(attempt, verdict.delivery, in: transaction) else { return false }
         count(verdict.delivery)
+        try await tellConsent(of: attempt, verdict.delivery, in: transaction)
         let before = endpoint.health
         let lastSuccessAt = endpoint.lastSuccessAt
         endpoint.health = verdict.health
@@ -194,6 +197,28 @@ final class WebhookDispatcher: Service {
         // Of an endpoint that was changed, what follows is claimed anew.
         return attempt.outcome.isSuccess && endpoint.isEnabled
             && endpoint.version == delivery.endpointVersion
+    }
+
+    /// Whoever has erased somebody has to know who else has heard of it (GDPR article 19).
+    private func tellConsent(
+        of attempt: FinishedAttempt, _ verdict: WebhookVerdict.Delivery, in transaction: PostgresTransaction
+    ) async throws {
+        let delivery = attempt.delivery
+        guard delivery.type == .erased, let request = delivery.details["requestId"]?.string else { return }
+        let status: String
+        switch verdict {
+        case .delivered: status = "answered"
+        case .failed: status = "failed"
+        case .waiting: return
+        }
+        try await outbox.enqueue(
+            target: .consent, method: "PUT",
+            path: "/v1/privacy-requests/\(request)/recipients/\(delivery.eventID)",
+            body: [
+                "endpointId": .string(delivery.endpointID.description),
+                "profileId": delivery.profileID.map { .string($0.description) } ?? .null,
+                "status": .string(status), "at": .string(attempt.at.rfc3339),
+            ], in: transaction, at: attempt.at)
     }
 
     private func count(_ delivery: WebhookVerdict.Delivery) {

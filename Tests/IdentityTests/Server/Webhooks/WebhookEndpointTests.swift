@@ -50,7 +50,7 @@ struct WebhookEndpointTests {
             #expect(Data(base64Encoded: String(secret.dropFirst(6)))?.count == 32)
             let shown = try await service.request("GET", "\(path)/\(id)")
             #expect(shown.json["secret"] == nil)
-            #expect(shown.json["eventTypes"]?.array?.count == 4)
+            #expect(shown.json["eventTypes"]?.array?.count == 5)
             let listed = try await service.request("GET", path)
             #expect(listed.json["items"] == [shown.json])
             let rows = try await database.owner.query(

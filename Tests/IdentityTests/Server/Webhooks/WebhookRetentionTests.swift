@@ -1,3 +1,4 @@
+import IdentityDomain
 import Models
 import Postgres
 import ProfileStore
@@ -34,17 +35,49 @@ struct WebhookRetentionTests {
                 #expect(held[path: "webhooks.0.type"] == "profile.created")
                 let counts = try await world.pool.transaction { try await privacy.erase(request, in: $0) }
                 #expect(counts["webhookDeliveries"] == 1)
+                let recipients = try #require(counts["recipients"]?.array)
+                #expect(recipients.map { $0["endpointId"] } == [.string(endpoint.id.description)])
                 world.machine.advance(by: .seconds(10))
                 try await dispatcher.deliverDue()
                 #expect(
                     receiver.received.last?.json["data"] == [
                         "profileId": .string(id.description), "erased": true,
                     ])
-                #expect(try await world.deliveries(of: endpoint.id).first?.isErased == true)
+                // Who was told of them is told that they are gone, and consent what became of that.
+                #expect(
+                    receiver.received.suffix(2).map { $0.json["type"] } == [
+                        "profile.created", "profile.erased",
+                    ])
+                let told = try await world.outbox.bodies(
+                    to: .consent, pathContaining: "/\(request.id)/recipients/", in: world.pool)
+                #expect(told.map { $0["status"] } == ["answered"])
+                #expect(told.first?["endpointId"] == .string(endpoint.id.description))
+                #expect(try await world.deliveries(of: endpoint.id).allSatisfy(\.isErased))
                 let rows = try await world.identity.owner.query(
                     "SELECT string_agg(d::text, '') AS all_of_it FROM identity.webhook_delivery d")
                 #expect(try rows.first?.get("all_of_it", as: String.self).contains("illness") == false)
             }
+        }
+    }
+
+    @Test("of an erasure nobody is told who was told nothing of the person, unless they asked for it")
+    func strangers() async throws {
+        try await WebhookWorld.with { world in
+            let endpoint = try await world.endpoint("http://127.0.0.1:1/", types: [.merged])
+            let asking = try await world.endpoint("http://127.0.0.1:1/", types: [.erased])
+            try await world.resolve([event(0, .identify, user: "u", traits: [:])])
+            let user = try #require(Identifier(.userID, "u"))
+            let id = try #require(
+                try await world.identity.store.canonicalID(of: user, in: world.pool))
+            let request = PrivacyRequest(
+                id: PrivacyRequestID(UUIDv7.derived(at: start, from: "r")), type: .erasure, profileID: id,
+                profileIDs: [id], requestedAt: start)
+            let counts = try await world.pool.transaction {
+                try await world.identity.privacy().erase(request, in: $0)
+            }
+            let told = counts["recipients"]?.array?.map { $0["endpointId"] }
+            #expect(told == [.string(asking.id.description)])
+            #expect(try await world.deliveries(of: endpoint.id).isEmpty)
         }
     }
 

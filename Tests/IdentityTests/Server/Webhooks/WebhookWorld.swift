@@ -25,6 +25,9 @@ struct WebhookWorld {
         try await IdentityDatabase.with { try await body(WebhookWorld(identity: $0)) }
     }
 
+    /// The calls that identity is to make.
+    var outbox: Outbox { Outbox(schema: ServiceName.identity.schema, vault: identity.store.vault) }
+
     /// Another instance each time.
     func dispatcher(timeout: Duration = .seconds(60)) -> WebhookDispatcher {
         let client = OutwardClient(
@@ -36,7 +39,7 @@ struct WebhookWorld {
             client: client, machine: { machine.now })
         return WebhookDispatcher(
             pool: pool, hub: WakeHub(pool: pool, channels: [WebhookQueue.channel]), sender: sender,
-            logger: Logger(label: "test"))
+            outbox: outbox, logger: Logger(label: "test"))
     }
 
     @discardableResult
