@@ -209,7 +209,7 @@ struct Installation {
 
     /// Merges one profile into another, as identity does.
     func merge(_ loser: ProfileID, into survivor: ProfileID) async throws {
-        let mergeID = MergeID(UUIDv7.derived(at: clock.now, from: "merge", loser.description))
+        let mergeID = MergeID(UUIDv7.make(at: clock.now))
         try await know([loser, survivor])
         try await owner.execute(
             """
@@ -224,23 +224,53 @@ struct Installation {
         ])
     }
 
-    /// Takes the merge of a profile back, as identity does.
+    /// Takes the merge of a profile back, as identity does: whoever was merged into it stays so.
     func unmerge(_ split: ProfileID, from survivor: ProfileID) async throws {
         let mergeID: MergeID? = try await owner.query(
             """
             UPDATE profiles.merge SET undone_at = \(clock.now)
-            WHERE merged_id = \(split) AND survivor_id = \(survivor) RETURNING merge_id
+            WHERE merged_id = \(split) AND survivor_id = \(survivor) AND undone_at IS NULL RETURNING merge_id
             """
         ).first?.get("merge_id")
         let id = try #require(mergeID)
+        let members: [ProfileID] = try await owner.query(
+            """
+            WITH RECURSIVE member (id) AS (
+                SELECT \(split)::uuid
+                UNION
+                SELECT e.merged_id FROM member m
+                JOIN profiles.merge e ON e.survivor_id = m.id AND e.undone_at IS NULL
+            )
+            SELECT id FROM member ORDER BY id
+            """
+        ).map { try $0.get("id") }
         try await owner.execute(
-            "UPDATE profiles.profile SET canonical_id = \(split) WHERE profile_id = \(split)")
+            "UPDATE profiles.profile SET canonical_id = \(split) WHERE profile_id = ANY(\(members)::uuid[])")
         try await append([
             .unmerge(
-                profileID: survivor, split: split, members: [split], mergeID: id, at: clock.now, cause: [:]),
+                profileID: survivor, split: split, members: members, mergeID: id, at: clock.now, cause: [:]),
             .unmergedFrom(
-                profileID: split, former: survivor, members: [split], mergeID: id, at: clock.now),
+                profileID: split, former: survivor, members: members, mergeID: id, at: clock.now),
         ])
+    }
+
+    /// Erases profiles of one person, the first of which is who they are now, as identity does: what stands in the
+    /// timeline of them says so instead.
+    func erase(_ members: [ProfileID]) async throws {
+        let now = clock.now
+        try await owner.execute(
+            "UPDATE profiles.profile SET erased_at = \(now) WHERE profile_id = ANY(\(members)::uuid[])")
+        try await owner.execute(
+            """
+            UPDATE profiles.timeline
+            SET body = json_build_object(
+                    'kind', 'erased', 'profileId', profile_id, 'at', \(now.rfc3339)::text)::text,
+                type = 'erased', name = NULL, message_id = NULL, occurred_at = \(now)
+            WHERE profile_id = ANY(\(members)::uuid[])
+                AND type NOT IN ('merge', 'mergedInto', 'unmerge', 'unmergedFrom', 'erased')
+            """)
+        guard let person = members.first else { return }
+        try await append([.erased(profileID: person, at: now)])
     }
 
     // MARK: Looking

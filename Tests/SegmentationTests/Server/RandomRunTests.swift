@@ -12,12 +12,13 @@ import Testing
     "What is stored is what the plain oracle says",
     .enabled(if: TestDatabase.isAvailable, Comment(rawValue: TestDatabase.howToEnable)))
 struct RandomRunTests {
-    @Test("over random facts, sweeps, merges and changes of rules")
+    @Test("over random facts, sweeps, merges and their undoing, erasures and changes of rules")
     func randomRuns() async throws {
         let given = ProcessInfo.processInfo.environment["MARTLET_SEED"].flatMap { UInt64($0) }
         let seed = given ?? UInt64.random(in: 0...UInt64(UInt32.max))
         print("seed \(seed)")
-        for number in 0..<UInt64(3) {
+        let times = ProcessInfo.processInfo.environment["MARTLET_CASES"].flatMap { UInt64($0) } ?? 1
+        for number in 0..<3 * times {
             try await Installation.with { installation in
                 var run = StoredRun(installation, random: SeededGenerator(seed: seed &+ number))
                 try await run.go()
@@ -36,8 +37,23 @@ private struct StoredRun {
     private var stages: [(id: String, rule: JSON)] = []
     private var people: [ProfileID]
     private var histories: [ProfileID: RandomHistory] = [:]
-    private var facts: [ProfileID: [TrackingEvent]] = [:]
-    private var merged: [ProfileID: ProfileID] = [:]
+    /// What arrived under each profile.
+    private var arrived: [ProfileID: [TrackingEvent]] = [:]
+    /// Into whom each was merged.
+    private var edges: [ProfileID: ProfileID] = [:]
+    private var erased: Set<ProfileID> = []
+
+    /// Everybody who is somebody else now.
+    private var merged: Set<ProfileID> { Set(edges.keys) }
+
+    /// A person's profiles, first who they are now.
+    private func members(of person: ProfileID) -> [ProfileID] {
+        [person] + edges.filter { $0.value == person }.keys.sorted().flatMap { members(of: $0) }
+    }
+
+    private func facts(of person: ProfileID) -> [TrackingEvent] {
+        members(of: person).flatMap { arrived[$0] ?? [] }
+    }
 
     init(_ installation: Installation, random: SeededGenerator) {
         self.installation = installation
@@ -56,7 +72,9 @@ private struct StoredRun {
         try await stage()
         for _ in 0..<2 { try await define() }
         for _ in 0..<40 {
-            switch random.below(12) {
+            switch random.below(15) {
+            case 12, 13: try await unmerge()
+            case 14: try await erase()
             case 0: try await define()
             case 10: try await score()
             case 11: try await stage()
@@ -117,14 +135,15 @@ private struct StoredRun {
     private mutating func happen() async throws {
         let person = random.pick(people)
         var events: [TrackingEvent] = []
+        // Events of the merged arrive under their old profile.
+        let under = random.chance(50) ? members(of: person).last ?? person : person
         for _ in 0..<(1 + random.below(5)) {
-            guard let event = histories[person]?.next(after: facts[person] ?? []) else { continue }
-            facts[person, default: []].append(event)
+            let known = facts(of: person)
+            guard let event = histories[person]?.next(after: known) else { continue }
+            arrived[under, default: []].append(event)
             events.append(event)
         }
-        // Events of the merged arrive under their old profile.
-        let own = merged.filter { $0.value == person }.keys.sorted()
-        try await installation.append(events, to: person, under: random.chance(50) ? own.first : nil)
+        try await installation.append(events, to: person, under: under)
         installation.clock.set(max(installation.clock.now, events.map(\.timestamp).max() ?? .distantPast))
     }
 
@@ -133,9 +152,25 @@ private struct StoredRun {
         let loser = people.remove(at: random.below(people.count))
         let survivor = random.pick(people)
         try await installation.merge(loser, into: survivor)
-        facts[survivor, default: []] += facts.removeValue(forKey: loser) ?? []
-        merged[loser] = survivor
-        for (old, into) in merged where into == loser { merged[old] = survivor }
+        edges[loser] = survivor
+    }
+
+    private mutating func unmerge() async throws {
+        let candidates = edges.filter { people.contains($0.value) }.sorted { $0.key < $1.key }
+        guard !candidates.isEmpty else { return }
+        let (split, survivor) = random.pick(candidates)
+        try await installation.unmerge(split, from: survivor)
+        edges[split] = nil
+        people.append(split)
+    }
+
+    private mutating func erase() async throws {
+        guard people.count > 4 else { return }
+        let person = people.remove(at: random.below(people.count))
+        let members = members(of: person)
+        try await installation.erase(members)
+        erased.formUnion(members)
+        for member in members { edges[member] = nil }
     }
 
     private mutating func pass() async throws {
@@ -162,11 +197,11 @@ private struct StoredRun {
             for person in people {
                 guard let instant = try await decided(person, id, latest) else { continue }
                 let wanted = PlainOracle(rule: rule, scores: scores, stages: stages)
-                    .holds(facts[person] ?? [], at: instant)
+                    .holds(facts(of: person), at: instant)
                 #expect(
                     members.contains(person) == wanted, "\(id) \(rule.compact) at \(instant.milliseconds)")
             }
-            for loser in merged.keys { #expect(!members.contains(loser)) }
+            for loser in merged.union(erased) { #expect(!members.contains(loser)) }
         }
     }
 
@@ -179,14 +214,14 @@ private struct StoredRun {
             streamed[move.profileID] = move.stage
         }
         #expect(streamed == stored)
-        for loser in merged.keys { #expect(stored[loser] == nil) }
+        for loser in merged.union(erased) { #expect(stored[loser] == nil) }
         for person in people {
             guard let instant = try await decided(person, SegmentDefinition.key(ofStage: "a"), latest) else {
                 continue
             }
             let wanted = stages.map(\.id).filter {
                 PlainOracle(rule: ["stage": .string($0)], scores: scores, stages: stages)
-                    .holds(facts[person] ?? [], at: instant)
+                    .holds(facts(of: person), at: instant)
             }
             #expect([stored[person]].compactMap { $0 } == wanted, "at \(instant.milliseconds)")
         }
