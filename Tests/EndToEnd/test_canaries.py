@@ -307,6 +307,16 @@ class Traffic:
                 "type": kind, "subject": {"profileId": profile},
                 "verifiedBy": {"method": "passport", "note": f"{person.name} {person.note}"}})
             martlet.drain()
+        # A service asks for the profile of two who were strangers, which joins them.
+        joined = self.person()
+        for known_by in ({"userId": joined.user_id}, {"anonymousId": joined.device}):
+            self.send("POST", "ingestion", "/v1/track", **key, json={
+                "messageId": str(uuid.uuid4()), "event": "Noted", **known_by})
+        martlet.drain()
+        self.as_admin("POST", "identity", "/v1/profiles/resolve", json={"identifiers": [
+            {"type": "userId", "value": joined.user_id}, {"type": "anonymousId", "value": joined.device},
+            {"type": "email", "value": joined.email}]})
+        martlet.drain()
         # Times and numbers that no column holds, and a key of one event that another person uses.
         other = self.person()
         self.names.add(other.email)

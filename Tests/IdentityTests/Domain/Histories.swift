@@ -9,6 +9,9 @@ func seededGenerator(_ test: String = #function) -> SeededGenerator {
     return SeededGenerator(seed: seed)
 }
 
+/// How many times as much random tests do; `make soak` sets it.
+let soakFactor = ProcessInfo.processInfo.environment["MARTLET_SOAK_FACTOR"].flatMap { Int($0) } ?? 1
+
 let shop = SourceID(UUIDv7.derived(at: Instant(milliseconds: 0), from: "shop"))
 let start = Instant(milliseconds: 1_700_000_000_000)
 

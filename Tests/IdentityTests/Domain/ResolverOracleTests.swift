@@ -10,7 +10,7 @@ struct ResolverOracleTests {
     /// A random history with repeated deliveries.
     private func history(using generator: inout SeededGenerator) -> [TrackingEvent] {
         var events = (0..<60).map { TrackingEvent.random($0, using: &generator) }
-        for _ in 0..<6 {
+        for _ in 0..<6 * soakFactor {
             let index = Int.random(in: 0..<events.count, using: &generator)
             events.insert(events[index], at: Int.random(in: index...events.count, using: &generator))
         }
@@ -43,7 +43,7 @@ struct ResolverOracleTests {
     @Test("whoever brute force finds to be one person is one, event by event, however the batches are cut")
     func oracle() async throws {
         var generator = seededGenerator()
-        for _ in 0..<100 {
+        for _ in 0..<100 * soakFactor {
             await Task.yield()
             let events = history(using: &generator)
             let expected = BruteForceIdentity(events)
@@ -73,7 +73,7 @@ struct ResolverOracleTests {
     @Test("merges are taken back, reported and made again just as brute force says, whenever it happens")
     func undo() async throws {
         var generator = seededGenerator()
-        for _ in 0..<80 {
+        for _ in 0..<80 * soakFactor {
             await Task.yield()
             var acts = history(using: &generator).map { Act.event($0) }
             for _ in 0..<12 {
@@ -119,7 +119,7 @@ struct ResolverOracleTests {
     @Test("traits are those of the latest event of the person, in whatever order events and merges came")
     func traits() async throws {
         var generator = seededGenerator()
-        for _ in 0..<70 {
+        for _ in 0..<70 * soakFactor {
             await Task.yield()
             let events = history(using: &generator)
             let (people, placements) = try resolve(events, using: &generator)
@@ -141,7 +141,7 @@ struct ResolverOracleTests {
         let policy = IdentityPolicy(
             types: IdentityPolicy.standard.types, others: nil, blocked: BlockedValues(), defaultRegion: nil,
             traits: rules)
-        for _ in 0..<70 {
+        for _ in 0..<70 * soakFactor {
             await Task.yield()
             let events = history(using: &generator)
             let (people, placements) = try resolve(events, by: policy, using: &generator)
@@ -164,7 +164,7 @@ struct ResolverOracleTests {
     @Test("the facts alone rebuild the forest of merges, and hold each event once under its person")
     func facts() async throws {
         var generator = seededGenerator()
-        for _ in 0..<70 {
+        for _ in 0..<70 * soakFactor {
             await Task.yield()
             let events = history(using: &generator)
             let (people, _) = try resolve(events, using: &generator)
@@ -200,7 +200,7 @@ struct ResolverOracleTests {
     @Test("without conflicts, people and their traits are what is connected, in whatever order events arrive")
     func orderIsIrrelevant() async throws {
         var generator = seededGenerator()
-        for _ in 0..<70 {
+        for _ in 0..<70 * soakFactor {
             await Task.yield()
             // Everybody has devices and addresses of their own: no two users can ever claim the same.
             var events: [TrackingEvent] = []

@@ -13,7 +13,7 @@ import Testing
     .enabled(if: TestDatabase.isAvailable, Comment(rawValue: TestDatabase.howToEnable)))
 struct RebuildTests {
     private static let consumers = 3
-    private static let phases = 4
+    private static let phases = 4 * soakFactor
     private static let eventsOfPhase = 40
 
     @Test(

@@ -21,6 +21,17 @@ extension ProfileTables {
             "SELECT pg_advisory_xact_lock(hashtextextended(\("unmerging \(id)"), 0))")
     }
 
+    /// The same of all that a batch is about, in one order and before anybody's profile is locked.
+    func lock(unmergings: [MergeID], ofProfiles profiles: [ProfileID]) async throws {
+        let told = try await transaction.query(
+            """
+            SELECT DISTINCT merge_id FROM journeys.unmerging_history
+            WHERE profile_id = ANY(\(Set(profiles).sorted())::uuid[])
+            """
+        ).map { try $0.get("merge_id", as: MergeID.self) }
+        for id in Set(unmergings + told).sorted() { try await lock(unmerging: id) }
+    }
+
     /// Notes that the journeys were taken apart.
     func begin(_ order: Unmerging.Order, holder: ProfileID) async throws {
         try await transaction.execute(

@@ -28,6 +28,13 @@ package struct MembershipsWorker: Sendable {
     private func process(_ batch: StreamBatch, in transaction: PostgresTransaction) async throws {
         let catalog = try await catalogs.current(in: transaction)
         let facts = try batch.records.map { ($0, try MembershipFact(json: $0.body)) }
+        try await ProfileTables(transaction: transaction, vault: profiles.vault).lock(
+            unmergings: facts.compactMap {
+                if case .unmerged(let history) = $0.1 { history.mergeID } else { nil }
+            },
+            ofProfiles: facts.compactMap {
+                if case .changed(let change) = $0.1 { change.profileID } else { nil }
+            })
         var rest = facts[...]
         while !rest.isEmpty {
             let changes = rest.prefix { if case .changed = $0.1 { true } else { false } }
