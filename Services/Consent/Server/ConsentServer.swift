@@ -1,4 +1,5 @@
 import Clients
+import ConsentDomain
 import Contracts
 import Foundation
 import Models
@@ -12,7 +13,10 @@ import Streams
     static func main() async { await ServiceProcess.main(consentService) }
 }
 
-/// Purposes, the ledger of grants and withdrawals, and privacy requests.
+/// Reads the policy in force.
+typealias PolicyReader = ConsentPolicyReader<ConsentPolicy>
+
+/// Purposes and policies, the ledger of grants and withdrawals, and privacy requests.
 package let consentService = ServiceDefinition(
     name: .consent,
     migrations: [
@@ -22,12 +26,15 @@ package let consentService = ServiceDefinition(
         Migration(
             resource: "V0003_reported_preferences",
             bytes: PackageResources.V0003_reported_preferences_sql),
+        Migration(resource: "V0004_consent_policy", bytes: PackageResources.V0004_consent_policy_sql),
     ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests]
 ) { context in
     let profiles = ProfileStore(
         key: IdentifierKey(secret: try context.settings.identifierSecret()), vault: context.vault)
-    let recorder = ConsentRecorder(profiles: profiles)
+    let policies = PolicyReader { try ConsentPolicy(json: $0) }
+    let recorder = ConsentRecorder(profiles: profiles, policies: policies)
+    let writer = ConsentWriter(recorder: recorder, pool: context.pool, clock: context.clock)
     let idempotency = Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
     let subjects = SubjectResolver(
         identity: IdentityClient(http: context.http), profiles: profiles, pool: context.pool)
@@ -39,10 +46,15 @@ package let consentService = ServiceDefinition(
     }
     return ServiceParts(
         routes: { router in
+            ConsentPolicyRoutes(pool: context.pool, clock: context.clock).add(to: router)
             PurposeRoutes(pool: context.pool, clock: context.clock).add(to: router)
             ConsentRoutes(
-                pool: context.pool, profiles: profiles, recorder: recorder, subjects: subjects,
-                idempotency: idempotency
+                pool: context.pool, clock: context.clock, profiles: profiles, policies: policies,
+                recorder: recorder, writer: writer, subjects: subjects, idempotency: idempotency
+            ).add(to: router)
+            ConsentBatchRoutes(
+                pool: context.pool, clock: context.clock, profiles: profiles, policies: policies,
+                recorder: recorder, subjects: subjects
             ).add(to: router)
             PrivacyRequestRoutes(
                 pool: context.pool, clock: context.clock, subjects: subjects, idempotency: idempotency
@@ -53,7 +65,9 @@ package let consentService = ServiceDefinition(
         },
         workers: [
             ProfileEventsWorker(
-                recorder: recorder, preferences: PreferenceReading(key: profiles.key), logger: context.logger
+                recorder: recorder,
+                preferences: PreferenceReading(key: profiles.key, logger: context.logger),
+                logger: context.logger
             ).consumer(in: context)
         ]
             + (exports.map { [$0] } ?? []),
