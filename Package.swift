@@ -170,7 +170,7 @@ let testTargets: [Target] = [
     tests("ProfileStore", ["Models", "Postgres", "ProfileStore", "Sealing", "ServiceKit", crypto]),
     serviceTests("Ingestion", ["ConsentDomain", "IdentityDomain", "MarkedYAML", crypto]),
     serviceTests("Identity"),
-    serviceTests("Consent", ["DeliveryServer"]),
+    serviceTests("Consent", ["DeliveryServer", crypto]),
     serviceTests("Segmentation"),
     serviceTests("Recommendation", ["ConsentDomain"]),
     serviceTests("Journeys", ["ConsentDomain", yams]),
@@ -179,7 +179,7 @@ let testTargets: [Target] = [
         "CommandLine",
         [
             "CommandLine", "IdentityDomain", "IngestionDomain", "Models", "Postgres", "ServiceKit", "Clients",
-            yams,
+            yams, crypto,
             argumentParser,
             asyncHTTPClient, nioCore,
             logging,

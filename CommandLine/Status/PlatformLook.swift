@@ -45,6 +45,7 @@ struct PlatformObserver: Sendable {
     static let readers: [(stream: String, services: [ServiceName])] = [
         ("events", [.identity]),
         ("profile-events", [.consent, .segmentation, .recommendation, .journeys]),
+        ("consents", [.segmentation]),
         ("memberships", [.journeys]),
         ("intents", [.delivery]),
         ("privacy-requests", ServiceName.deployed),

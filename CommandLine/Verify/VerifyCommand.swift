@@ -7,7 +7,7 @@ import ServiceKit
 struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Check that what was recorded is still what it was.",
-        subcommands: [VerifyLedgerCommand.self])
+        subcommands: [VerifyLedgerCommand.self, VerifyReceiptCommand.self])
 }
 
 /// `martlet verify ledger`

@@ -49,3 +49,13 @@ package struct ConsentChange: Hashable, Sendable {
         return .object(members)
     }
 }
+
+extension TrackingEvent {
+    /// A decision as it stands among events. Its kind is one that rules cannot ask for.
+    package init(_ consent: ConsentChange, recordedAt: Instant) {
+        self.init(
+            messageID: consent.ledgerEntry, kind: .alias, timestamp: consent.at, receivedAt: recordedAt,
+            sourceID: SourceID(UUIDv7.derived(at: .distantPast, from: "consent")))
+        self.consent = consent
+    }
+}

@@ -31,6 +31,11 @@ package struct TrackingEvent: Hashable, Sendable {
     /// How each trait goes together with what is known of it, where that isn't by the latest value: as the identity
     /// policy had it when the event was resolved.
     package var traitRules: [String: TraitRule] = [:]
+    /// Where it stands in the timeline, for what is read from there; no part of its JSON form.
+    package var position: TimelinePosition?
+    /// The decision that it is, for one about consent, which stands among events where these are folded; no part of its
+    /// JSON form, and nothing that a sender can say.
+    package var consent: ConsentChange?
 
     package init(
         messageID: String, kind: Kind, name: String? = nil, userID: String? = nil, anonymousID: String? = nil,

@@ -49,6 +49,10 @@ package struct StreamDefinition: Sendable, Hashable {
     package static let privacyRequests = StreamDefinition(
         name: "privacy-requests", table: "consent.stream_privacy_requests", publisher: .consent,
         sealing: .plain)
+    /// What becomes of privacy requests, and when they are due. Bodies are ``PrivacyChange``.
+    package static let privacyChanges = StreamDefinition(
+        name: "privacy-changes", table: "consent.stream_privacy_changes", publisher: .consent,
+        sealing: .plain)
     /// Every segment entered and left, with its evidence. Bodies are ``MembershipChange``.
     package static let memberships = StreamDefinition(
         name: "memberships", table: "segmentation.stream_memberships", publisher: .segmentation)
@@ -57,7 +61,9 @@ package struct StreamDefinition: Sendable, Hashable {
         name: "intents", table: "journeys.stream_intents", publisher: .journeys)
 
     /// Every stream there is.
-    package static let all = [events, profileEvents, consents, privacyRequests, memberships, intents]
+    package static let all = [
+        events, profileEvents, consents, privacyRequests, privacyChanges, memberships, intents,
+    ]
 }
 
 /// One fact read from a stream.

@@ -12,6 +12,7 @@ import Testing
         case unsuppressed(contact: Int)
         case contactSeen(Int)
         case erased
+        case restricted(Bool)
         case attemptFailed
         /// A merge was undone.
         case undone(MergeID)
@@ -55,7 +56,7 @@ import Testing
         for _ in 0..<Int.random(in: 0...14, using: &generator) {
             at = at + .minutes(Int.random(in: 0...180, using: &generator))
             let event: Event
-            switch Int.random(in: 0..<20, using: &generator) {
+            switch Int.random(in: 0..<21, using: &generator) {
             case 0..<8:
                 event = .consent(
                     profile: Int.random(in: 0..<3, using: &generator),
@@ -70,6 +71,7 @@ import Testing
             case 15 where Int.random(in: 0..<4, using: &generator) == 0: event = .erased
             case 16 where Bool.random(using: &generator):
                 event = .undone(Self.merges[Int.random(in: 0..<2, using: &generator)])
+            case 18: event = .restricted(Int.random(in: 0..<3, using: &generator) == 0)
             case 16, 17: event = .followed(Self.merges[Int.random(in: 0..<2, using: &generator)])
             default:
                 attempts += 1
@@ -102,6 +104,7 @@ import Testing
         var suppressions: [Int: [Suppression]] = [:]
         var attempts: [EarlierAttempt] = []
         var isErased = false
+        var isRestricted = false
         var unmerges: [UnmergeFact] = []
         for (at, event) in history.events where at <= now {
             switch event {
@@ -119,6 +122,7 @@ import Testing
             case .unsuppressed(let contact): suppressions[contact] = nil
             case .contactSeen(let contact): seen[contact] = at
             case .erased: isErased = true
+            case .restricted(let begins): isRestricted = begins
             case .attemptFailed: attempts.append(EarlierAttempt(at: at, detail: "451"))
             case .undone(let id):
                 unmerges.append(
@@ -146,7 +150,7 @@ import Testing
         return SendFacts(
             messageID: history.id, wantedAt: Self.start, channel: history.channel, purpose: "marketing",
             journey: "welcome", policy: policy(history), policyVersion: 7, isErased: isErased,
-            unmerges: unmerges, contacts: contacts, consents: said,
+            isRestricted: isRestricted, unmerges: unmerges, contacts: contacts, consents: said,
             templateVersion: history.hasTemplate ? 1 : nil,
             renderingError: history.renders ? nil : "html:1:1: x",
             attempts: attempts, now: now)
@@ -159,6 +163,10 @@ import Testing
         if past.contains(where: { if case .erased = $0.event { true } else { false } }) {
             wrong.insert("erased")
         }
+        let restrictions = past.compactMap {
+            if case .restricted(let begins) = $0.event { begins } else { nil }
+        }
+        if restrictions.last == true { wrong.insert("restricted") }
         if history.channel != "email" { wrong.insert("unknownChannel") }
         if history.basis == nil { wrong.insert("unknownPurpose") }
         if !history.hasTemplate { wrong.insert("unknownTemplate") }

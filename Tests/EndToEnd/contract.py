@@ -98,7 +98,8 @@ def put_somebody_through(martlet, mailbox):
         "POST", "identity", "/v1/profiles/lookup", json={"type": "email", "value": load.address(shopper)},
         expect=200)["profileId"]
     request = martlet.call(
-        "POST", "consent", "/v1/privacy-requests", json={"type": "access", "subject": {"profileId": profile}},
+        "POST", "consent", "/v1/privacy-requests", json={
+            "type": "access", "subject": {"profileId": profile}, "verifiedBy": {"method": "signed in"}},
         expect=(200, 201, 202))
     instance = martlet.items("journeys", "/v1/journeys/load-thanks/instances")[0]
     source = martlet.items("ingestion", "/v1/sources")[0]["sourceId"]

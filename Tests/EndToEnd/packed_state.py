@@ -38,6 +38,17 @@ class Reader:
         length = self.number()
         return str(uuid.UUID(bytes=self.take(16))) if length == 0 else self.take(length - 1).decode()
 
+    def position(self, offsets):
+        """The shard and the offset of an event, or nothing; most are told from the first of the offsets."""
+        first = self.number()
+        if first == 0:
+            return None
+        if first & 1 == 0:
+            return [(first >> 1) - 1, self.number()]
+        shard, latest = next(iter(offsets.items()))
+        zigzag = first >> 1
+        return [int(shard), latest - (zigzag >> 1 ^ -(zigzag & 1))]
+
     def rest(self, origin):
         """What an occurrence has beside its event."""
         given, rest = self.byte(), {}
@@ -55,7 +66,7 @@ class Reader:
 def unpacked(data):
     """A state as a document, with the offsets under `o`."""
     reader = Reader(data)
-    assert reader.byte() == 1
+    assert reader.byte() == 2
     state = {"layout": int.from_bytes(reader.take(8), "little"), "revision": reader.signed()}
     origin = state["decidedAt"] = reader.signed()
     state["o"] = {str(reader.signed()): reader.signed() for _ in range(reader.number())}
@@ -63,6 +74,7 @@ def unpacked(data):
     for _ in range(reader.number()):
         at = origin - reader.signed()
         events.append([at, reader.message_id()])
+        reader.position(state["o"])
     state["standings"], place = [], 0
     for _ in range(reader.number()):
         place += reader.number()
@@ -80,7 +92,9 @@ def unpacked(data):
                 memory["occurrences"].append(event + ([reader.rest(origin)] if given & 2 else []))
         if given & 4:
             at = origin + reader.signed()
-            memory["answer"] = [at, reader.text(), reader.rest(origin)]
+            memory["answer"] = [at, reader.text()]
+            reader.position(state["o"])
+            memory["answer"].append(reader.rest(origin))
         if given & 8:
             memory["trait"] = reader.text()
         state["memories"].append(memory)

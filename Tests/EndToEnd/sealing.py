@@ -4,6 +4,7 @@ form is what it is said to be (AES-GCM with a nonce of 96 bits before and the ta
 
 import base64
 import json
+from decimal import Decimal
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -68,7 +69,7 @@ class Opener:
         key = self.profile(profile) if name == "p" else self.day(schema, int(name[1:]))
         opened = self.open_bytes(key, base64.b64decode(sealed), place)
         # A packed state begins with its form.
-        return json.dumps(unpacked(opened), ensure_ascii=False) if opened[:1] == b"\x01" else opened.decode()
+        return json.dumps(unpacked(opened), ensure_ascii=False) if opened[:1] == b"\x02" else opened.decode()
 
     def row(self, table, row):
         """A row, as `to_jsonb` gives it, with what is sealed in it opened."""
@@ -104,6 +105,15 @@ class Opener:
                 FROM profiles.timeline t JOIN profiles.profile p ON p.profile_id = t.profile_id WHERE {where}""")
         for name, shard, offset, profile, body, canonical in rows:
             yield name, self.text(body, f"profiles.timeline {shard} {offset}", profile=profile), canonical
+
+    def events(self):
+        """The event at each place of the timeline that has one, by shard and offset."""
+        rows = self.installation.sql(
+            """SELECT shard, "offset", profile_id::text, body FROM profiles.timeline WHERE message_id IS NOT NULL""")
+        return {
+            (shard, offset): json.loads(
+                self.text(body, f"profiles.timeline {shard} {offset}", profile=profile), parse_float=Decimal)["event"]
+            for shard, offset, profile, body in rows}
 
     def identifiers(self, kind):
         """(value, canonical profile) of each identifier of a kind."""

@@ -304,7 +304,8 @@ class Traffic:
             "type": "email", "value": person.email}).json()["profileId"]
         for kind in ("access", "erasure"):
             self.as_admin("POST", "consent", "/v1/privacy-requests", json={
-                "type": kind, "subject": {"profileId": profile}})
+                "type": kind, "subject": {"profileId": profile},
+                "verifiedBy": {"method": "passport", "note": f"{person.name} {person.note}"}})
             martlet.drain()
         # Times and numbers that no column holds, and a key of one event that another person uses.
         other = self.person()

@@ -90,9 +90,9 @@ def import_file(martlet, person):
     martlet.martlet("import", file)
 
 
-def ask(martlet, kind, profile):
+def ask(martlet, kind, profile, note="at the desk"):
     request = martlet.call("POST", "consent", "/v1/privacy-requests", expect=202, json={
-        "type": kind, "subject": {"profileId": profile}})
+        "type": kind, "subject": {"profileId": profile}, "verifiedBy": {"method": "signed in", "note": note}})
     return wait_for(
         lambda: (found := martlet.get("consent", f"/v1/privacy-requests/{request['id']}"))["status"] != "pending" and found,
         f"the {kind}", within=90)
@@ -187,6 +187,8 @@ class Everything(Opener):
             "quarantine.detail": "ingestion.quarantine.detail {quarantine_id}",
             "quarantine.envelope": "ingestion.quarantine.envelope {quarantine_id}",
             "privacy_result.result": "consent.privacy_result.result {request_id} {service}",
+            "privacy_step.detail": "consent.privacy_step.detail {request_id}",
+            "privacy_request.detail": "consent.privacy_request.detail {request_id}",
             "attempt.detail": "delivery.message.detail {message_id} {attempt}",
             "erasure_subject.subjects": "ingestion.erasure_subject.subjects {request_id}",
             "erasure_subject.details": "ingestion.erasure_subject.details {request_id}",
@@ -233,7 +235,7 @@ def world(martlet, mailbox):
 
 def test_the_access_holds_every_mark_and_none_of_anybody_else(world):
     martlet, erased, other, (profile, _) = world
-    request = ask(martlet, "access", profile)
+    request = ask(martlet, "access", profile, erased.mark("verified"))
     assert request["status"] == "completed", request
     bundle = json.dumps(
         martlet.get("consent", f"/v1/privacy-requests/{request['id']}/bundle"), ensure_ascii=False)
@@ -250,14 +252,14 @@ def test_before_the_erasure_the_marks_are_found_where_they_lie(world):
     assert unknown == set(), f"sealed in ways that are not known here: {sorted(unknown)}"
     for place in ("profiles.timeline.body", "ingestion.stream_events.body", "profiles.identifier.value",
                   "profiles.trait.value", "ingestion.quarantine.item", "consent.ledger_subject.evidence",
-                  "consent.privacy_result.result", "delivery.message.variables"):
+                  "consent.privacy_result.result", "consent.privacy_step.detail", "delivery.message.variables"):
         assert place in found, f"{place}: the search is blind; it found {sorted(found)}"
 
 
 def test_after_the_erasure_nothing_opens_that_holds_a_mark(world):
     martlet, erased, other, (profile, neighbour) = world
     before, _ = left(martlet, other)
-    request = ask(martlet, "erasure", profile)
+    request = ask(martlet, "erasure", profile, erased.mark("erasing"))
     assert request["status"] == "completed", request
     assert {result["service"] for result in request["results"]} == set(SERVICES)
     martlet.drain()
@@ -303,8 +305,12 @@ def test_the_readme_tells_how_to_ask_from_the_request_to_the_receipt(world, tmp_
     assert done.returncode == 0, done.stdout + done.stderr
     assert "readme-plan" in (tmp_path / "access.json").read_text()
     receipt = json.loads((tmp_path / "receipt.json").read_text())
-    assert receipt["type"] == "erasure" and receipt["status"] == "completed"
-    assert {result["service"]: result["status"] for result in receipt["results"]} == dict.fromkeys(SERVICES, "completed")
+    assert receipt["type"] == "erasure" and receipt["state"] == "completed"
+    assert {store["service"] for store in receipt["stores"]} == set(SERVICES)
+    assert "nothing wrong" in martlet.martlet("verify", "receipt", tmp_path / "receipt.json")
+    altered = tmp_path / "altered.json"
+    altered.write_text(json.dumps({**receipt, "requestedAt": "2020-01-01T00:00:00.000Z"}))
+    assert "altered" in martlet.martlet("verify", "receipt", altered, expect=1)
 
 
 def test_logs_name_nobody(world):

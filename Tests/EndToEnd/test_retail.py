@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from installation import DATA, EXECUTABLES, REPOSITORY, SEED, SERVICES, Installation, wait_for
+from reevaluation import Reevaluation
 from retail_truth import read_truth, write_part
 from sealing import Opener
 
@@ -37,6 +38,22 @@ SEGMENTS = {
     "ten-orders": {"rule": {"count": {"event": "Order Completed", "atLeast": OFTEN}}},
     "five-thousand-pounds": {
         "rule": {"sum": {"event": "Order Completed", "property": "total", "atLeast": MUCH}}},
+}
+
+
+# Segments of each kind of rule, also such as time alone leaves: whatever is told of them has to follow from its evidence.
+ORDER, REFUND = "Order Completed", "Order Refunded"
+WATCHED = {
+    "spends-500-a-month": {"sum": {"event": ORDER, "property": "total", "within": "30d", "atLeast": 500}},
+    "spends-much": {"sum": {"event": ORDER, "property": "total", "greaterThan": 40000}},
+    "quiet-90-days": {"all": [{"count": {"event": ORDER}}, {"absent": {"event": ORDER, "within": "90d"}}]},
+    "sends-back": {
+        "ratio": {"of": {"event": REFUND}, "to": {"event": ORDER}, "within": "180d", "toAtLeast": 3,
+                  "greaterThan": 0.25}},
+    "large-orders": {"average": {"event": ORDER, "property": "total", "atLeast": 300}},
+    "regular": {"count": {
+        "event": ORDER, "within": {"days": 60, "zone": "Europe/London"}, "between": [4, 8]}},
+    "back-in-a-week": {"sequence": {"steps": [{"event": ORDER}, {"event": REFUND, "within": "7d"}]}},
 }
 
 
@@ -89,6 +106,8 @@ def test_sending_the_file_again_doubles_nothing(installation, tmp_path):
 def define(installation):
     for name, segment in SEGMENTS.items():
         installation.call("PUT", "segmentation", f"/v1/segments/{name}", json=segment, expect=(200, 201))
+    for name, rule in WATCHED.items():
+        installation.call("PUT", "segmentation", f"/v1/segments/{name}", json={"rule": rule}, expect=(200, 201))
 
 
 class Killings:
@@ -242,8 +261,24 @@ def compare_segments(installation, truth, customers):
         if body.get("segment") in SEGMENTS)
     assert {(segment, profile) for segment, profile, _ in announced} == {
         (segment, profile) for segment, profiles in members.items() for profile in profiles}
+    decide_again(installation)
     doubled = {key: count for key, count in announced.items() if count > 1 or key[2] != "entered"}
     assert doubled == {}, list(doubled.items())[:5]
+
+
+def decide_again(installation):
+    """Every change follows from the evidence that it carries, from that alone."""
+    opener = Opener(installation)
+    again = Reevaluation(opener.events())
+    counts = collections.Counter()
+    for _, body in opener.stream("segmentation.stream_memberships", "segmentation"):
+        if body.get("segment") in SEGMENTS.keys() | WATCHED.keys():
+            again.check(body)
+            counts[body["segment"], body["change"], body["reason"]] += 1
+    # In a part of the file nobody spends so much.
+    assert {segment for segment, _, _ in counts} | {"spends-much"} == SEGMENTS.keys() | WATCHED.keys(), counts
+    assert any(reason == "time" for _, _, reason in counts)
+    print(f"{sum(counts.values())} changes decided again, {again.summed} conditions with a summary: {dict(counts)}")
 
 
 def sample(installation, truth, size=25):

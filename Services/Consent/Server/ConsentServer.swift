@@ -26,9 +26,12 @@ package let consentService = ServiceDefinition(
         Migration(
             resource: "V0003_reported_preferences",
             bytes: PackageResources.V0003_reported_preferences_sql),
-        Migration(resource: "V0004_consent_policy", bytes: PackageResources.V0004_consent_policy_sql),
+        Migration(
+            resource: "V0004_privacy_lifecycle", bytes: PackageResources.V0004_privacy_lifecycle_sql),
+        Migration(resource: "V0005_restrictions", bytes: PackageResources.V0005_restrictions_sql),
+        Migration(resource: "V0006_consent_policy", bytes: PackageResources.V0006_consent_policy_sql),
     ],
-    openAPI: Contracts.consent, published: [.consents, .privacyRequests]
+    openAPI: Contracts.consent, published: [.consents, .privacyRequests, .privacyChanges]
 ) { context in
     let profiles = ProfileStore(
         key: IdentifierKey(secret: try context.settings.identifierSecret()), vault: context.vault)
@@ -38,6 +41,17 @@ package let consentService = ServiceDefinition(
     let idempotency = Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
     let subjects = SubjectResolver(
         identity: IdentityClient(http: context.http), profiles: profiles, pool: context.pool)
+    let desk = PrivacyDesk(profiles: profiles, recorder: recorder)
+    let intake = PrivacyIntake(subjects: subjects, pool: context.pool)
+    let events = ProfileEventsWorker(
+        recorder: recorder, preferences: PreferenceReading(key: profiles.key, logger: context.logger),
+        logger: context.logger
+    ).consumer(in: context)
+    let deadlines = DeadlineWorker(
+        pool: context.pool, desk: desk,
+        rectification: Rectification(
+            identity: IdentityClient(http: context.http), profiles: profiles, pool: context.pool),
+        clock: context.clock)
     let signer = try HeadSigner(tokens: context.tokens)
     let exports = context.settings.string("LEDGER_HEADS_DIRECTORY").map { directory in
         HeadExport(
@@ -57,19 +71,25 @@ package let consentService = ServiceDefinition(
                 recorder: recorder, subjects: subjects
             ).add(to: router)
             PrivacyRequestRoutes(
-                pool: context.pool, clock: context.clock, subjects: subjects, idempotency: idempotency
+                pool: context.pool, clock: context.clock, desk: desk, intake: intake, idempotency: idempotency
             ).add(to: router)
+            PrivacyActionRoutes(
+                pool: context.pool, clock: context.clock, desk: desk, idempotency: idempotency
+            ).add(to: router)
+            PrivacyBatchRoutes(
+                pool: context.pool, clock: context.clock, desk: desk, intake: intake
+            ).add(to: router)
+            ConsentReceiptRoutes(
+                pool: context.pool, profiles: profiles,
+                controller: .init(
+                    name: context.settings.string("CONTROLLER_NAME"),
+                    contact: context.settings.string("CONTROLLER_CONTACT"))
+            ).add(to: router)
+            PrivacyDataRoutes(pool: context.pool, desk: desk, signer: signer).add(to: router)
             AuditRoutes(
                 pool: context.pool, clock: context.clock, vault: context.vault, signer: signer
             ).add(to: router)
         },
-        workers: [
-            ProfileEventsWorker(
-                recorder: recorder,
-                preferences: PreferenceReading(key: profiles.key, logger: context.logger),
-                logger: context.logger
-            ).consumer(in: context)
-        ]
-            + (exports.map { [$0] } ?? []),
+        workers: [events, deadlines.sweeper(in: context)] + (exports.map { [$0] } ?? []),
         privacy: ConsentPrivacy.handler(clock: context.clock, vault: context.vault))
 }

@@ -15,9 +15,15 @@ struct HeadSigner: Sendable {
     }
 
     /// The heads with their signature, and the public key for whoever wants to check it.
-    func sign(_ heads: LedgerHeads) throws -> JSON {
-        var members = heads.json.object ?? [:]
-        let signature = try key.signature(for: Data(heads.json.compact.utf8))
+    func sign(_ heads: LedgerHeads) throws -> JSON { try sign(document: heads.json) }
+
+    /// The receipt with its signature.
+    func sign(_ receipt: PrivacyReceipt) throws -> JSON { try sign(document: receipt.json) }
+
+    /// A receipt says that it is one, and heads have no such member: neither can be taken for the other.
+    private func sign(document: JSON) throws -> JSON {
+        var members = document.object ?? [:]
+        let signature = try key.signature(for: Data(document.compact.utf8))
         members["signature"] = .string(hexadecimal(Array(signature)))
         members["publicKey"] = .string(hexadecimal(Array(key.publicKey.rawRepresentation)))
         return .object(members)

@@ -18,7 +18,9 @@ package struct Tombstones: Sendable {
     /// owner by now, but not against an erased address.
     package func cover(_ observation: Observation, isKnown: (Identifier) -> Bool) -> Bool {
         var isNamed = false
-        for identifier in observation.identifiers {
+        // What an alias call names besides comes last: it says of somebody that they were that as well.
+        let others = [observation.previousUserID, observation.previousAnonymousID].compactMap { $0 }
+        for identifier in observation.identifiers + others {
             if let at = erased[identifier], observation.at <= at {
                 if !isNamed || ![.anonymousID, .deviceID].contains(identifier.kind) { return true }
             } else if isKnown(identifier) {

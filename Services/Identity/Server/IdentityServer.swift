@@ -32,6 +32,9 @@ package let identityService = ServiceDefinition(
         Migration(
             resource: "V0011_matching_records", bytes: PackageResources.V0011_matching_records_sql),
         Migration(resource: "V0012_tombstones", bytes: PackageResources.V0012_tombstones_sql),
+        Migration(resource: "V0013_webhook_ordering", bytes: PackageResources.V0013_webhook_ordering_sql),
+        Migration(
+            resource: "V0014_causes_without_names", bytes: PackageResources.V0014_causes_without_names_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents],
     channels: [WebhookQueue.channel, MatchingJobStore.channel]
@@ -56,7 +59,10 @@ package let identityService = ServiceDefinition(
             TraitRoutes(
                 resolution: resolution, reading: reading, pool: context.pool, clock: context.clock
             ).add(to: router)
-            ResolveRoutes(resolution: resolution, pool: context.pool, clock: context.clock).add(to: router)
+            ResolveRoutes(
+                upserts: Upserts(resolution: resolution, reading: reading), pool: context.pool,
+                clock: context.clock
+            ).add(to: router)
             TimelineRoutes(reading: reading).add(to: router)
             webhooks.add(to: router)
             AccountRoutes(pool: context.pool, vault: context.vault).add(to: router)

@@ -44,6 +44,12 @@ struct MergeNotes: Sendable {
 
     private static func place(of id: MatchingProposalID) -> String { "identity.matching_proposal.note \(id)" }
 
+    /// What was written about a merge, as it is kept.
+    func opened(_ note: String?, of id: MergeID) async throws -> String? {
+        guard let note else { return nil }
+        return try await days.open(note, at: Self.place(of: id))
+    }
+
     /// The cause of a merge with what was written about it.
     func opened(cause: JSON, of id: MergeID) async throws -> JSON {
         guard case .object(var members) = cause, let note = members["note"]?.string else { return cause }

@@ -22,17 +22,25 @@ package let segmentationService = ServiceDefinition(
             resource: "V0003_scores_and_stage", bytes: PackageResources.V0003_scores_and_stage_sql),
         Migration(resource: "V0004_next_rules", bytes: PackageResources.V0004_next_rules_sql),
         Migration(resource: "V0005_packed_states", bytes: PackageResources.V0005_packed_states_sql),
+        Migration(
+            resource: "V0006_consent_rechecks", bytes: PackageResources.V0006_consent_rechecks_sql),
+        Migration(resource: "V0007_history_watch", bytes: PackageResources.V0007_history_watch_sql),
+        Migration(
+            resource: "V0008_touchpoint_models", bytes: PackageResources.V0008_touchpoint_models_sql),
     ],
-    openAPI: Contracts.segmentation, published: [.memberships], channels: [SegmentStore.channel]
+    openAPI: Contracts.segmentation, published: [.memberships],
+    channels: [SegmentStore.channel, TouchpointModelStore.channel]
 ) { context in
     let registry = SegmentRegistry(vault: context.vault)
     let profiles = ProfileStore(
         key: IdentifierKey(secret: try context.settings.identifierSecret()), vault: context.vault)
     let history = HistoryWatch(
-        settle: try context.settings.duration("SEGMENTATION_SETTLE", default: .seconds(5)))
+        settle: try context.settings.duration("SEGMENTATION_SETTLE", default: .seconds(5)),
+        pool: context.pool)
     let events = ProfileEventsWorker(registry: registry, history: history).consumer(in: context)
+    let consents = ConsentsWorker(registry: registry).consumer(in: context)
     let deadlines = DeadlineWorker(pool: context.pool, registry: registry, history: history)
-        .sweeper(in: context, after: events)
+        .sweeper(in: context, after: [events, consents])
     return ServiceParts(
         routes: { router in
             SegmentRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
@@ -48,9 +56,18 @@ package let segmentationService = ServiceDefinition(
                 idempotency: Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
             ).add(to: router)
             SegmentHistoryRoutes(pool: context.pool, clock: context.clock).add(to: router)
+            InteractionMatrixRoutes(pool: context.pool, clock: context.clock, registry: registry)
+                .add(to: router)
+            TouchpointModelRoutes(
+                pool: context.pool,
+                idempotency: Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
+            ).add(to: router)
             MemberRoutes(pool: context.pool, clock: context.clock, registry: registry, profiles: profiles)
                 .add(to: router)
         },
-        workers: [events, deadlines, BackfillWorker(registry: registry, context: context)],
+        workers: [
+            events, consents, deadlines, BackfillWorker(registry: registry, context: context),
+            TouchpointLearner(registry: registry, context: context),
+        ],
         privacy: SegmentationPrivacy(registry: registry, clock: context.clock).handler)
 }

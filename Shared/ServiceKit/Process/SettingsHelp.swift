@@ -85,7 +85,9 @@ package enum SettingsHelp {
             setting("WEBHOOK_ALLOWED_NETWORKS", "private networks that webhooks may go to (none)"),
         ],
         .consent: [
-            setting("LEDGER_HEADS_DIRECTORY", "where the signed ends of the ledger go every hour (nowhere)")
+            setting("LEDGER_HEADS_DIRECTORY", "where the signed ends of the ledger go every hour (nowhere)"),
+            setting("CONTROLLER_NAME", "who is responsible, as receipts of consent name it (nobody)"),
+            setting("CONTROLLER_CONTACT", "where people reach who is responsible (nowhere)"),
         ],
         .segmentation: [
             setting("SEGMENTATION_SETTLE", "how long facts may be on their way before time takes effect (5s)")

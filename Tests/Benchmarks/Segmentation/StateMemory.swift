@@ -17,9 +17,13 @@ enum StateMemory {
             let step = ShopEvent.days * 86_400_000 / Int64(eventsEach)
             for number in 0..<eventsEach {
                 let at = ShopEvent.now.milliseconds - Int64(eventsEach - number) * step
-                let event = ShopEvent.random(by: profile, at: at, &random).tracking(
+                var event = ShopEvent.random(by: profile, at: at, &random).tracking(
                     profile * eventsEach + number)
+                // As if all had come in the order of time.
+                let offset = Int64((number * profiles + profile) / Shard.count) + 1
+                event.position = TimelinePosition(shard: Shard(id), offset: offset)
                 _ = decider.apply(event, to: &state, of: id)
+                state.include(offset: offset, of: Shard(id))
             }
             let packed = PackedState(state)
             stored += packed.bytes.count

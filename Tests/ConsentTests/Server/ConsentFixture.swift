@@ -15,7 +15,10 @@ struct ConsentFixture: Sendable {
 
     static let start = Instant(milliseconds: 1_700_000_000_000)
 
-    static func with<T>(_ body: (ConsentFixture) async throws -> T) async throws -> T {
+    /// `identity` says where identity answers; by default it is away.
+    static func with<T>(
+        identity: String = "http://127.0.0.1:9", _ body: (ConsentFixture) async throws -> T
+    ) async throws -> T {
         let database = try await TestDatabase.make([
             Migrator(schema: "platform", migrations: Schema.platformMigrations),
             Migrator(service: .identity, migrations: try migrations(of: "Identity")),
@@ -25,7 +28,7 @@ struct ConsentFixture: Sendable {
         let owner = database.pool()
         return try await ServiceHarness.with(
             consentService, database: database, clock: clock, workers: false,
-            others: [.identity: "http://127.0.0.1:9"]
+            others: [.identity: identity]
         ) { service in
             let value = try await body(ConsentFixture(service: service, clock: clock, owner: owner))
             await owner.close()

@@ -16,7 +16,10 @@ struct PrivacyRequestTests {
     ) async throws -> ServiceHarness.Answer {
         try await fixture.service.request(
             "POST", "/v1/privacy-requests",
-            json: ["type": .string(type), "subject": ["profileId": .string(profile.description)]])
+            json: [
+                "type": .string(type), "subject": ["profileId": .string(profile.description)],
+                "verifiedBy": ["method": "signed in"],
+            ])
     }
 
     private func report(
@@ -90,7 +93,7 @@ struct PrivacyRequestTests {
             try await fixture.drain()
             let receipt = try await ownReport(on: id, fixture)
             #expect(receipt["result"]?["ledgerEntriesDetached"]?.integer == 1)
-            #expect(receipt["result"]?["accessFindings"]?.integer == 1)
+            #expect(receipt["result"]?["accessFindings"]?.integer == 0)
             #expect(try await fixture.standing(erased) == nil)
             #expect(try await fixture.standing(other) == "granted")
             let audit = try await fixture.service.request("GET", "/v1/audit/verify")
@@ -99,6 +102,10 @@ struct PrivacyRequestTests {
             let left = try await fixture.owner.query(
                 "SELECT count(*) AS n FROM consent.ledger_subject WHERE profile_id = \(erased)")
             #expect(try left.first?.get("n", as: Int.self) == 0)
+            // Who is erased can't be shown what was known: they are told so, and not answered with nothing.
+            let refused = try await fixture.service.request("GET", "/v1/privacy-requests/\(accessID)")
+            #expect(refused.json["state"]?.string == "refused")
+            #expect(refused.json["reason"]?.string == "erasure")
             // A finding that arrives after the erasure is not kept.
             _ = try await report(
                 accessID, .delivery, ["status": "completed", "result": ["mails": 3]], fixture)

@@ -24,6 +24,7 @@ struct WithdrawalRaceTests {
     private struct Racer: Sendable {
         let profile: ProfileID
         let purpose: String
+        let isRestricted: Bool
         var seen: String?
     }
 
@@ -79,7 +80,10 @@ struct WithdrawalRaceTests {
         try await tell(racers, at: clock.now, owner)
         // Those whose turn to be sent comes last first, so that neither side has it won before it begins.
         let raced = try await together(racers.reversed()) { racer in
-            let answer = try await say("withdraw", racer, to: consent)
+            // Every third asks not to be used at all instead of withdrawing.
+            let answer =
+                racer.isRestricted
+                ? try await restrict(racer, by: consent) : try await say("withdraw", racer, to: consent)
             #expect(answer.status == 201)
             var racer = racer
             racer.seen = try await state(of: racer.profile, owner)?.state
@@ -98,7 +102,8 @@ struct WithdrawalRaceTests {
             } else {
                 stopped += 1
                 #expect(last.state == "suppressed")
-                #expect(last.reason == (racer.purpose == "news" ? "objected" : "consentWithdrawn"))
+                let refusal = racer.purpose == "news" ? "objected" : "consentWithdrawn"
+                #expect(last.reason == (racer.isRestricted ? "restricted" : refusal))
             }
         }
         print("broadcast: \(sent) sent before the withdrawal, \(stopped) stopped by it")
@@ -109,7 +114,8 @@ struct WithdrawalRaceTests {
     private func racers(_ now: Instant, _ owner: PostgresPool) async throws -> [Racer] {
         let racers = (0..<Self.people).map { number in
             Racer(
-                profile: ProfileID(UUIDv7.make(at: now)), purpose: number % 2 == 0 ? "news" : "marketing")
+                profile: ProfileID(UUIDv7.make(at: now)), purpose: number % 2 == 0 ? "news" : "marketing",
+                isRestricted: number % 3 == 0)
         }
         let key = IdentifierKey(secret: ServiceHarness.secret)
         let found = racers.compactMap { racer in
@@ -145,6 +151,12 @@ struct WithdrawalRaceTests {
                         body: IntentFact.wanted(intent).json)
                 }, at: now, in: transaction)
         }
+    }
+
+    private func restrict(_ racer: Racer, by consent: ServiceHarness) async throws -> ServiceHarness.Answer {
+        try await consent.request(
+            "POST", "/v1/privacy-requests",
+            json: ["type": "restriction", "subject": ["profileId": .string(racer.profile.description)]])
     }
 
     private func say(

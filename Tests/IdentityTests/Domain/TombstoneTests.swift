@@ -15,8 +15,11 @@ import Testing
         func isErased(_ identifier: Identifier) -> Bool {
             world.erased[identifier].map { observation.at <= $0 } ?? false
         }
-        return observation.identifiers.indices.contains { place in
-            let (identifier, stronger) = (observation.identifiers[place], observation.identifiers[..<place])
+        var named = observation.identifiers
+        if let previous = observation.previousUserID { named.append(previous) }
+        if let previous = observation.previousAnonymousID { named.append(previous) }
+        return named.indices.contains { place in
+            let (identifier, stronger) = (named[place], named[..<place])
             guard isErased(identifier) else { return false }
             let isDevice = identifier.kind == .anonymousID || identifier.kind.rawValue == "deviceId"
             return stronger.allSatisfy { isErased($0) || !isDevice && !world.known.contains($0) }
@@ -28,15 +31,16 @@ import Testing
         var generator = seededGenerator("tombstones")
         var (covered, uncovered) = (0, 0)
         for _ in 0..<5_000 {
+            let isAlias = Bool.random(using: &generator)
             let event = event(
-                Int.random(in: 0..<100, using: &generator), .identify,
+                Int.random(in: 0..<100, using: &generator), isAlias ? .alias : .identify,
                 user: Bool.random(using: &generator) ? "u" : nil,
                 device: Bool.random(using: &generator) ? "d" : nil,
-                email: Bool.random(using: &generator) ? "e@x.org" : nil,
+                email: Bool.random(using: &generator) ? "e@x.org" : nil, previous: isAlias ? "p" : nil,
                 contacts: Bool.random(using: &generator) ? ["7"] : [])
             let observation = Observation(event)
             var world = World()
-            for identifier in observation.identifiers {
+            for identifier in observation.allIdentifiers {
                 if Bool.random(using: &generator) {
                     world.erased[identifier] = start + .seconds(Int.random(in: 0..<100, using: &generator))
                 }

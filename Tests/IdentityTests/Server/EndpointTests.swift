@@ -1,5 +1,6 @@
 import Foundation
 import Models
+import Postgres
 import ServiceKit
 import Streams
 import TestSupport
@@ -107,7 +108,20 @@ struct EndpointTests {
             let joined = try await resolve([["type": "anonymousId", "value": "d"], email])
             #expect(joined["created"] == false)
             let kinds = try await database.timeline().map { $0.body["kind"]?.string }
-            #expect(kinds.sorted { ($0 ?? "") < ($1 ?? "") } == ["event", "merge", "mergedInto"])
+            // What was claimed is a fact, so that a rebuild from the facts knows it; the repeated call said nothing new.
+            #expect(
+                kinds.sorted { ($0 ?? "") < ($1 ?? "") } == [
+                    "event", "event", "event", "merge", "mergedInto",
+                ])
+            // Why they were joined is kept in plain words, and names nobody.
+            let kept = try await database.owner.query(
+                "SELECT cause::text AS text FROM profiles.merge UNION ALL SELECT body FROM profiles.timeline WHERE type = 'merge'"
+            )
+            #expect(kept.count == 2)
+            for row in kept {
+                let text: String = try row.get("text")
+                #expect(text.contains("resolve-") && !text.contains("a@x.org"))
+            }
         }
     }
 

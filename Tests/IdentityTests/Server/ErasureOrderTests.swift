@@ -126,7 +126,7 @@ struct ErasureOrderTests {
             for late in [
                 event(1, user: "u"), event(2, device: "phone"),
                 event(3, email: "secret@x.org", contacts: ["7"]),
-                event(4, profile: person),
+                event(4, profile: person), event(7, .alias, user: "new", previous: "u"),
             ] { try await world.resolve([late]) }
             #expect(try await world.people("u") == nil)
             #expect(try await database.timeline().count == kept)
@@ -135,7 +135,8 @@ struct ErasureOrderTests {
             let told = try await Outbox(schema: "identity", vault: database.store.vault)
                 .bodies(to: .ingestion, pathContaining: "late-events", in: database.pool)
             let offsets = told.flatMap { $0["events"]?.object?.values.flatMap { $0.array ?? [] } ?? [] }
-            #expect(offsets.count == 4)
+            #expect(offsets.count == 5)
+            #expect(try await world.people("new") == nil)
             // Somebody else on the same telephone, and whoever comes back, are people like any other.
             try await world.resolve([event(5, user: "other", device: "phone")])
             let after = 3 * 3_600

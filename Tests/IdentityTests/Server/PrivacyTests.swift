@@ -1,6 +1,7 @@
 import Models
 import Postgres
 import ProfileStore
+import Sealing
 import ServiceKit
 import Streams
 import TestSupport
@@ -43,6 +44,39 @@ struct PrivacyTests {
             #expect(messages?.sorted() == ["m0", "m1", "m2"])
             #expect(held["merges"]?.array?.count == 1)
             #expect(!held.compact.contains("other"))
+        }
+    }
+
+    @Test("access shows the parted both that they were taken for one, and what was written about it")
+    func accessOfTheParted() async throws {
+        try await IdentityDatabase.with { database in
+            try await database.publish([
+                event(0, user: "u"), event(1, device: "phone"), event(2, user: "u", device: "phone"),
+            ])
+            try await database.consumer().drain()
+            let merge = try await database.owner.query("SELECT merge_id FROM profiles.merge").first
+            let id: MergeID = try #require(try merge?.get("merge_id"))
+            let notes = MergeNotes(days: database.store.vault.days)
+            let note = try await notes.seal("his sister's telephone", of: id, at: start)
+            try await database.pool.transaction { transaction in
+                _ = try await Merging(resolution: database.resolution, key: IdentityDatabase.key).undo(
+                    id, StoredMerge.Step(at: start + .hours(1), by: "somebody", note: note), in: transaction)
+            }
+            for kind in [("userId", "u"), ("anonymousId", "phone")] {
+                let identifier = try #require(
+                    Identifier.Kind(rawValue: kind.0).flatMap { Identifier($0, kind.1) })
+                let owner = try await database.store.canonicalIDs(of: [identifier], in: database.pool)[
+                    identifier]
+                let profile = try #require(owner)
+                let request = PrivacyRequest(
+                    id: PrivacyRequestID(UUIDv7.make(at: start)), type: .access, profileID: profile,
+                    profileIDs: [profile], requestedAt: start)
+                let held = try await database.pool.transaction {
+                    try await database.privacy().access(request, in: $0)
+                }
+                #expect(held[path: "merges.0.mergeId"] == .string(id.description), "\(kind)")
+                #expect(held[path: "merges.0.undone.note"] == "his sister's telephone")
+            }
         }
     }
 

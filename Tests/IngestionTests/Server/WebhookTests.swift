@@ -221,7 +221,10 @@ struct WebhookTests {
             #expect(calls.count == 1)
             let body = try #require(calls.first)
             #expect(
-                body == ["type": "erasure", "subject": ["profileId": .string(person.description)]])
+                body == [
+                    "type": "erasure", "subject": ["profileId": .string(person.description)],
+                    "verifiedBy": ["method": "webhook shopify"],
+                ])
 
             // The same customer under an earlier mapping and under this one, before anything has joined the two.
             let other = ProfileID(UUIDv7.derived(at: noon, from: "q"))

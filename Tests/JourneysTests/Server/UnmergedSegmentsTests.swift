@@ -100,6 +100,51 @@ struct UnmergedSegmentsTests {
         }
     }
 
+    @Test("what begins and ends while one of the two has still to be told of is nobody else's business")
+    func meanwhile() async throws {
+        try await JourneysFixture.with { fixture in
+            let (merged, _) = try await remindedPair(fixture)
+            let merge = try await fixture.unmerge(fixture.bob, from: fixture.ada)
+            try await fixture.tell(history(fixture.bob, merge, since: merged))
+            try await fixture.pass(.minutes(5))
+            try await fixture.change("cart-open", .entered, of: fixture.bob)
+            try await fixture.pass(.minutes(5))
+            try await fixture.tell(history(fixture.ada, merge, since: merged))
+            try await fixture.drain()
+            let running = try await fixture.instances(query: "?status=running")
+            #expect(running.map { $0["profileId"]?.string } == [fixture.bob.description])
+            #expect(try await fixture.intents().map(\.profileID) == [fixture.ada, fixture.bob])
+            #expect(try await words(fixture) == ["withdrawn \(fixture.ada)"])
+            try await fixture.change("cart-open", .exited, of: fixture.bob)
+            try await fixture.drain()
+            let ended = try await fixture.instances(query: "?status=ended").filter {
+                $0["profileId"]?.string == fixture.bob.description
+            }
+            #expect(ended.map { $0["endReason"] } == ["segment"])
+        }
+    }
+
+    @Test("who leaves a segment while it is still open whose passage it is has left it")
+    func leftMeanwhile() async throws {
+        try await JourneysFixture.with { fixture in
+            let (merged, at) = try await remindedPair(fixture)
+            let merge = try await fixture.unmerge(fixture.bob, from: fixture.ada)
+            try await fixture.tell(
+                history(fixture.bob, merge, since: merged, entered(fixture.bob, at: at)))
+            try await fixture.pass(.minutes(5))
+            try await fixture.change("cart-open", .exited, of: fixture.bob)
+            try await fixture.pass(.minutes(5))
+            try await fixture.tell(history(fixture.ada, merge, since: merged))
+            try await fixture.drain()
+            let passages = try await fixture.instances()
+            #expect(passages.map { $0["profileId"]?.string } == [fixture.bob.description])
+            #expect(passages.map { $0["endReason"] } == ["segment"])
+            #expect(try await words(fixture) == ["restated \(fixture.bob)"])
+            try await fixture.pass(.hours(24))
+            #expect(try await fixture.intents().count == 1)
+        }
+    }
+
     @Test("what nobody would have entered is no passage, and its messages are taken back")
     func neverEntered() async throws {
         try await JourneysFixture.with { fixture in

@@ -251,6 +251,7 @@ private struct Run {
         rules = given ?? random.pick(RandomHistory.rules)
         history = RandomHistory(
             generator: SeededGenerator(seed: seed), name: "m\(seedOffset)", rules: rules, scale: scale)
+        history.hasConsents = true
         var written = RandomRules(generator: SeededGenerator(seed: seed ^ 0xABCD), scale: scale)
         scores = known
         if scored { for id in ["x", "y"] { scores[id] = (1, written.scoring()) } }

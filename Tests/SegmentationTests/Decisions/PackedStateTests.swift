@@ -61,6 +61,48 @@ struct PackedStateTests {
         }
     }
 
+    @Test("one of the form before, whose events have no positions, reads")
+    func formBefore() throws {
+        let decider = SegmentDecider(
+            SegmentSet(
+                revision: 7,
+                segments: [
+                    SegmentDefinition(
+                        id: "s", version: 1, condition: try RuleReader.read(["count": ["event": "A"]]))
+                ]))
+        let at = Instant(milliseconds: 1_700_000_000_000)
+        var state = decider.newState()
+        _ = decider.apply(
+            TrackingEvent(
+                messageID: "m", kind: .track, name: "A", timestamp: at, receivedAt: at, sourceID: source),
+            to: &state, of: profile)
+        var writer = PackedWriter()
+        writer.write(UInt8(1))
+        writer.write(fixed: decider.set.layout.key)
+        for number in [Int64(7), at.milliseconds] { writer.write(number) }
+        writer.write(count: 0)
+        // One event, which happened at the decided instant, and whose id is one byte long.
+        writer.write(count: 1)
+        writer.write(Int64(0))
+        writer.write(count: 2)
+        writer.write(UInt8(ascii: "m"))
+        // One segment, the first, that the profile is in since then.
+        writer.write(count: 1)
+        writer.write(count: 0)
+        writer.write(UInt8(1))
+        writer.write(Int64(0))
+        // One memory, the first, of the one event.
+        writer.write(count: 1)
+        writer.write(count: 0)
+        writer.write(UInt8(1))
+        writer.write(count: 1)
+        writer.write(count: 0)
+        let packed = PackedState(bytes: writer.bytes)
+        #expect(PackedState.isPacked(writer.bytes))
+        #expect(try packed.layoutKey == decider.set.layout.key)
+        #expect(try packed.state(decider.set.layout) == state)
+    }
+
     @Test("one of another layout is refused")
     func anotherLayout() throws {
         let (packed, _) = try filled()

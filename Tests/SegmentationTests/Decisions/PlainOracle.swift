@@ -81,6 +81,18 @@ struct PlainOracle {
             let value = latest.flatMap { JSON.object($0.context)[path: path] }
             return compare(context, value.map { [$0] } ?? [], at: instant)
         }
+        if let consent = rule["consent"] { return self.consent(consent, facts, at: instant) }
+        if let account = rule["account"] {
+            let name = account["name"]?.string ?? ""
+            let calls = facts.filter {
+                $0.kind == .group && time($0) <= instant && $0.traits[name] != nil
+            }
+            let values = Dictionary(grouping: calls) { $0.groupID }.values.compactMap { calls in
+                calls.max { (time($0), $0.messageID) < (time($1), $1.messageID) }?.traits[name]
+            }
+            return compare(account, values.filter { !$0.isNull }, at: instant)
+        }
+        if let date = rule["date"] { return self.date(date, facts, at: instant) }
         if let age = rule["age"] { return self.age(age, facts, at: instant) }
         if let first = rule["first"] { return oneTime(first, facts, at: instant) { $0.min() } }
         if let last = rule["last"] { return oneTime(last, facts, at: instant) { $0.max() } }
@@ -98,7 +110,7 @@ struct PlainOracle {
         return isAmong(payload, events.count)
     }
 
-    private func isAmong(_ payload: JSON, _ count: Int) -> Bool {
+    func isAmong(_ payload: JSON, _ count: Int) -> Bool {
         if let times = payload["atMost"]?.integer { return count <= times }
         if let times = payload["exactly"]?.integer { return count == times }
         if let bounds = payload["between"]?.array, let low = bounds[0].integer, let high = bounds[1].integer {
@@ -108,7 +120,12 @@ struct PlainOracle {
     }
 
     /// Every chain there is, tried one event after the other.
-    private func sequence(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+    ///
+    /// `earlier` says of how many events of the first step nothing is known but the time of the first.
+    func sequence(
+        _ payload: JSON, _ facts: [TrackingEvent], at instant: Instant,
+        earlier: (count: Int, first: Instant)? = nil
+    ) -> Bool {
         let steps = payload["steps"]?.array ?? []
         let known = facts.filter { time($0) <= instant }
         let inside = known.filter { isInside(payload, time($0), at: instant) }
@@ -116,7 +133,12 @@ struct PlainOracle {
         let beginnings = inside.filter { matches(steps[0], $0, at: instant) }
         return beginnings.contains { event in
             let latest = beginnings.map(time).filter { $0 <= time(event) }.sorted().suffix(least)
-            guard latest.count == least, let first = latest.first else { return false }
+            var first = latest.first
+            if latest.count < least {
+                guard let earlier, latest.count + earlier.count >= least else { return false }
+                first = earlier.first
+            }
+            guard let first else { return false }
             if let length = length(steps[0]["in"]), time(event).milliseconds - first.milliseconds >= length {
                 return false
             }
@@ -154,7 +176,7 @@ struct PlainOracle {
         }
     }
 
-    private func length(_ json: JSON?) -> Int64? { json?.string.flatMap { Duration(text: $0) }?.milliseconds }
+    func length(_ json: JSON?) -> Int64? { json?.string.flatMap { Duration(text: $0) }?.milliseconds }
 
     private func carries(_ identifier: String, _ event: TrackingEvent) -> Bool {
         switch identifier {
@@ -183,6 +205,73 @@ struct PlainOracle {
         return years >= 0 && isAmong(payload, years)
     }
 
+    /// The latest decision; of those at one instant a withdrawal, of several the one with the last entry.
+    private func consent(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        var latest: (at: Instant, change: ConsentChange)?
+        for fact in facts where time(fact) <= instant {
+            guard let change = fact.consent, change.purpose == payload["purpose"]?.string else { continue }
+            guard let known = latest else {
+                latest = (time(fact), change)
+                continue
+            }
+            if known.at > time(fact) { continue }
+            if known.at == time(fact) {
+                if known.change.state == .withdrawn, change.state == .granted { continue }
+                if known.change.state == change.state, known.change.ledgerEntry > change.ledgerEntry {
+                    continue
+                }
+            }
+            latest = (time(fact), change)
+        }
+        return payload["is"]?.string == latest?.change.state.rawValue ?? "unknown"
+    }
+
+    /// Day by day, until the one that is looked for is there.
+    private func date(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        let calls = facts.filter { $0.kind == .identify && time($0) <= instant }
+        guard let text = value(of: payload["trait"]?.string ?? "", calls)?.string,
+            let zone = payload["zone"]?.string
+        else { return false }
+        let isYearly = payload["yearly"]?.bool == true
+        let utc = Self.calendar("UTC")
+        func days(_ parts: DateComponents) -> Int {
+            var parts = parts
+            parts.calendar = utc
+            return Int(((parts.date?.timeIntervalSince1970 ?? 0) / 86_400).rounded())
+        }
+        func local(_ instant: Instant) -> DateComponents {
+            Self.calendar(zone).dateComponents([.year, .month, .day], from: Self.date(instant))
+        }
+        var parts = DateComponents()
+        if !isYearly, let time = Instant(rfc3339: text) {
+            parts = local(time)
+        } else {
+            let numbers = text.prefix(10).split(separator: "-").compactMap { Int($0) }
+            guard numbers.count == 3 else { return false }
+            (parts.year, parts.month, parts.day) = (numbers[0], numbers[1], numbers[2])
+            if numbers[1...] == [2, 29], numbers[0] % 4 != 0 { return false }
+        }
+        let today = days(local(instant))
+        var distance = days(parts) - today
+        if isYearly {
+            distance = 0
+            while true {
+                let day = utc.dateComponents(
+                    [.year, .month, .day],
+                    from: Date(timeIntervalSince1970: Double(today + distance) * 86_400))
+                let year = day.year ?? 0
+                let isLeap = year % 4 == 0 && year % 100 != 0 || year % 400 == 0
+                let wanted =
+                    parts.month == 2 && parts.day == 29 && !isLeap
+                    ? (3, 1) : (parts.month ?? 0, parts.day ?? 0)
+                if (day.month ?? 0, day.day ?? 0) == wanted, year > parts.year ?? 0 { break }
+                distance += 1
+            }
+        }
+        let away = payload["ago"] != nil ? -distance : distance
+        return away >= 0 && isAmong(payload["ago"] ?? payload["ahead"] ?? ["exactly": 0], away)
+    }
+
     private func oneTime(
         _ payload: JSON, _ facts: [TrackingEvent], at instant: Instant, _ pick: ([Instant]) -> Instant?
     ) -> Bool {
@@ -207,13 +296,13 @@ struct PlainOracle {
     }
 
     /// The numbers of a property in the events that are meant.
-    private func values(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> [Double] {
+    func values(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> [Double] {
         events(payload, facts, at: instant).flatMap { event in
             values(of: payload["property"]?.string ?? "", in: event.properties).compactMap(\.number)
         }
     }
 
-    private func passes(_ payload: JSON, _ total: Double) -> Bool {
+    func passes(_ payload: JSON, _ total: Double) -> Bool {
         if let value = number(payload["exactly"]) { return total == value }
         if let bounds = payload["between"]?.array?.compactMap({ number($0) }) {
             return total >= bounds[0] && total <= bounds[1]
@@ -225,7 +314,7 @@ struct PlainOracle {
     }
 
     /// A number, or one that is written as text.
-    private func number(_ json: JSON?) -> Double? {
+    func number(_ json: JSON?) -> Double? {
         json.flatMap { $0.number ?? $0.string.flatMap { Double($0) } }
     }
 
@@ -289,7 +378,7 @@ struct PlainOracle {
     }
 
     /// The events a payload is about that are in its window.
-    private func events(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> [TrackingEvent] {
+    func events(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> [TrackingEvent] {
         facts.filter {
             time($0) <= instant && isInside(payload, time($0), at: instant)
                 && matches(payload, $0, at: instant)
@@ -338,7 +427,7 @@ struct PlainOracle {
         Date(timeIntervalSince1970: Double(instant.milliseconds) / 1_000)
     }
 
-    private func matches(_ selector: JSON, _ event: TrackingEvent, at instant: Instant) -> Bool {
+    func matches(_ selector: JSON, _ event: TrackingEvent, at instant: Instant) -> Bool {
         guard event.kind == .track else { return false }
         if let name = selector["event"]?.string, name != "*", name != event.name { return false }
         if let names = selector["event"]?.array, !names.contains(.string(event.name ?? "")) { return false }
@@ -355,7 +444,7 @@ struct PlainOracle {
     }
 
     /// Whether values pass the comparison in an object.
-    private func compare(_ filter: JSON, _ values: [JSON], at instant: Instant) -> Bool {
+    func compare(_ filter: JSON, _ values: [JSON], at instant: Instant) -> Bool {
         let ignoresCase = filter["ignoreCase"]?.bool == true
         func fold(_ value: JSON) -> JSON {
             ignoresCase ? value.string.map { .string($0.lowercased()) } ?? value : value
@@ -429,12 +518,12 @@ struct PlainOracle {
         return number(scoring["maximum"]).map { min($0, total) } ?? total
     }
 
-    private func values(of path: String, in properties: [String: JSON]) -> [JSON] {
+    func values(of path: String, in properties: [String: JSON]) -> [JSON] {
         if path.hasPrefix("products[].") {
             return (properties["products"]?.array ?? []).compactMap { $0[String(path.dropFirst(11))] }
         }
         return JSON.object(properties)[path: path].map { [$0] } ?? []
     }
 
-    private func time(_ event: TrackingEvent) -> Instant { min(event.timestamp, event.receivedAt) }
+    func time(_ event: TrackingEvent) -> Instant { min(event.timestamp, event.receivedAt) }
 }

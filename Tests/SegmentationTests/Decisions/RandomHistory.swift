@@ -42,6 +42,7 @@ struct RandomRules {
         case 7: return [generator.pick(["average", "minimum", "maximum"]): .object(sum())]
         case 9, 10: return ["sequence": .object(sequence())]
         case 12:
+            if generator.chance(50) { return attribute() }
             return generator.chance(50) ? ["age": .object(age())] : ["identifier": ["type": identifier()]]
         case 13:
             if generator.chance(20) { return ["context": relative("trial.ends")] }
@@ -246,6 +247,40 @@ struct RandomRules {
         return members
     }
 
+    private mutating func attribute() -> JSON {
+        switch generator.below(3) {
+        case 0:
+            return [
+                "consent": [
+                    "purpose": generator.pick(["news", "ads"]),
+                    "is": generator.pick(["granted", "withdrawn", "unknown"]),
+                ]
+            ]
+        case 1:
+            switch generator.below(4) {
+            case 0: return ["account": ["name": "plan", "notEquals": "pro"]]
+            case 1: return ["account": ["name": "seats", "greaterThan": .integer(Int64(generator.below(4)))]]
+            case 2: return ["account": ["name": "plan", "exists": .bool(generator.chance(50))]]
+            default: return ["account": ["name": "plan", "equals": generator.pick(["pro", "free"])]]
+            }
+        default:
+            var members: [String: JSON] = ["zone": zone()]
+            let days = Int64(generator.below(4))
+            let times: JSON = generator.pick([
+                ["atLeast": .integer(days)], ["atMost": .integer(days)], ["exactly": .integer(days)],
+                ["between": [.integer(days), .integer(days + 200)]],
+            ])
+            members["trait"] = generator.pick(["birthday", "due"])
+            if generator.chance(40) {
+                members["yearly"] = true
+                if generator.chance(60) { members["ahead"] = times }
+            } else if generator.chance(70) {
+                members[generator.pick(["ahead", "ago"])] = times
+            }
+            return ["date": .object(members)]
+        }
+    }
+
     private mutating func oneTime() -> [String: JSON] {
         var members = selector(isStatic: true)
         switch generator.below(6) {
@@ -327,6 +362,8 @@ struct RandomHistory {
     private let name: String
     /// What the identity policy says of the traits.
     private let rules: [String: TraitRule]
+    /// Whether decisions about consent are among the events.
+    var hasConsents = false
 
     /// `name` tells the message ids of two histories apart; of histories that may come together the rules are the same.
     init(
@@ -347,7 +384,9 @@ struct RandomHistory {
     /// The next event to arrive, given those that have.
     mutating func next(after known: [TrackingEvent]) -> TrackingEvent {
         if !known.isEmpty, generator.chance(10) { return generator.pick(known) }
+        if hasConsents, generator.chance(10) { return consent() }
         var event = new()
+        event.position = TimelinePosition(shard: Shard(hashing: name), offset: Int64(count))
         if generator.chance(8) { event.userID = "u" }
         if generator.chance(8) { event.traits["email"] = generator.pick(["a@b.example", "nobody"]) }
         if generator.chance(8) {
@@ -361,6 +400,20 @@ struct RandomHistory {
         return event
     }
 
+    /// A decision about consent, sometimes told late, and often at the instant of another.
+    private mutating func consent() -> TrackingEvent {
+        count += 1
+        clock += Int64(generator.pick([0, 0, 1, 60, 900])) * scale.unit
+        let late = generator.chance(20) ? Int64(generator.below(1_500)) * scale.unit : 0
+        return TrackingEvent(
+            ConsentChange(
+                profileID: ProfileID(UUIDv7.derived(at: .distantPast, from: name)),
+                purpose: generator.pick(["news", "ads"]), state: generator.pick([.granted, .withdrawn]),
+                at: Instant(milliseconds: clock - late), source: "test",
+                ledgerEntry: "\(name).\(count)-\(generator.below(1_000))"),
+            recordedAt: Instant(milliseconds: clock))
+    }
+
     private mutating func new() -> TrackingEvent {
         clock += Int64(generator.pick([0, 1, 1, 2, 5, 20, 60, 250, 900])) * scale.unit
         count += 1
@@ -370,6 +423,14 @@ struct RandomHistory {
         let claimed = generator.chance(5) ? time + .milliseconds(700 * scale.unit) : time
         let received = claimed == time ? time + .seconds(60) : time
         let id = "\(name).\(count)-\(generator.below(1_000))"
+        if generator.chance(8) {
+            var traits: [String: JSON] = [:]
+            if generator.chance(70) { traits["plan"] = generator.pick(["pro", "free", .null]) }
+            if generator.chance(50) { traits["seats"] = .integer(Int64(generator.below(6))) }
+            return TrackingEvent(
+                messageID: id, kind: .group, groupID: generator.pick(["g1", "g2"]), timestamp: claimed,
+                receivedAt: received, sourceID: Self.source, traits: traits)
+        }
         if generator.chance(20) {
             let traits: [String: JSON] =
                 generator.chance(20)

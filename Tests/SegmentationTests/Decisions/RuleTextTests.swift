@@ -93,6 +93,14 @@ struct RuleTextTests {
                 #"{"all": [{"count": {"event": "A", "where": [{"property": "x", "greaterThan": 1}]}}, {"score": {"id": "engagement", "atLeast": "12.5"}}, {"not": {"score": {"id": "score", "lessThan": 3}}}]}"#
             ),
             (
+                #"did "A" where date > 1 and date of birthday is today in Europe/Berlin every year and date of `date` is between 1 and 3 days ago in UTC"#,
+                #"{"all": [{"count": {"event": "A", "where": [{"property": "date", "greaterThan": 1}]}}, {"date": {"trait": "birthday", "zone": "Europe/Berlin", "yearly": true}}, {"date": {"trait": "date", "zone": "UTC", "ago": {"between": [1, 3]}}}]}"#
+            ),
+            (
+                #"did "A" where account = "x" and consent exists and account plan = "pro" and consent "marketing" granted and not account seats > 5"#,
+                #"{"all": [{"count": {"event": "A", "where": [{"property": "account", "equals": "x"}, {"property": "consent", "exists": true}]}}, {"account": {"name": "plan", "equals": "pro"}}, {"consent": {"purpose": "marketing", "is": "granted"}}, {"not": {"account": {"name": "seats", "greaterThan": 5}}}]}"#
+            ),
+            (
                 #"in stage decision and did "A" and not in stage 2nd"#,
                 #"{"all": [{"stage": "decision"}, {"count": {"event": "A"}}, {"not": {"stage": "2nd"}}]}"#
             ),
@@ -126,6 +134,9 @@ struct RuleTextTests {
             ("age by birthday at least 200 years in UTC", "1:26 a whole number from 0 to 150"),
             ("in segment BIG", "1:12 the id of a segment"),
             ("in stage BIG", "1:10 the id of a stage"), ("score BIG at least 2", "1:7 the id of a score"),
+            ("date of birthday is soon in UTC", "1:21 \"today\""),
+            ("consent marketing granted", "1:9 the id of a purpose in quotes"),
+            ("consent \"ads\" given", "1:15 \"granted\" or \"withdrawn\" or \"unknown\""),
             ("score engagement", "1:17 \"at least\""),
             ("score engagement at least some", "1:27 a number"),
             ("did \"A\" and not did \"B\" within 2 days after all in 1 day", "1:52 longer than"),

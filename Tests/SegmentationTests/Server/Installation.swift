@@ -21,29 +21,37 @@ struct Installation {
     static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()
 
-    static func with(_ body: (Installation) async throws -> Void) async throws {
+    /// `settle` says how long after history was read in what was due back then waits.
+    static func with(
+        settle: String = "0s", _ body: (Installation) async throws -> Void
+    ) async throws {
         // Identity owns the timeline that segmentation reads; its schema is taken from its own migrations.
-        let folder = root.appending(path: "Services/Identity/Server/Migrations")
-        let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
-        let identity = try files.sorted { $0.lastPathComponent < $1.lastPathComponent }.map { file in
-            Migration(
-                resource: file.deletingPathExtension().lastPathComponent,
-                bytes: Array(try Data(contentsOf: file)))
-        }
+        // Likewise what consent says.
         let database = try await TestDatabase.make([
             Migrator(schema: "platform", migrations: Schema.platformMigrations),
-            Migrator(service: .identity, migrations: identity),
+            Migrator(service: .identity, migrations: try migrations(of: "Identity")),
+            Migrator(service: .consent, migrations: try migrations(of: "Consent")),
             Migrator(service: .segmentation, migrations: segmentationService.migrations),
         ])
         let clock = SimulatedClock(start)
         let owner = database.pool()
         try await ServiceHarness.with(
             segmentationService, database: database, clock: clock, workers: false,
-            settings: ["MARTLET_SEGMENTATION_SETTLE": "0s"]
+            settings: ["MARTLET_SEGMENTATION_SETTLE": settle]
         ) { harness in
             try await body(Installation(harness: harness, clock: clock, owner: owner))
         }
         await owner.close()
+    }
+
+    private static func migrations(of service: String) throws -> [Migration] {
+        let folder = root.appending(path: "Services/\(service)/Server/Migrations")
+        let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+        return try files.sorted { $0.lastPathComponent < $1.lastPathComponent }.map { file in
+            Migration(
+                resource: file.deletingPathExtension().lastPathComponent,
+                bytes: Array(try Data(contentsOf: file)))
+        }
     }
 
     // MARK: Stepping
@@ -55,6 +63,13 @@ struct Installation {
     /// Lets every fact there is take effect.
     @discardableResult
     func drain() async throws -> Int { try await worker(StreamConsumer.self).drain() }
+
+    /// Lets every decision about consent there is take effect.
+    @discardableResult
+    func drainConsents() async throws -> Int {
+        let consumers = harness.running.parts.workers.compactMap { $0 as? StreamConsumer }
+        return try await #require(consumers.first { $0.stream == .consents }).drain()
+    }
 
     /// Fires what is due.
     @discardableResult
@@ -147,6 +162,49 @@ struct Installation {
                     """)
             }
         }
+    }
+
+    /// Records a decision about a purpose and tells of it, as the consent service does; `isTold` is false where it tells
+    /// nobody.
+    func decide(
+        _ state: ConsentChange.State, _ purpose: String, by profile: ProfileID, at instant: Instant,
+        isTold: Bool = true
+    ) async throws {
+        try await know([profile])
+        let entry = UUIDv7.derived(at: instant, from: profile.description, purpose, state.rawValue)
+        let change = ConsentChange(
+            profileID: profile, purpose: purpose, state: state, at: instant, source: "form",
+            ledgerEntry: entry.uuidString.lowercased())
+        let now = clock.now
+        try await owner.transaction { transaction in
+            try await transaction.execute(
+                """
+                INSERT INTO profiles.consent_state (shard, profile_id, purpose, state, at, ledger_entry)
+                VALUES (\(Shard(profile)), \(profile), \(purpose), \(state.rawValue), \(instant), \(entry))
+                ON CONFLICT (shard, profile_id, purpose) DO UPDATE
+                SET state = excluded.state, at = excluded.at, ledger_entry = excluded.ledger_entry
+                """)
+            guard isTold else { return }
+            try await StreamWriter(.consents).append(
+                [NewRecord(shard: Shard(profile), key: profile.description, body: change.json)], at: now,
+                in: transaction)
+        }
+    }
+
+    /// Takes away what stands about consent, as the consent service does without telling.
+    func forgetConsent(of profile: ProfileID) async throws {
+        try await owner.execute("DELETE FROM profiles.consent_state WHERE profile_id = \(profile)")
+    }
+
+    /// Notes that consent has followed an undone merge of a profile, as the consent service does.
+    func consentFollowed(_ profiles: [ProfileID]) async throws {
+        try await owner.execute(
+            """
+            INSERT INTO profiles.consent_unmerge (shard, profile_id, merge_id)
+            SELECT w.shard, w.id, m.merge_id
+            FROM unnest(\(profiles.map { Shard($0) })::smallint[], \(profiles)::uuid[]) AS w (shard, id)
+            CROSS JOIN profiles.merge m WHERE m.undone_at IS NOT NULL
+            """)
     }
 
     /// Merges one profile into another, as identity does.

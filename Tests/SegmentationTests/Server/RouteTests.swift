@@ -85,6 +85,38 @@ struct RouteTests {
         }
     }
 
+    @Test("a rule that would need unbounded state says so when it is written or previewed, with its place")
+    func notices() async throws {
+        try await Installation.with { installation in
+            let harness = installation.harness
+            let rule: JSON = [
+                "all": [
+                    ["count": ["event": "A", "atLeast": 3]],
+                    ["not": ["sum": ["event": "A", "property": "total", "atLeast": 100]]],
+                ]
+            ]
+            for (method, path) in [("POST", "/v1/segments/preview"), ("PUT", "/v1/segments/told")] {
+                let notices = try await harness.request(method, path, json: ["rule": rule]).json["notices"]
+                #expect(notices?.array?.map { $0["path"]?.string } == ["rule.all.1.not.sum"])
+                #expect(notices?.array?.first?["text"]?.string?.contains("the latest 10,000") == true)
+            }
+            let changed = try await harness.request(
+                "PUT", "/v1/segments/told", json: ["rule": ["count": ["event": "A"]]])
+            #expect(changed.json["notices"] == [], "they are of the rule that was written last")
+            let score = try await harness.request(
+                "PUT", "/v1/scores/engagement",
+                json: [
+                    "events": [["event": "A", "weight": 1, "perDay": 5], ["event": "B", "weight": 2]],
+                    "halfLife": "7d",
+                ])
+            #expect(score.json["notices"]?.array?.map { $0["path"]?.string } == ["events.1"])
+            let stages = try await harness.request(
+                "PUT", "/v1/stages",
+                json: ["stages": [["id": "aware", "rule": "average of total over \"A\" at least 5"]]])
+            #expect(stages.json["notices"]?.array?.map { $0["path"]?.string } == ["stages.0.rule.average"])
+        }
+    }
+
     @Test("hostile documents are refused with a 4xx, and nothing breaks")
     func hostile() async throws {
         try await Installation.with { installation in
@@ -146,6 +178,7 @@ struct RouteTests {
             #expect(answer.json["nextChangeAt"]?.string == (start + .hours(1)).rfc3339)
             #expect(answer.json[path: "evidence.cause.messageId"] == "order-1")
             #expect(answer.json[path: "conditions.parts.0.events.0.messageId"] == "order-1")
+            #expect(answer.json[path: "conditions.parts.0.events.0.offset"]?.integer == 1)
             #expect(answer.json[path: "conditions.parts.1.holds"] == true)
             let list = try await installation.harness.request("GET", "/v1/profiles/\(anna)/segments")
             #expect(list.json[path: "items.0.segment"] == "buyer")

@@ -38,32 +38,3 @@ extension StoredPurpose {
 
     var etag: String { "\"\(version)\"" }
 }
-
-extension StoredPrivacyRequest {
-    /// With the results when they are given. What was found for a request of access is in its bundle alone.
-    func json(results: [PrivacyResult]? = nil) -> JSON {
-        var members: [String: JSON] = [
-            "id": .string(request.id.description), "type": .string(request.type.rawValue),
-            "profileId": .string(request.profileID.description),
-            "profileIds": .array(request.profileIDs.map { .string($0.description) }),
-            "status": .string(status.rawValue), "requestedAt": .string(request.requestedAt.rfc3339),
-            "completedAt": completedAt.map { .string($0.rfc3339) } ?? .null,
-        ]
-        if let results {
-            members["results"] = .array(results.map { $0.json(withFindings: request.type == .erasure) })
-        }
-        return .object(members)
-    }
-}
-
-extension PrivacyResult {
-    func json(withFindings: Bool) -> JSON {
-        var members: [String: JSON] = [
-            "service": .string(service.rawValue), "status": .string(status.rawValue),
-            "error": error.map { .string($0) } ?? .null,
-            "reportedAt": reportedAt.map { .string($0.rfc3339) } ?? .null,
-        ]
-        if withFindings { members["result"] = result ?? .null }
-        return .object(members)
-    }
-}

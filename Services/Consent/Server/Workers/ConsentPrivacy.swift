@@ -25,9 +25,15 @@ enum ConsentPrivacy {
             of: request.profileIDs, before: nil, limit: entryLimit, vault: vault, in: transaction)
         let standing = try await ConsentStateStore.standing(of: request.profileIDs, in: transaction)
         let requests = try await PrivacyRequestStore.requests(of: request.profileIDs, in: transaction)
+        var told: [JSON] = []
+        for request in requests {
+            told.append(
+                request.json(
+                    steps: try await PrivacyStepStore.steps(of: request.id, vault: vault, in: transaction)))
+        }
         return [
             "consents": .array(standing.map(\.json)), "ledger": .array(entries.map(\.json)),
-            "privacyRequests": .array(requests.map { $0.json() }),
+            "privacyRequests": .array(told),
             "reportedPreferences": .array(
                 try await PreferenceStore.reports(of: request.profileIDs, in: transaction)),
         ]
@@ -46,13 +52,15 @@ enum ConsentPrivacy {
         try await DecisionLock.take(for: .deciding, of: profiles, in: transaction)
         let states = try await ConsentStateStore.standing(of: profiles, in: transaction).count
         try await ConsentStateStore.forget(profiles, in: transaction)
-        let findings = try await PrivacyRequestStore.dropFindings(of: profiles, in: transaction)
+        try await RestrictionStore.forget(profiles, in: transaction)
+        let findings = try await PrivacyResultStore.dropFindings(of: profiles, in: transaction)
+        let details = try await PrivacyRequestStore.dropDetails(of: profiles, in: transaction)
         let reports = try await PreferenceStore.remove(profiles, in: transaction)
         let answers = try await IdempotencyStore.drop(profiles, in: transaction)
         return [
             "ledgerEntriesDetached": .integer(Int64(entries)), "consentStates": .integer(Int64(states)),
             "accessFindings": .integer(Int64(findings)), "keptAnswers": .integer(Int64(answers)),
-            "reportedPreferences": .integer(Int64(reports)),
+            "reportedPreferences": .integer(Int64(reports)), "requestDetails": .integer(Int64(details)),
         ]
     }
 }

@@ -39,7 +39,8 @@ struct ConsentRecorder: Sendable {
 
     /// Records the decisions of profiles that exist and are not erased, in order; the others are left out.
     func record(
-        _ decisions: [NewDecision], at now: Instant, in transaction: PostgresTransaction
+        _ decisions: [NewDecision], at now: Instant, traceparent: String? = nil,
+        in transaction: PostgresTransaction
     ) async throws -> [RecordedDecision] {
         guard !decisions.isEmpty else { return [] }
         var chains = try await LedgerStore.lockChains(
@@ -79,7 +80,7 @@ struct ConsentRecorder: Sendable {
                 let recorded = entries[standing.decision.entry]
                 return (
                     standing, recorded?.entry.source ?? "ledger", recorded?.entry.textVersion,
-                    recorded.flatMap { decisions[$0.index].traceparent }
+                    recorded.flatMap { decisions[$0.index].traceparent } ?? traceparent
                 )
             }, at: now, in: transaction)
         return recorded

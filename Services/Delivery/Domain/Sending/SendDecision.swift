@@ -11,6 +11,8 @@ package enum NonSendReason: String, Hashable, Sendable, CaseIterable {
     case templateFailed
     /// The person asked to be forgotten.
     case erased
+    /// The person asked that they be kept and not used (GDPR article 18).
+    case restricted
     case noAddress
     case invalidAddress
     /// The purpose needs consent, and it was never given.
@@ -50,6 +52,7 @@ package enum SendDecision: Hashable, Sendable {
     package static func decide(_ facts: SendFacts) -> SendDecision {
         if facts.isErased { return .doNotSend(.erased) }
         if let mergeID = awaited(facts) { return .hold(for: mergeID) }
+        if facts.isRestricted { return .doNotSend(.restricted) }
         if facts.channel != "email" { return .doNotSend(.unknownChannel) }
         guard let basis = facts.legalBasis else { return .doNotSend(.unknownPurpose) }
         guard facts.templateVersion != nil else { return .doNotSend(.unknownTemplate) }

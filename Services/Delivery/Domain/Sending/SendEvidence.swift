@@ -9,6 +9,7 @@ extension SendFacts {
             "channel": .string(channel), "purpose": .string(purpose),
             "journey": .string(journey), "jurisdiction": jurisdiction.map { .string($0.code) } ?? .null,
             "policy": policy.json, "policyVersion": .integer(policyVersion), "isErased": .bool(isErased),
+            "isRestricted": .bool(isRestricted),
             "unmerges": .array(unmerges.map(\.json)), "contacts": .array(contacts.map(\.json)),
             "consents": .array(consents.map(\.json)),
             "templateVersion": templateVersion.map { .integer(Int64($0)) } ?? .null,
@@ -30,7 +31,7 @@ extension SendFacts {
             journey: json["journey"]?.string ?? "",
             jurisdiction: json["jurisdiction"]?.string.flatMap(Jurisdiction.init(_:)),
             policy: try Self.policy(json), policyVersion: json["policyVersion"]?.integer ?? 0,
-            isErased: json["isErased"]?.bool ?? false,
+            isErased: json["isErased"]?.bool ?? false, isRestricted: json["isRestricted"]?.bool ?? false,
             contacts: [], consents: [], templateVersion: json["templateVersion"]?.integer.map { Int($0) },
             renderingError: json["renderingError"]?.string, attempts: [], now: try fields.instant("now"))
         // Facts from before they were kept have none.

@@ -92,6 +92,8 @@ package struct SendFacts: Hashable, Sendable {
     /// Its version; 0 in evidence from before there were any.
     package var policyVersion: Int64
     package var isErased: Bool
+    /// Whether any profile of the person may be kept only.
+    package var isRestricted: Bool
     /// Those of late, of all profiles that are one with the message's.
     package var unmerges: [UnmergeFact]
     package var contacts: [Contact]
@@ -107,12 +109,14 @@ package struct SendFacts: Hashable, Sendable {
     package init(
         messageID: MessageID, wantedAt: Instant, channel: String, purpose: String, journey: String = "",
         jurisdiction: Jurisdiction? = nil, policy: ConsentPolicy, policyVersion: Int64, isErased: Bool,
-        unmerges: [UnmergeFact] = [], contacts: [Contact], consents: [ConsentFact],
+        isRestricted: Bool = false, unmerges: [UnmergeFact] = [], contacts: [Contact],
+        consents: [ConsentFact],
         templateVersion: Int?, renderingError: String?, attempts: [EarlierAttempt], now: Instant
     ) {
         (self.messageID, self.wantedAt, self.channel) = (messageID, wantedAt, channel)
         (self.purpose, self.journey, self.jurisdiction) = (purpose, journey, jurisdiction)
         (self.policy, self.policyVersion, self.isErased) = (policy, policyVersion, isErased)
+        self.isRestricted = isRestricted
         (self.unmerges, self.contacts, self.consents) = (unmerges, contacts, consents)
         (self.templateVersion, self.renderingError) = (templateVersion, renderingError)
         (self.attempts, self.now) = (attempts, now)

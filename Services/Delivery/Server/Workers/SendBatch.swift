@@ -90,11 +90,13 @@ struct SendBatch: Sendable {
         let before = try await decisions.unmerges(of: members, since: since, in: transaction)
         let consents = try await decisions.lockConsents(members, purposes: purposes, in: transaction)
         let objections = try await decisions.objections(members, purposes: purposes, in: transaction)
+        let restricted = try await decisions.profiles.restricted(members, in: transaction)
         let after = try await decisions.unmerges(of: members, since: since, in: transaction)
         let told = try await decisions.told(
             Set(after.values.joined().map(\.mergeID)), in: Set(drafts.map(\.message.shard)), in: transaction)
         for index in drafts.indices {
             let draft = drafts[index]
+            drafts[index].facts.isRestricted = !restricted.isDisjoint(with: draft.memberIDs)
             drafts[index].facts.consents = draft.memberIDs.flatMap { member in
                 draft.facts.policy.purposes.keys.sorted().flatMap { purpose in
                     [consents, objections].compactMap { $0[member]?[purpose] }

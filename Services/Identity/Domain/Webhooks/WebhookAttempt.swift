@@ -12,6 +12,14 @@ package enum WebhookOutcome: Hashable, Sendable {
     }
 }
 
+/// What the events of an endpoint wait for.
+package enum WebhookOrdering: String, CaseIterable, Sendable {
+    /// Everything that is queued before them: one is made after the other.
+    case endpoint
+    /// What is queued before them of the same profile; those of different profiles are made at the same time.
+    case profile
+}
+
 /// What is known of how an endpoint is doing.
 package struct EndpointHealth: Hashable, Sendable {
     /// Failed attempts since the last success.

@@ -9,11 +9,19 @@ package enum WebhookDecision {
     /// How long there may be nothing but failures before an endpoint is disabled.
     package static let patience: Duration = .hours(5 * 24)
 
+    /// The answers that refuse the event rather than the call: content that the receiver can't take.
+    package static let refusals: Set<Int> = [400, 413, 422]
+    /// So many refusals end a delivery that others stand in line behind, some 35 minutes after the first.
+    package static let refusalsInLine = 4
+
     /// `attempt` counts from 1 since the event was queued, and includes the one that ended so at `now`. A test is
     /// tried once, and says nothing of the endpoint but what it answered.
+    ///
+    /// Where the whole endpoint waits behind a delivery, one that the receiver keeps refusing is given up early; one
+    /// that it can't be reached for, or that fails there, is tried for days, because what follows would fail as well.
     package static func after(
         _ outcome: WebhookOutcome, attempt: Int, of event: WebhookEventID, isTest: Bool = false,
-        health: EndpointHealth, now: Instant
+        ordering: WebhookOrdering, health: EndpointHealth, now: Instant
     ) -> WebhookVerdict {
         if outcome.isSuccess {
             let healthy = isTest ? health : EndpointHealth(pausedUntil: health.pausedUntil)
@@ -29,7 +37,10 @@ package enum WebhookDecision {
         if case .answered(410, _) = outcome {
             return WebhookVerdict(delivery: .failed, health: after, disabling: .gone)
         }
-        let delivery = WebhookSchedule.next(after: attempt, at: now, of: event).map { next in
+        let isGivenUp =
+            ordering == .endpoint && attempt >= refusalsInLine && isRefusal(outcome)
+        let next = isGivenUp ? nil : WebhookSchedule.next(after: attempt, at: now, of: event)
+        let delivery = next.map { next in
             WebhookVerdict.Delivery.waiting(until: max(next, now + (retryAfter(outcome) ?? .zero)))
         }
         let isHopeless = after.failingSince.map { now - $0 >= patience } ?? false
@@ -43,6 +54,10 @@ package enum WebhookDecision {
         guard failures >= EndpointHealth.failuresBeforePause else { return asked }
         let doublings = min(failures - EndpointHealth.failuresBeforePause, 10)
         return max(asked ?? .zero, min(longestPause, .seconds(10 << doublings)))
+    }
+
+    private static func isRefusal(_ outcome: WebhookOutcome) -> Bool {
+        if case .answered(let status, _) = outcome { refusals.contains(status) } else { false }
     }
 
     private static func retryAfter(_ outcome: WebhookOutcome) -> Duration? {

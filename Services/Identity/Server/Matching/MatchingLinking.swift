@@ -17,6 +17,8 @@ struct MatchingLinking: Sendable {
     let keys: ProfileKeyring
     private let identifiers: [IdentifierPlace: Identifier]
     private let records: [IdentifierPlace: MatchingRecordStore.Stored]
+    /// Records of people who were erased after they had been brought.
+    private var erased: Set<IdentifierPlace> = []
 
     /// Why a record is not made anybody's: nothing is left of it.
     struct RecordGone: Error {}
@@ -50,6 +52,20 @@ struct MatchingLinking: Sendable {
         (self.policy, self.records) = (policy, records)
         (resolver, keys) = try await resolution.resolver(
             for: observations, of: [], policy: policy, profiles: profiles, in: transaction)
+        let brought = records.map { place, stored in
+            (
+                place,
+                Observation(
+                    messageID: "", sourceID: .profileAPI, identifiers: stored.record.identifiers(policy),
+                    at: stored.origin.broughtAt, receivedAt: stored.origin.broughtAt, policy: policy)
+            )
+        }
+        let tombstones = try await resolution.tombstones(for: brought.map(\.1), in: transaction)
+        guard !tombstones.isEmpty else { return }
+        for (place, observation) in brought
+        where tombstones.cover(observation, isKnown: { resolver.owner(of: $0) != nil }) {
+            erased.insert(place)
+        }
     }
 
     /// Who a side is by now.
@@ -66,7 +82,7 @@ struct MatchingLinking: Sendable {
     func isThere(_ end: MatchingEnd) -> Bool {
         switch now(end) {
         case .profile(let id): resolver.profile(id).map { !$0.isErased } ?? false
-        case .record(let place): records[place] != nil
+        case .record(let place): records[place] != nil && !erased.contains(place)
         }
     }
 

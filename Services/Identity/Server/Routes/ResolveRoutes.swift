@@ -7,7 +7,7 @@ import Streams
 
 /// Finding, or making, the profile that identifiers mean: for services that must name one before any event.
 struct ResolveRoutes {
-    let resolution: Resolution
+    let upserts: Upserts
     let pool: PostgresPool
     let clock: ServiceClock
     /// Identifiers in one call; one of each kind.
@@ -16,12 +16,19 @@ struct ResolveRoutes {
 
     func add(to router: ServiceRouter) {
         router.post("/v1/profiles/resolve", scope: .profilesWrite) { request in
-            let policy = try await resolution.policies.latest(in: pool)
+            let policy = try await upserts.resolution.policies.latest(in: pool)
             let identifiers = try identifiers(in: try await request.json(maxBytes: 64 << 10), policy)
-            let placement = try await resolve(identifiers, traceparent: request.traceparent)
-            return .json([
-                "profileId": .string(placement.profileID.description), "created": .bool(placement.created),
-            ])
+            let (id, isNew, withheld) =
+                switch try await resolve(identifiers, traceparent: request.traceparent) {
+                case .created(let id, let withheld): (id, true, withheld)
+                case .updated(let id, let withheld), .unchanged(let id, let withheld): (id, false, withheld)
+                case .refused(let refusal): throw Problem.badRequest(refusal.reason)
+                }
+            var members: [String: JSON] = [
+                "profileId": .string(id.description), "created": .bool(isNew),
+            ]
+            if !withheld.isEmpty { members["withheld"] = .array(withheld) }
+            return .json(.object(members))
         }
     }
 
@@ -44,23 +51,19 @@ struct ResolveRoutes {
 
     private func resolve(
         _ identifiers: [Identifier], traceparent: String?
-    ) async throws -> Resolver.Placement {
+    ) async throws -> UpsertVerdict {
         for _ in 0..<Self.attempts {
             do {
                 return try await pool.transaction { transaction in
                     let now = try await clock.now()
-                    let policy = try await resolution.policies.current(in: transaction)
-                    let observation = Observation(
-                        messageID: identifiers.map(\.json.compact).sorted().joined(), sourceID: .profileAPI,
-                        identifiers: identifiers, at: now, receivedAt: now, policy: policy)
-                    var (resolver, keys) = try await resolution.resolver(
-                        for: [observation], of: [], policy: policy, in: transaction)
-                    let placement = try resolver.resolve(observation)
-                    try await resolution.write(
-                        resolver, traceparents: resolver.facts.map { _ in traceparent }, having: keys,
-                        at: now,
-                        in: transaction)
-                    return placement
+                    let item = Upserts.Item(
+                        upsert: ProfileUpsert(
+                            identifiers: identifiers, traits: [:], occurredAt: nil, sourceID: nil),
+                        // Not made of the identifiers: a merge keeps what it was made because of, in plain words.
+                        messageID: "resolve-\(UUIDv7.make(at: now))")
+                    return try await upserts.run(
+                        [.success(item)], traceparent: traceparent, at: now, in: transaction
+                    ).first ?? .refused(ItemRefusal("nothing was resolved"))
                 }
             } catch is RetryLater {
                 // Somebody else has just met the same person; now they are known.

@@ -20,14 +20,17 @@ struct WebhookDeliveryRoutes: Sendable {
         router.post("/v1/webhook-endpoints/{id}/deliveries/{deliveryId}/redeliver", scope: .webhooksWrite) {
             try await redeliver($0)
         }
+        router.post("/v1/webhook-endpoints/{id}/deliveries/{deliveryId}/cancel", scope: .webhooksWrite) {
+            try await cancel($0)
+        }
         router.post("/v1/webhook-endpoints/{id}/test", scope: .webhooksWrite) { try await test($0) }
     }
 
     private func list(_ request: ServiceRequest) async throws -> ServiceResponse {
         let limit = try request.query("limit", in: 1...200, default: 50)
         let state = try request.query("state")
-        guard state.map({ ["pending", "delivered", "failed"].contains($0) }) ?? true else {
-            throw Problem.badRequest("`state` must be pending, delivered or failed")
+        guard state.map({ ["pending", "delivered", "failed", "cancelled"].contains($0) }) ?? true else {
+            throw Problem.badRequest("`state` must be pending, delivered, failed or cancelled")
         }
         var before: WebhookEventID?
         if let cursor = try Cursor.decode(try request.query("cursor"), count: 1) {
@@ -69,7 +72,8 @@ struct WebhookDeliveryRoutes: Sendable {
                     delivery.eventID, of: endpoint.id, at: access.machine(), in: transaction)
             else {
                 throw Problem.conflict(
-                    "the delivery is still to be made; it needs no other", type: "webhook-delivery-pending")
+                    "the delivery is still to be made, or just being made; it needs no other",
+                    type: "webhook-delivery-pending")
             }
             return (
                 WebhookKeyStore.Effect(endpointID: endpoint.id, eventID: delivery.eventID),
@@ -79,6 +83,18 @@ struct WebhookDeliveryRoutes: Sendable {
             try await repeated($0, in: $1)
         }
         return accepted(delivery)
+    }
+
+    /// Gives a delivery up, so that what waits behind it may follow. It takes effect once, whoever repeats it.
+    private func cancel(_ request: ServiceRequest) async throws -> ServiceResponse {
+        let delivery = try await access.pool.transaction { transaction in
+            let endpoint = try await access.lock(request, in: transaction)
+            let delivery = try await self.delivery(request, of: endpoint, in: transaction)
+            try await deliveries.cancel(
+                delivery.eventID, of: endpoint.id, at: access.machine(), in: transaction)
+            return try await found(delivery.eventID, of: endpoint.id, in: transaction)
+        }
+        return .json(delivery.json)
     }
 
     private func enabled(

@@ -52,7 +52,7 @@ struct WebhookEndpointRoutes: Sendable {
         let secrets = WebhookSecrets.make()
         var endpoint = StoredEndpoint(
             id: id, url: "", description: "", eventTypes: WebhookEventType.subscribable,
-            includesTraits: false,
+            includesTraits: false, ordering: .endpoint,
             isEnabled: true, version: 1, secrets: try access.vault.seal(secrets, for: id), createdAt: now,
             updatedAt: now)
         let fields = try JSONFields(body)
@@ -92,6 +92,7 @@ struct WebhookEndpointRoutes: Sendable {
             if fields["description"] != nil { endpoint.description = wanted.description }
             if fields["eventTypes"] != nil { endpoint.eventTypes = wanted.eventTypes }
             if fields["includeTraits"] != nil { endpoint.includesTraits = wanted.includesTraits }
+            if fields["ordering"] != nil { endpoint.ordering = wanted.ordering }
             try Self.checkTraits(of: endpoint, caller: request.caller)
             endpoint.version += 1
             endpoint.updatedAt = now
@@ -139,7 +140,7 @@ struct WebhookEndpointRoutes: Sendable {
     private func take(
         _ fields: JSONFields, into endpoint: inout StoredEndpoint, for caller: Caller
     ) async throws {
-        try fields.allow(["url", "description", "eventTypes", "includeTraits", "enabled"])
+        try fields.allow(["url", "description", "eventTypes", "includeTraits", "ordering", "enabled"])
         if fields["description"] != nil {
             let description = try fields.string("description")
             guard description.utf8.count <= Self.descriptionBytes, !description.contains("\0") else {
@@ -150,6 +151,12 @@ struct WebhookEndpointRoutes: Sendable {
         }
         if fields["eventTypes"] != nil { endpoint.eventTypes = try Self.eventTypes(fields) }
         if fields["includeTraits"] != nil { endpoint.includesTraits = try fields.bool("includeTraits") }
+        if fields["ordering"] != nil {
+            guard let ordering = WebhookOrdering(rawValue: try fields.string("ordering")) else {
+                throw fields.problem("ordering", expected: "`endpoint` or `profile`")
+            }
+            endpoint.ordering = ordering
+        }
         if fields["enabled"] != nil { _ = try fields.bool("enabled") }
         try Self.checkTraits(of: endpoint, caller: caller)
         if fields["url"] != nil { endpoint.url = try await url(fields) }
@@ -234,7 +241,7 @@ extension StoredEndpoint {
         [
             "endpointId": .string(id.description), "url": .string(url), "description": .string(description),
             "eventTypes": .array(eventTypes.map { .string($0.rawValue) }),
-            "includeTraits": .bool(includesTraits),
+            "includeTraits": .bool(includesTraits), "ordering": .string(ordering.rawValue),
             "enabled": .bool(isEnabled), "disabledReason": disabling.map { .string($0.rawValue) } ?? .null,
             "disabledAt": disabledAt.json, "version": .integer(Int64(version)),
             "previousSecretUntil": previousSecretUntil.json, "createdAt": .string(createdAt.rfc3339),
@@ -242,7 +249,7 @@ extension StoredEndpoint {
             "health": [
                 "failures": .integer(Int64(health.failures)), "failingSince": health.failingSince.json,
                 "pausedUntil": health.pausedUntil.json, "lastSuccessAt": lastSuccessAt.json,
-                "pending": .integer(Int64(pending)),
+                "pending": .integer(Int64(pending)), "oldestPendingAt": oldestPendingAt.json,
             ],
         ]
     }

@@ -87,6 +87,20 @@ struct DeliveryListStore: Sendable {
         try await transaction.notify(WebhookQueue.channel)
     }
 
+    /// Gives up what is still to be made. An attempt under way keeps its lease, so that nothing overtakes it.
+    func cancel(
+        _ event: WebhookEventID, of endpoint: WebhookEndpointID, at now: Instant,
+        in transaction: PostgresTransaction
+    ) async throws {
+        let count = try await transaction.execute(
+            """
+            UPDATE identity.webhook_delivery SET state = 'cancelled', settled_at = \(now)
+            WHERE shard = \(WebhookQueue.shard(of: endpoint)) AND endpoint_id = \(endpoint) AND event_id = \(event)
+              AND state = 'pending'
+            """)
+        if count > 0 { try await transaction.notify(WebhookQueue.channel) }
+    }
+
     /// Queues a delivery once more, behind all others, with all its attempts anew; false when it waits already.
     func requeue(
         _ event: WebhookEventID, of endpoint: WebhookEndpointID, at now: Instant,
@@ -96,9 +110,9 @@ struct DeliveryListStore: Sendable {
             """
             UPDATE identity.webhook_delivery
             SET state = 'pending', sequence = DEFAULT, earlier_attempts = attempts, settled_at = NULL,
-                next_attempt_at = \(now)
+                next_attempt_at = \(now), queued_at = \(now)
             WHERE shard = \(WebhookQueue.shard(of: endpoint)) AND endpoint_id = \(endpoint) AND event_id = \(event)
-              AND state <> 'pending'
+              AND state <> 'pending' AND (leased_until IS NULL OR leased_until <= now())
             """)
         if count > 0 { try await transaction.notify(WebhookQueue.channel) }
         return count > 0

@@ -11,6 +11,7 @@ struct StoredEndpoint: Sendable {
     var eventTypes: [WebhookEventType]
     /// Whether events hold the values of traits.
     var includesTraits: Bool
+    var ordering: WebhookOrdering
     var isEnabled: Bool
     var disabling: EndpointDisabling?
     var disabledAt: Instant?
@@ -25,20 +26,25 @@ struct StoredEndpoint: Sendable {
     var lastSuccessAt: Instant?
     /// Deliveries that wait, 100,000 of them at most.
     var pending = 0
+    /// Since when the first of them waits.
+    var oldestPendingAt: Instant?
 }
 
 /// The SQL of endpoints.
 struct EndpointStore: Sendable {
     private static let columns = SQL(
         unsafe: """
-            endpoint_id, url, description, event_types, include_traits, enabled, disabled_reason, disabled_at, version,
-            secrets, previous_secret_until, created_at, updated_at, failures, failing_since, paused_until,
+            endpoint_id, url, description, event_types, include_traits, ordering, enabled, disabled_reason, disabled_at,
+            version, secrets, previous_secret_until, created_at, updated_at, failures, failing_since, paused_until,
             last_success_at
             """)
     private static let pending = SQL(
         unsafe: """
             (SELECT count(*) FROM (SELECT 1 FROM identity.webhook_delivery d
-             WHERE d.endpoint_id = e.endpoint_id AND d.state = 'pending' LIMIT 100000) AS p) AS pending
+             WHERE d.endpoint_id = e.endpoint_id AND d.state = 'pending' LIMIT 100000) AS p) AS pending,
+            (SELECT d.queued_at FROM identity.webhook_delivery d
+             WHERE d.endpoint_id = e.endpoint_id AND d.state = 'pending' AND d.type <> 'webhook.test'
+             ORDER BY d.sequence LIMIT 1) AS oldest_pending_at
             """)
 
     func count(in session: some PostgresSession) async throws -> Int {
@@ -50,11 +56,11 @@ struct EndpointStore: Sendable {
         try await session.execute(
             """
             INSERT INTO identity.webhook_endpoint
-                (endpoint_id, url, description, event_types, include_traits, enabled, disabled_reason, disabled_at,
-                 version, secrets, created_at, updated_at)
+                (endpoint_id, url, description, event_types, include_traits, ordering, enabled, disabled_reason,
+                 disabled_at, version, secrets, created_at, updated_at)
             VALUES (\(endpoint.id), \(endpoint.url), \(endpoint.description),
-                    \(endpoint.eventTypes.map(\.rawValue))::text[], \(endpoint.includesTraits), \(endpoint.isEnabled),
-                    \(endpoint.disabling?.rawValue)::text, \(endpoint.disabledAt)::timestamptz, \(endpoint.version),
+                    \(endpoint.eventTypes.map(\.rawValue))::text[], \(endpoint.includesTraits),
+                    \(endpoint.ordering.rawValue), \(endpoint.isEnabled), \(endpoint.disabling?.rawValue)::text, \(endpoint.disabledAt)::timestamptz, \(endpoint.version),
                     \(endpoint.secrets), \(endpoint.createdAt), \(endpoint.updatedAt))
             """)
     }
@@ -71,7 +77,8 @@ struct EndpointStore: Sendable {
     func lock(_ id: WebhookEndpointID, in transaction: PostgresTransaction) async throws -> StoredEndpoint? {
         try await transaction.query(
             """
-            SELECT \(Self.columns), 0 AS pending FROM identity.webhook_endpoint e WHERE endpoint_id = \(id) FOR UPDATE
+            SELECT \(Self.columns), 0 AS pending, NULL::timestamptz AS oldest_pending_at
+            FROM identity.webhook_endpoint e WHERE endpoint_id = \(id) FOR UPDATE
             """
         ).first.map(StoredEndpoint.init)
     }
@@ -103,7 +110,8 @@ struct EndpointStore: Sendable {
             UPDATE identity.webhook_endpoint
             SET url = \(endpoint.url), description = \(endpoint.description),
                 event_types = \(endpoint.eventTypes.map(\.rawValue))::text[],
-                include_traits = \(endpoint.includesTraits), enabled = \(endpoint.isEnabled),
+                include_traits = \(endpoint.includesTraits), ordering = \(endpoint.ordering.rawValue),
+                enabled = \(endpoint.isEnabled),
                 disabled_reason = \(endpoint.disabling?.rawValue)::text,
                 disabled_at = \(endpoint.disabledAt)::timestamptz, version = \(endpoint.version),
                 secrets = \(endpoint.secrets), updated_at = \(endpoint.updatedAt),
@@ -148,6 +156,7 @@ extension StoredEndpoint {
         description = try row.get("description")
         eventTypes = try row.get("event_types", as: [String].self).compactMap(WebhookEventType.init)
         includesTraits = try row.get("include_traits")
+        ordering = WebhookOrdering(rawValue: try row.get("ordering")) ?? .endpoint
         isEnabled = try row.get("enabled")
         disabling = try row.get("disabled_reason", as: String?.self).flatMap(EndpointDisabling.init)
         disabledAt = try row.get("disabled_at", as: Instant?.self)
@@ -162,5 +171,6 @@ extension StoredEndpoint {
             pausedUntil: try row.get("paused_until", as: Instant?.self))
         lastSuccessAt = try row.get("last_success_at", as: Instant?.self)
         pending = try row.get("pending", as: Int.self)
+        oldestPendingAt = try row.get("oldest_pending_at", as: Instant?.self)
     }
 }

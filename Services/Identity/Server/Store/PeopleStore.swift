@@ -25,27 +25,33 @@ struct PeopleStore {
         return try rows.map { try $0.get("profile_id") }
     }
 
-    /// The edges that join the profiles of a person.
+    /// The edges that join the profiles of a person, or have joined one with somebody, with what was written about them.
     func merges(
         of memberIDs: [ProfileID], notes: MergeNotes, in session: some PostgresSession
     ) async throws -> [JSON] {
         let rows = try await session.query(
             """
-            SELECT merge_id, survivor_id, merged_id, at, cause
+            SELECT merge_id, survivor_id, merged_id, at, cause, undone_at, undo_note, allowed_at, allow_note
             FROM profiles.merge
-            WHERE survivor_id = ANY(\(memberIDs)::uuid[])
+            WHERE survivor_id = ANY(\(memberIDs)::uuid[]) OR merged_id = ANY(\(memberIDs)::uuid[])
             ORDER BY at, merge_id
             """)
         var merges: [JSON] = []
         for row in rows {
             let id: MergeID = try row.get("merge_id")
-            merges.append([
+            var members: [String: JSON] = [
                 "mergeId": .string(id.description),
                 "profileId": .string(try row.get("survivor_id", as: ProfileID.self).description),
                 "merged": .string(try row.get("merged_id", as: ProfileID.self).description),
                 "at": .string(try row.get("at", as: Instant.self).rfc3339),
                 "cause": try await notes.opened(cause: try row.get("cause"), of: id),
-            ])
+            ]
+            for (name, note) in [("undone", "undo_note"), ("allowed", "allow_note")] {
+                guard let at = try row.get("\(name)_at", as: Instant?.self) else { continue }
+                let text = try await notes.opened(try row.get(note, as: String?.self), of: id)
+                members[name] = ["at": .string(at.rfc3339), "note": text.map { .string($0) } ?? .null]
+            }
+            merges.append(.object(members))
         }
         return merges
     }

@@ -17,7 +17,7 @@ struct TombstoneStore {
             "SELECT max(erased_at) AS at FROM profiles.erased_identifier"
         ).first?.get("at", as: Instant?.self)
         guard let latest else { return Tombstones() }
-        let asked = Set(observations.filter { $0.at <= latest }.flatMap(\.identifiers))
+        let asked = Set(observations.filter { $0.at <= latest }.flatMap(\.allIdentifiers))
             .map { (identifier: $0, place: key.place(of: $0)) }
         guard !asked.isEmpty else { return Tombstones() }
         let rows = try await transaction.query(

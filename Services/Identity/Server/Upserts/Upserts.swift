@@ -35,12 +35,13 @@ struct Upserts {
         }
         var (resolver, keys) = try await resolution.resolver(
             for: observations, of: accepted, policy: policy, in: transaction)
+        let tombstones = try await resolution.tombstones(for: observations, in: transaction)
         // Under the locks that the resolver's rows have.
         var known = try await Known(observations, policy: policy, reading: reading, in: transaction)
         let verdicts = events.map { event -> UpsertVerdict in
             switch event {
             case .failure(let refusal): .refused(refusal)
-            case .success(let event): take(event, into: &resolver, &known)
+            case .success(let event): take(event, policy, into: &resolver, &known, tombstones)
             }
         }
         try await resolution.write(
@@ -50,8 +51,17 @@ struct Upserts {
     }
 
     private func take(
-        _ event: TrackingEvent, into resolver: inout Resolver, _ known: inout Known
+        _ event: TrackingEvent, _ policy: IdentityPolicy, into resolver: inout Resolver, _ known: inout Known,
+        _ tombstones: Tombstones
     ) -> UpsertVerdict {
+        if !tombstones.isEmpty,
+            tombstones.cover(Observation(event, policy: policy), isKnown: { resolver.owner(of: $0) != nil })
+        {
+            return .refused(
+                ItemRefusal(
+                    "what was known of this person then has been erased since; if it is true of them now, leave it out",
+                    at: "occurredAt"))
+        }
         if let (id, withheld) = known.owner(of: event) { return .unchanged(id, withheld: withheld) }
         do {
             guard let placement = try resolver.resolve(event) else {

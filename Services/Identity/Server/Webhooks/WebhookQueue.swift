@@ -58,8 +58,10 @@ struct WebhookQueue: Sendable {
                  next_attempt_at)
             SELECT s.shard, e.endpoint_id, n.event_id, n.type, n.profile_id, n.other_id, n.details,
                    \(now)::timestamptz, \(queuedAt)::timestamptz, 'pending',
-                   -- It waits as long as what is before it, so that nobody looks at it until then.
-                   greatest(\(queuedAt)::timestamptz, (
+                   -- It waits as long as what is before it of its profiles, so that nobody looks at it until then; in
+                   -- a line only the first is looked at.
+                   CASE e.ordering WHEN 'endpoint' THEN \(queuedAt)::timestamptz
+                   ELSE greatest(\(queuedAt)::timestamptz, (
                        SELECT max(b.next_attempt_at) FROM identity.webhook_delivery b
                        WHERE b.endpoint_id = e.endpoint_id AND b.state = 'pending'
                          AND b.profile_id IN (n.profile_id, n.other_id)
@@ -67,7 +69,7 @@ struct WebhookQueue: Sendable {
                        SELECT max(b.next_attempt_at) FROM identity.webhook_delivery b
                        WHERE b.endpoint_id = e.endpoint_id AND b.state = 'pending'
                          AND b.other_id IN (n.profile_id, n.other_id)
-                   ))
+                   )) END
             FROM unnest(\(notices.map { _ in UUIDv7.make(at: queuedAt) })::uuid[],
                         \(notices.map(\.type.rawValue))::text[], \(notices.map(\.profileID))::uuid[],
                         \(notices.map(\.otherID))::uuid[], \(notices.map { Self.details($0).compact })::text[])

@@ -11,12 +11,15 @@ import Streams
 ///
 /// Everything goes by the machine's clock, also in a rehearsal: a receiver that is away is away in real time. A claim is
 /// a lease, so an event is delivered at least once, with the same id, whatever is killed. Attempts at an endpoint are
-/// bounded, and so are those of an instance: of 256, a dead endpoint holds 16 at most, and after five failures one.
+/// bounded, and so are those of an instance: of 256, a dead endpoint holds one, or by profile 16 at most and after five
+/// failures one.
 final class WebhookDispatcher: Service {
     /// Attempts of this instance at the same time.
     private static let inFlightLimit = 256
     /// How long attempts may end before the next claim, which costs the same for one delivery as for many.
     private static let gathering: Duration = .milliseconds(10)
+    /// After how long the leases of a line are renewed; what is left of one is longer than an attempt may take.
+    private static let renewal: Duration = .seconds(5)
     /// How long deliveries are kept.
     static let retention: Duration = .hours(30 * 24)
 
@@ -45,9 +48,10 @@ final class WebhookDispatcher: Service {
                 let ticket = await hub.ticket([WebhookQueue.channel])
                 do {
                     if ContinuousClock.now >= cleaning {
-                        let count = try await deliveries.deleteOld(
+                        let gone = try await deliveries.deleteOld(
                             before: machine() - Self.retention, in: pool)
-                        cleaning = .now + (count > 0 ? .seconds(1) : .seconds(3600))
+                        tell(ofExpired: gone.pending)
+                        cleaning = .now + (gone.all > 0 ? .seconds(1) : .seconds(3600))
                     }
                     let claimed = try await claim(await room.wait())
                     if claimed.isEmpty {
@@ -56,10 +60,11 @@ final class WebhookDispatcher: Service {
                         await cancelWhenGracefulShutdown { await hub.wait(ticket, upTo: pause) }
                         continue
                     }
-                    await room.enter(claimed.count)
-                    for delivery in claimed {
+                    let lines = Self.lines(claimed)
+                    await room.enter(lines.count)
+                    for line in lines {
                         group.addTask {
-                            await self.deliver(delivery)
+                            await self.deliver(line)
                             await self.room.leave()
                             await self.hub.signal(WebhookQueue.channel)
                         }
@@ -81,11 +86,19 @@ final class WebhookDispatcher: Service {
         while true {
             let claimed = try await claim(Self.inFlightLimit)
             if claimed.isEmpty { return total }
-            await withDiscardingTaskGroup { group in
-                for delivery in claimed { group.addTask { await self.deliver(delivery) } }
+            total += await withTaskGroup { group in
+                for line in Self.lines(claimed) { group.addTask { await self.deliver(line) } }
+                return await group.reduce(0, +)
             }
-            total += claimed.count
         }
+    }
+
+    private func tell(ofExpired count: Int) {
+        guard count > 0 else { return }
+        Counter(label: "martlet_webhook_expired_total").increment(by: count)
+        logger.warning(
+            "webhooks were dropped that had waited for 30 days: an endpoint is disabled, or takes less than there is",
+            metadata: ["deliveries": "\(count)"])
     }
 
     private func claim(_ limit: Int) async throws -> [ClaimedDelivery] {
@@ -99,25 +112,68 @@ final class WebhookDispatcher: Service {
         return next <= .zero ? .seconds(1) : min(next, .seconds(30))
     }
 
-    private func deliver(_ delivery: ClaimedDelivery) async {
-        do {
-            let attempt = try await sender.send(delivery)
-            try await pool.transaction { try await record(attempt, in: $0) }
-        } catch {
-            // The lease runs out, and the delivery is made again.
-            logger.warning(
-                "an attempt at a webhook is not recorded; it will be made again",
-                metadata: ["endpoint": "\(delivery.endpointID)", "error": "\(error)"])
-        }
+    /// What is made one after the other: the line of an endpoint, and else each delivery by itself.
+    private static func lines(_ claimed: [ClaimedDelivery]) -> [[ClaimedDelivery]] {
+        let inLine = claimed.filter { $0.ordering == .endpoint && $0.type != .test }
+        let lines = Dictionary(grouping: inLine, by: \.endpointID).values
+        return lines.map { $0.sorted { $0.sequence < $1.sequence } }
+            + claimed.filter { $0.ordering == .profile || $0.type == .test }.map { [$0] }
     }
 
-    private func record(_ attempt: FinishedAttempt, in transaction: PostgresTransaction) async throws {
+    /// Makes attempts in their order until one fails, and gives the rest back; returns how many were made.
+    @discardableResult
+    private func deliver(_ line: [ClaimedDelivery]) async -> Int {
+        var renewed = ContinuousClock.now
+        for (place, delivery) in line.enumerated() {
+            let rest = line.dropFirst(place + 1)
+            do {
+                var delivery = delivery
+                if place > 0 {
+                    // What was claimed a while ago may be erased or given up by now.
+                    let left = line.dropFirst(place)
+                    if ContinuousClock.now - renewed > Self.renewal {
+                        try await deliveries.renew(left, in: pool)
+                        renewed = .now
+                    }
+                    guard !Task.isShuttingDownGracefully,
+                        let again = try await deliveries.seenAgain(delivery, in: pool)
+                    else {
+                        try await deliveries.release(left, in: pool)
+                        return place
+                    }
+                    delivery = again
+                }
+                let attempt = try await sender.send(delivery)
+                let mayGoOn = try await pool.transaction { transaction in
+                    let isDone = try await record(attempt, in: transaction)
+                    if !isDone { try await deliveries.release(rest, in: transaction) }
+                    return isDone
+                }
+                if !mayGoOn { return place + 1 }
+            } catch {
+                // Its lease runs out, and it is made again; what is behind it was not attempted.
+                try? await deliveries.release(rest, in: pool)
+                logger.warning(
+                    "an attempt at a webhook is not recorded; it will be made again",
+                    metadata: ["endpoint": "\(delivery.endpointID)", "error": "\(error)"])
+                return place + 1
+            }
+        }
+        return line.count
+    }
+
+    /// Returns whether what is next in line may follow: the delivery waits no longer, and the endpoint is open.
+    private func record(_ attempt: FinishedAttempt, in transaction: PostgresTransaction) async throws -> Bool
+    {
         let delivery = attempt.delivery
-        guard var endpoint = try await endpoints.lock(delivery.endpointID, in: transaction) else { return }
+        guard var endpoint = try await endpoints.lock(delivery.endpointID, in: transaction) else {
+            return false
+        }
         let verdict = WebhookDecision.after(
-            attempt.outcome, attempt: delivery.attempt - delivery.earlierAttempts, of: delivery.eventID,
-            isTest: delivery.type == .test, health: endpoint.health, now: attempt.at)
-        guard try await deliveries.record(attempt, verdict.delivery, in: transaction) else { return }
+            attempt.outcome, attempt: delivery.made + 1, of: delivery.eventID,
+            isTest: delivery.type == .test, ordering: delivery.ordering, health: endpoint.health,
+            now: attempt.at)
+        guard try await deliveries.record(attempt, verdict.delivery, in: transaction) else { return false }
         count(verdict.delivery)
         let before = endpoint.health
         let lastSuccessAt = endpoint.lastSuccessAt
@@ -131,10 +187,13 @@ final class WebhookDispatcher: Service {
         }
         // The success of a healthy endpoint is no news; when the last one was is told to the minute.
         let isFresh = lastSuccessAt.map { attempt.at - $0 < .minutes(1) } ?? false
-        if before == endpoint.health, verdict.disabling == nil, isFresh || !attempt.outcome.isSuccess {
-            return
+        let isNews = before != endpoint.health || verdict.disabling != nil
+        if isNews || attempt.outcome.isSuccess && !isFresh {
+            try await endpoints.update(endpoint, in: transaction)
         }
-        try await endpoints.update(endpoint, in: transaction)
+        // Of an endpoint that was changed, what follows is claimed anew.
+        return attempt.outcome.isSuccess && endpoint.isEnabled
+            && endpoint.version == delivery.endpointVersion
     }
 
     private func count(_ delivery: WebhookVerdict.Delivery) {
@@ -148,7 +207,7 @@ final class WebhookDispatcher: Service {
     }
 }
 
-/// How many attempts are under way; whoever wants to add some waits until there is room.
+/// How many attempts are under way, of each line one; whoever wants to add some waits until there is room.
 private actor AttemptRoom {
     private let limit: Int
     private var count = 0

@@ -89,6 +89,8 @@ struct WebhookReading: Sendable {
                         body: [
                             "type": .string(request.kind.rawValue),
                             "subject": ["profileId": .string(profile.description)],
+                            // The sender's signature was checked, and whom it lets ask is the sender's to know.
+                            "verifiedBy": ["method": .string("webhook \(record.provider.rawValue)")],
                         ]))
             }
         }

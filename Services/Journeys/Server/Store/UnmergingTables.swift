@@ -34,7 +34,8 @@ extension ProfileTables {
 
     /// Keeps what segmentation has told of one of the two, unless nobody asks for it any more.
     func keep(_ history: MembershipHistory, at now: Instant) async throws {
-        let text = try await vault.days.key(at: now).seal(history.json.compact, at: Self.place(of: history))
+        let text = try await vault.days.key(at: now).seal(
+            history.json.compact, at: Self.place(of: history.mergeID, row: history.profileID))
         try await transaction.execute(
             """
             INSERT INTO journeys.unmerging_history (shard, merge_id, profile_id, history)
@@ -45,6 +46,40 @@ extension ProfileTables {
                     AND u.settled_at IS NOT NULL)
             ON CONFLICT (shard, merge_id, profile_id) DO UPDATE SET history = excluded.history
             """)
+    }
+
+    /// Adds to what was told of profiles what they have done since, until it is made use of: going through their journeys
+    /// then knows everything that this service has read. To be called before anybody is locked.
+    func extend(with changes: [MembershipChange], at now: Instant) async throws {
+        let ids = Set(changes.map(\.profileID)).sorted()
+        let merges = try await transaction.query(
+            """
+            SELECT DISTINCT merge_id FROM journeys.unmerging_history WHERE profile_id = ANY(\(ids)::uuid[])
+            ORDER BY merge_id
+            """
+        ).map { try $0.get("merge_id", as: MergeID.self) }
+        guard !merges.isEmpty else { return }
+        for id in merges { try await lock(unmerging: id) }
+        // Those that were settled in the meantime are no more.
+        let rows = try await transaction.query(
+            """
+            SELECT merge_id, profile_id, history FROM journeys.unmerging_history
+            WHERE merge_id = ANY(\(merges)::uuid[]) AND profile_id = ANY(\(ids)::uuid[])
+            """)
+        for row in rows {
+            guard var history = try await history(row, of: try row.get("merge_id")) else { continue }
+            for change in changes where change.profileID == history.profileID {
+                history.extend(with: change)
+            }
+            try await keep(history, at: now)
+        }
+    }
+
+    /// What was told; nil where it doesn't open any more.
+    private func history(_ row: PostgresRow, of id: MergeID) async throws -> MembershipHistory? {
+        let place = Self.place(of: id, row: try row.get("profile_id"))
+        let text = try await vault.days.open(try row.get("history", as: String.self), at: place)
+        return try text.map { try MembershipHistory(json: JSONParser.parse(Array($0.utf8)[...])) }
     }
 
     /// An undone merge that isn't settled, with what segmentation has told; nil while the journeys were not taken apart.
@@ -65,14 +100,11 @@ extension ProfileTables {
             WHERE shard = \(shard) AND merge_id = \(id) AND profile_id IN (\(one), \(other))
             """)
         for row in rows {
-            let nothing = MembershipHistory(
-                profileID: try row.get("profile_id"), mergeID: id, since: .distantPast)
-            let text = try await vault.days.open(
-                try row.get("history", as: String.self), at: Self.place(of: nothing))
             // Where it doesn't open any more, nothing is said.
             told.append(
-                try text.map { try MembershipHistory(json: JSONParser.parse(Array($0.utf8)[...])) } ?? nothing
-            )
+                try await history(row, of: id)
+                    ?? MembershipHistory(
+                        profileID: try row.get("profile_id"), mergeID: id, since: .distantPast))
         }
         return Unsettled(
             profileID: one, split: other, holder: try row.get("holder_id"), at: try row.get("at"), told: told)
@@ -115,7 +147,22 @@ extension ProfileTables {
 
     private static func shard(of id: MergeID) -> Shard { Shard(hashing: id.description) }
 
-    private static func place(of history: MembershipHistory) -> String {
-        "journeys.unmerging_history \(history.mergeID) \(history.profileID)"
+    private static func place(of merge: MergeID, row profile: ProfileID) -> String {
+        "journeys.unmerging_history \(merge) \(profile)"
+    }
+}
+
+extension MembershipHistory {
+    /// A limit on what is kept of somebody whose other half is never told of.
+    private static var mostChanges: Int { 10_000 }
+
+    /// Takes a change in that was made behind what was told.
+    fileprivate mutating func extend(with change: MembershipChange) {
+        guard versions[change.segment] == change.version else { return }
+        if changes.count < Self.mostChanges {
+            changes.append(change)
+        } else {
+            versions[change.segment] = nil
+        }
     }
 }

@@ -54,6 +54,8 @@ package struct MembershipsWorker: Sendable {
         // An erased profile leaves its segments too; nothing may be remembered of that.
         let changes = changes.filter { $0.1.reason != .erasure }
         guard !changes.isEmpty else { return }
+        try await ProfileTables(transaction: transaction, vault: profiles.vault).extend(
+            with: changes.map(\.1).filter(Self.isTheirOwn), at: batch.now)
         var desk = try await ProfileDesk.open(
             Set(changes.map(\.1.profileID)), profiles: profiles, catalog: catalog, at: batch.now,
             in: transaction)
@@ -71,6 +73,11 @@ package struct MembershipsWorker: Sendable {
             desk.apply(fact, to: change.profileID, now: batch.now, traceparent: record.traceparent)
         }
         try await desk.commit(at: batch.now)
+    }
+
+    /// Whether somebody has entered or left, and it isn't only said anew because of who they are.
+    private static func isTheirOwn(_ change: MembershipChange) -> Bool {
+        change.reason != .unmerge && !(change.reason == .merge && change.change == .exited)
     }
 
     /// Whether the change only says that the profile is no more: this service may read of the merge later.

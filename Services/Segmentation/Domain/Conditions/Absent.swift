@@ -17,13 +17,14 @@ package struct Absent: LeafOperator {
         window = try Window(in: field)
     }
 
+    package var keeps: String? { events.isTimed ? latest() : nil }
     package var interest: Interest { .selectors([events]) }
 
     package func remember(
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
     ) -> Bool {
         guard let spans = events.spans(of: event), window.contains(instant, at: decided) else { return false }
-        let occurrence = Occurrence(at: instant, messageID: event.messageID, spans: spans)
+        let occurrence = Occurrence(event, at: instant, spans: spans)
         if events.isTimed {
             memory.forget(before: decided, window: window)
             let isNew = memory.insert(occurrence)

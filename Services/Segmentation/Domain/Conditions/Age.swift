@@ -22,6 +22,7 @@ package struct Age: LeafOperator {
         zone = try field.zone()
     }
 
+    package var keeps: String? { nil }
     package var interest: Interest { .trait(trait.path.root) }
 
     package func remember(

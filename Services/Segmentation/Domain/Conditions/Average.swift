@@ -19,6 +19,7 @@ package struct Average: LeafOperator {
         range = try AmountRange(in: field)
     }
 
+    package var keeps: String? { latest() }
     package var interest: Interest { .selectors([source.events]) }
 
     package func remember(
@@ -29,7 +30,7 @@ package struct Average: LeafOperator {
         guard !amounts.isEmpty else { return false }
         let total = amounts.reduce(into: Int128(0)) { $0 += Int128($1.millionths) }
         let occurrence = Occurrence(
-            at: instant, messageID: event.messageID, amount: Amount(millionths: Int64(clamping: total)),
+            event, at: instant, amount: Amount(millionths: Int64(clamping: total)),
             spans: spans, number: amounts.count == 1 ? nil : amounts.count)
         return source.insert(occurrence, decided: decided, into: &memory)
     }
@@ -74,7 +75,7 @@ package struct Average: LeafOperator {
         }
         return Explanation(
             condition: .object([Self.key: json]), holds: passes(mean), text: text,
-            events: Array(source.inside(memory, at: instant)), details: details
+            events: Array(source.inside(memory, at: instant)), unlisted: .added, details: details
         )
         .with(
             mean.count == 0

@@ -21,6 +21,9 @@ package indirect enum Condition: Hashable, Sendable {
     case context(ContextValue)
     case identifier(Known)
     case age(Age)
+    case date(TraitDate)
+    case account(AccountTrait)
+    case consent(ConsentState)
     case segment(InSegment)
     case score(ScoreValue)
     case stage(InStage)
@@ -57,6 +60,9 @@ package indirect enum Condition: Hashable, Sendable {
         case .context(let leaf): .leaf(leaf)
         case .identifier(let leaf): .leaf(leaf)
         case .age(let leaf): .leaf(leaf)
+        case .date(let leaf): .leaf(leaf)
+        case .account(let leaf): .leaf(leaf)
+        case .consent(let leaf): .leaf(leaf)
         case .segment(let leaf): .leaf(leaf)
         case .score(let leaf): .leaf(leaf)
         case .stage(let leaf): .leaf(leaf)
@@ -86,6 +92,9 @@ package indirect enum Condition: Hashable, Sendable {
         leaf(ContextValue.key) { field throws(RuleProblem) in .context(try ContextValue(field)) },
         leaf(Known.key) { field throws(RuleProblem) in .identifier(try Known(field)) },
         leaf(Age.key) { field throws(RuleProblem) in .age(try Age(field)) },
+        leaf(TraitDate.key) { field throws(RuleProblem) in .date(try TraitDate(field)) },
+        leaf(AccountTrait.key) { field throws(RuleProblem) in .account(try AccountTrait(field)) },
+        leaf(ConsentState.key) { field throws(RuleProblem) in .consent(try ConsentState(field)) },
         leaf(InSegment.key) { field throws(RuleProblem) in .segment(try InSegment(field)) },
         leaf(InStage.key) { field throws(RuleProblem) in .stage(try InStage(field)) },
         leaf(ScoreValue.key) { field throws(RuleProblem) in .score(try ScoreValue(field)) },

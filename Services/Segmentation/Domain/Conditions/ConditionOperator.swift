@@ -39,6 +39,8 @@ package protocol LeafOperator: ConditionOperator {
     /// The next instant after this one at which its truth may change if nothing happens. It may name an instant at
     /// which nothing changes, but may not miss one at which something does.
     func nextChange(_ memory: Memory, after instant: Instant) -> Instant?
+    /// What is kept of one profile where an exact answer would need events without a bound; nil where it is exact.
+    var keeps: String? { get }
     /// The condition in words.
     var text: String { get }
     /// The truth at an instant with what it rests on.
@@ -55,6 +57,10 @@ package enum Interest: Hashable, Sendable {
     case identifier(String)
     /// Events whose context has the member.
     case context(String)
+    /// Group calls that carry the trait.
+    case account(String)
+    /// No events, but decisions about consent to a purpose.
+    case consent(String)
     /// No events, but what is decided of something else.
     case references([Reference])
 }

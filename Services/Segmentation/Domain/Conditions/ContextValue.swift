@@ -17,6 +17,7 @@ package struct ContextValue: LeafOperator {
         comparison = try Comparison(in: field)
     }
 
+    package var keeps: String? { nil }
     package var interest: Interest { .context(property.root) }
 
     package func remember(
@@ -27,6 +28,7 @@ package struct ContextValue: LeafOperator {
         let stamp = EffectiveTraits.Stamp(at: instant, messageID: event.messageID)
         if let held = memory.trait, held.stamp >= stamp { return false }
         memory.trait = EffectiveTraits.Entry(value: .array(values.map(\.comparable)), stamp: stamp)
+        memory.source = event.position
         return true
     }
 
@@ -43,7 +45,7 @@ package struct ContextValue: LeafOperator {
     package func explain(_ memory: Memory, at instant: Instant) -> Explanation {
         Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
-            events: memory.trait.map { [Occurrence(at: $0.stamp.at, messageID: $0.stamp.messageID)] } ?? [],
+            events: memory.told.map { [$0] } ?? [],
             details: memory.trait == nil ? [:] : ["values": .array(values(memory))]
         )
         .with(values(memory).finding)

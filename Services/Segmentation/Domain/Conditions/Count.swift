@@ -27,6 +27,9 @@ package struct Count: LeafOperator {
         }
     }
 
+    package var keeps: String? {
+        sameValueOf != nil ? latest(of: "its events with whatever value") : events.isTimed ? latest() : nil
+    }
     package var interest: Interest { .selectors([events]) }
 
     package func remember(
@@ -38,12 +41,11 @@ package struct Count: LeafOperator {
         var changed = false
         if let sameValueOf {
             for value in sameValueOf.groups(in: event.properties) {
-                let occurrence = Occurrence(
-                    at: instant, messageID: event.messageID, group: value, spans: spans)
+                let occurrence = Occurrence(event, at: instant, group: value, spans: spans)
                 if memory.insert(occurrence) { changed = true }
                 trim(&memory, group: value)
             }
-        } else if memory.insert(Occurrence(at: instant, messageID: event.messageID, spans: spans)) {
+        } else if memory.insert(Occurrence(event, at: instant, spans: spans)) {
             changed = true
             // The latest events decide; what is older can never matter again, unless time brings it back.
             memory.keep(events.isTimed ? RuleLimits.occurrences : times.needed)

@@ -19,6 +19,7 @@ package struct Distinct: LeafOperator {
         times = try Times(in: field)
     }
 
+    package var keeps: String? { source.events.isTimed ? latest() : nil }
     package var interest: Interest { .selectors([source.events]) }
 
     package func remember(
@@ -27,7 +28,7 @@ package struct Distinct: LeafOperator {
         guard let spans = source.spans(of: event, at: instant, decided: decided) else { return false }
         var changed = false
         for value in property.groups(in: event.properties) {
-            let occurrence = Occurrence(at: instant, messageID: event.messageID, group: value, spans: spans)
+            let occurrence = Occurrence(event, at: instant, group: value, spans: spans)
             if !source.events.isTimed {
                 let known = memory.occurrences.firstIndex { $0.group == value }
                 if let known {
@@ -60,7 +61,7 @@ package struct Distinct: LeafOperator {
         let inside = source.inside(memory, at: instant)
         return Explanation(
             condition: .object([Self.key: json]), holds: times.contains(count(inside)), text: text,
-            events: Array(inside), details: ["count": .integer(Int64(count(inside)))]
+            events: Array(inside), unlisted: .told, details: ["count": .integer(Int64(count(inside)))]
         )
         .with(times.finding(count(inside), "value", "values"))
     }

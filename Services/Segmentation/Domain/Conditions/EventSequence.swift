@@ -43,6 +43,7 @@ package struct EventSequence: LeafOperator {
     let selectors: [EventSelector]
     let isTimed: Bool
 
+    package var keeps: String? { latest(RuleLimits.sequenceEvents, of: "the events of its steps") }
     package var interest: Interest { .selectors(selectors) }
 
     package func remember(
@@ -53,8 +54,7 @@ package struct EventSequence: LeafOperator {
         for (number, selector) in selectors.enumerated() {
             guard let spans = selector.spans(of: event) else { continue }
             if !changed { memory.forget(before: decided, window: window) }
-            let occurrence = Occurrence(
-                at: instant, messageID: event.messageID, spans: spans, number: number)
+            let occurrence = Occurrence(event, at: instant, spans: spans, number: number)
             if memory.insert(occurrence) { changed = true }
         }
         if changed { memory.keep(RuleLimits.sequenceEvents) }
@@ -103,7 +103,7 @@ package struct EventSequence: LeafOperator {
         if let ready = shown.ready, ready > instant { details["waitsUntil"] = .string(ready.rfc3339) }
         return Explanation(
             condition: .object([Self.key: json]), holds: holds, text: text,
-            events: shown.events.map { Occurrence(at: $0.at, messageID: $0.messageID) }, details: details
+            events: shown.events.map { Occurrence(of: $0) }, essential: shown.chain, details: details
         )
         .with(finding(chains, shown.ready, at: instant, holds))
     }

@@ -10,6 +10,10 @@ package struct Explanation: Hashable, Sendable {
     package var finding: String?
     /// The events that it rests on, in ascending order.
     package var events: [Occurrence] = []
+    /// How those of the events that are not listed are summed up.
+    package var unlisted = UnlistedEvents.counted
+    /// How many of the latest events are listed however few may be.
+    var essential = 1
     /// What the condition counted or compared.
     package var details: [String: JSON] = [:]
     /// The conditions of a group.
@@ -28,15 +32,20 @@ package struct Explanation: Hashable, Sendable {
 
     package var json: JSON { json(listing: Self.listedEvents) }
 
-    /// The JSON form with so many events of each condition; `eventCount` says how many there are.
+    /// The JSON form with so many events of each condition; `eventCount` says how many there are, and `unlisted` sums up
+    /// the others, so that the condition can be decided again.
     package func json(listing limit: Int) -> JSON {
         var members: [String: JSON] = [
             "condition": condition, "holds": .bool(holds), "text": .string(text),
         ]
         members["finding"] = finding.map { .string($0) }
         if !events.isEmpty {
-            members["events"] = .array(events.suffix(limit).map(\.json))
+            let start = UnlistedEvents.beginning(of: events, listing: max(limit, essential))
+            members["events"] = .array(events[start...].map { unlisted.json(of: $0) })
             members["eventCount"] = .integer(Int64(events.count))
+            if start > 0 {
+                members["unlisted"] = unlisted.json(of: events[..<start], besides: events[start...])
+            }
         }
         if !details.isEmpty { members["details"] = .object(details) }
         if !parts.isEmpty { members["parts"] = .array(parts.map { $0.json(listing: limit) }) }
@@ -45,9 +54,10 @@ package struct Explanation: Hashable, Sendable {
 }
 
 extension Occurrence {
-    /// As evidence shows it: `{"messageId": "…", "timestamp": "…"}`.
+    /// As evidence shows it: `{"messageId": "…", "timestamp": "…", "shard": 12, "offset": 345}`.
     package var json: JSON {
         var members: [String: JSON] = ["messageId": .string(messageID), "timestamp": .string(at.rfc3339)]
+        if let position { members.merge(position.members) { $1 } }
         if let amount { members["amount"] = .string(amount.text) }
         if let group { members["value"] = .string(group) }
         return .object(members)

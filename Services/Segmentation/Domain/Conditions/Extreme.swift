@@ -20,6 +20,7 @@ extension ExtremeOperator {
         return (source, property, try AmountRange(in: field))
     }
 
+    package var keeps: String? { source.window.moves || source.events.isTimed ? latest() : nil }
     package var interest: Interest { .selectors([source.events]) }
 
     package func remember(
@@ -28,9 +29,17 @@ extension ExtremeOperator {
         guard let spans = source.spans(of: event, at: instant, decided: decided),
             let amount = Self.extreme(property.values(in: event.properties).compactMap { Amount($0) })
         else { return false }
-        let occurrence = Occurrence(at: instant, messageID: event.messageID, amount: amount, spans: spans)
+        let occurrence = Occurrence(event, at: instant, amount: amount, spans: spans)
         guard !source.events.isTimed else {
             return source.insert(occurrence, decided: decided, into: &memory)
+        }
+        guard source.window.moves else {
+            // Where nothing leaves, the most extreme decides for ever; of several the latest.
+            if let best = memory.occurrences.first, let known = best.amount {
+                guard known == amount ? best < occurrence : Self.reaches(amount, known) else { return false }
+            }
+            memory.occurrences = [occurrence]
+            return true
         }
         let isOutdone = memory.occurrences.contains {
             !($0 < occurrence) && Self.reaches($0.amount ?? amount, amount)

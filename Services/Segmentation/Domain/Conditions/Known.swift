@@ -21,6 +21,7 @@ package struct Known: LeafOperator {
         type = kind.rawValue
     }
 
+    package var keeps: String? { nil }
     package var interest: Interest { .identifier(type) }
 
     /// The types of the identifiers that an event carries.
@@ -44,7 +45,7 @@ package struct Known: LeafOperator {
     package func remember(
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
     ) -> Bool {
-        let occurrence = Occurrence(at: instant, messageID: event.messageID)
+        let occurrence = Occurrence(event, at: instant)
         if let first = memory.occurrences.first, first <= occurrence { return false }
         guard Self.types(in: event).contains(type) else { return false }
         memory.occurrences = [occurrence]

@@ -7,6 +7,8 @@ package struct Occurrence: Hashable, Comparable, Sendable {
     /// What few conditions need, apart, so that the events of the others take little room.
     private var rest: Rest?
     private var millionths: Int64
+    /// The offset with the shard before it; offsets begin with 1, so 0 is none.
+    private var located: UInt64
     private var place: Int32
 
     private static let noAmount = Int64.min
@@ -43,12 +45,41 @@ package struct Occurrence: Hashable, Comparable, Sendable {
     /// Which of several events it is, for a condition about several; or of how many values `amount` is the sum.
     package var number: Int? { place == Self.noNumber ? nil : Int(place) }
 
+    /// Where the event stands in the timeline; nil where that is not known.
+    package var position: TimelinePosition? {
+        guard located != 0, let shard = Shard(number: located >> Self.offsetBits) else { return nil }
+        return TimelinePosition(shard: shard, offset: Int64(located & (1 << Self.offsetBits - 1)))
+    }
+
+    private static let offsetBits: UInt64 = 56
+
+    private static func located(_ position: TimelinePosition?) -> UInt64 {
+        guard let position, position.offset > 0, position.offset < 1 << offsetBits else { return 0 }
+        return UInt64(position.shard.number) << offsetBits | UInt64(position.offset)
+    }
+
+    /// Of an event, with as much of it as a condition needs.
+    init(
+        _ event: TrackingEvent, at instant: Instant, amount: Amount? = nil, group: String? = nil,
+        spans: Spans? = nil, number: Int? = nil
+    ) {
+        self.init(
+            at: instant, messageID: event.messageID, position: event.position, amount: amount, group: group,
+            spans: spans, number: number)
+    }
+
+    /// The event of another, and nothing else of it.
+    init(of other: Occurrence, number: Int? = nil) {
+        self.init(at: other.at, messageID: other.messageID, position: other.position, number: number)
+    }
+
     package init(
-        at: Instant, messageID: String, amount: Amount? = nil, group: String? = nil, spans: Spans? = nil,
-        number: Int? = nil
+        at: Instant, messageID: String, position: TimelinePosition? = nil, amount: Amount? = nil,
+        group: String? = nil, spans: Spans? = nil, number: Int? = nil
     ) {
         self.at = at
         self.messageID = messageID
+        located = Self.located(position)
         millionths = amount.map { max($0.millionths, Self.noAmount + 1) } ?? Self.noAmount
         place = number.map { max(Int32(clamping: $0), Self.noNumber + 1) } ?? Self.noNumber
         let spans = spans.flatMap { $0.isAlways ? nil : $0 }
@@ -82,15 +113,17 @@ package struct Memory: Hashable, Sendable {
     private final class Rest: Hashable, Sendable {
         let answer: Occurrence?
         let trait: EffectiveTraits.Entry?
+        let source: TimelinePosition?
 
-        init?(answer: Occurrence?, trait: EffectiveTraits.Entry?) {
+        init?(answer: Occurrence?, trait: EffectiveTraits.Entry?, source: TimelinePosition?) {
             guard answer != nil || trait != nil else { return nil }
             self.answer = answer
             self.trait = trait
+            self.source = trait == nil ? nil : source
         }
 
         static func == (left: Rest, right: Rest) -> Bool {
-            left.answer == right.answer && left.trait == right.trait
+            left.answer == right.answer && left.trait == right.trait && left.source == right.source
         }
 
         func hash(into hasher: inout Hasher) {
@@ -102,12 +135,21 @@ package struct Memory: Hashable, Sendable {
     /// The latest event of the other kind, for a condition about two kinds.
     package var answer: Occurrence? {
         get { rest?.answer }
-        set { rest = Rest(answer: newValue, trait: rest?.trait) }
+        set { rest = Rest(answer: newValue, trait: rest?.trait, source: rest?.source) }
     }
     /// The value of a trait.
     package var trait: EffectiveTraits.Entry? {
         get { rest?.trait }
-        set { rest = Rest(answer: rest?.answer, trait: newValue) }
+        set { rest = Rest(answer: rest?.answer, trait: newValue, source: rest?.source) }
+    }
+    /// Where the event that the trait's value comes from stands in the timeline.
+    package var source: TimelinePosition? {
+        get { rest?.source }
+        set { rest = Rest(answer: rest?.answer, trait: rest?.trait, source: newValue) }
+    }
+    /// The event that the trait's value comes from.
+    var told: Occurrence? {
+        trait.map { Occurrence(at: $0.stamp.at, messageID: $0.stamp.messageID, position: source) }
     }
 
     package var isEmpty: Bool { occurrences.isEmpty && rest == nil }

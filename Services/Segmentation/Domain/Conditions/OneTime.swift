@@ -16,13 +16,14 @@ extension OneTimeOperator {
         return (events, try TimeTest(in: field))
     }
 
+    package var keeps: String? { nil }
     package var interest: Interest { .selectors([events]) }
 
     package func remember(
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
     ) -> Bool {
         guard events.matches(event) else { return false }
-        let occurrence = Occurrence(at: instant, messageID: event.messageID)
+        let occurrence = Occurrence(event, at: instant)
         if let known = memory.occurrences.first, !Self.isBetter(occurrence, than: known) { return false }
         memory.occurrences = [occurrence]
         return true

@@ -31,6 +31,7 @@ package struct Ratio: LeafOperator {
 
     private var isTimed: Bool { events.isTimed || base.isTimed }
 
+    package var keeps: String? { latest() }
     package var interest: Interest { .selectors([events, base]) }
 
     package func remember(
@@ -40,7 +41,7 @@ package struct Ratio: LeafOperator {
         var changed = false
         for (number, selector) in [events, base].enumerated() {
             guard let spans = selector.spans(of: event) else { continue }
-            let occurrence = Occurrence(at: instant, messageID: event.messageID, spans: spans, number: number)
+            let occurrence = Occurrence(event, at: instant, spans: spans, number: number)
             if memory.insert(occurrence) { changed = true }
         }
         if changed {
@@ -94,7 +95,7 @@ package struct Ratio: LeafOperator {
         let counts = counts(inside)
         return Explanation(
             condition: .object([Self.key: json]), holds: passes(counts), text: text,
-            events: inside.map { Occurrence(at: $0.at, messageID: $0.messageID) },
+            events: inside.map { Occurrence(of: $0, number: $0.number) }, unlisted: .compared,
             details: ["of": .integer(Int64(counts.events)), "to": .integer(Int64(counts.base))]
         )
         .with(finding(counts))

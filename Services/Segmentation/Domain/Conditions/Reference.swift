@@ -32,6 +32,7 @@ package protocol ReferenceOperator: LeafOperator {
 }
 
 extension ReferenceOperator {
+    package var keeps: String? { nil }
     package var interest: Interest { .references(references) }
 
     package func remember(

@@ -43,6 +43,7 @@ package struct ScoreValue: ReferenceOperator {
         return Explanation(
             condition: condition, holds: range.contains(points), text: text,
             events: score.scoring.shown(score.memory, at: instant),
+            unlisted: .scored(score.scoring, at: standing.at),
             details: [
                 "score": .string(points.amount.text), "version": .integer(Int64(score.version)),
                 "parts": .array(score.scoring.parts(of: standing, at: instant)),

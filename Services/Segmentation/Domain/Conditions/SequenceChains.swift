@@ -122,16 +122,17 @@ struct Chains {
     }
 
     /// The events of the chain that shows why the sequence holds at an instant or how far it got, from which alone it is
-    /// decided alike; and when it is complete.
-    func shown(at instant: Instant) -> (events: [Occurrence], ready: Instant?) {
-        guard let level = levels.lastIndex(where: { !$0.isEmpty }) else { return ([], nil) }
+    /// decided alike; how many, at the end, are the chain itself; and when it is complete.
+    func shown(at instant: Instant) -> (events: [Occurrence], chain: Int, ready: Instant?) {
+        guard let level = levels.lastIndex(where: { !$0.isEmpty }) else { return ([], 1, nil) }
         let isComplete = level == sequence.steps.count
         let holding = levels[level].last {
             isComplete && $0.blocker == nil
                 && Spans($0.ready, sequence.window.end(of: $0.start)).contains(instant)
         }
-        guard let link = holding ?? levels[level].last else { return ([], nil) }
+        guard let link = holding ?? levels[level].last else { return ([], 1, nil) }
         var events = link.blocker.map { [$0] } ?? []
+        var others: [Occurrence] = []
         var current = link
         for place in stride(from: level, through: 0, by: -1) {
             events.append(current.event)
@@ -139,11 +140,12 @@ struct Chains {
             current = levels[place - 1][previous]
         }
         if sequence.least > 1 {
-            let others = byNumber[0].filter {
+            others = byNumber[0].filter {
                 $0.at >= current.start && $0.at <= current.event.at && $0.messageID != current.event.messageID
             }
-            events += others.suffix(sequence.least - 1)
+            others = others.suffix(sequence.least - 1)
         }
-        return (events.sorted(), isComplete && link.blocker == nil ? link.ready : nil)
+        // The chain itself comes last, also where others happened at the same instant: it is what is listed in any case.
+        return (others + events.sorted(), events.count, isComplete && link.blocker == nil ? link.ready : nil)
     }
 }

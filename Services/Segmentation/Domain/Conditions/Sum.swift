@@ -21,6 +21,7 @@ package struct Sum: LeafOperator {
         range = try AmountRange(in: field)
     }
 
+    package var keeps: String? { latest() }
     package var interest: Interest { .selectors([events]) }
 
     package func remember(
@@ -34,7 +35,7 @@ package struct Sum: LeafOperator {
         let total = amounts.reduce(into: Int128(0)) { $0 += Int128($1.millionths) }
         let amount = Amount(millionths: Int64(clamping: total))
         let isNew = memory.insert(
-            Occurrence(at: instant, messageID: event.messageID, amount: amount, spans: spans))
+            Occurrence(event, at: instant, amount: amount, spans: spans))
         memory.keep()
         return isNew
     }
@@ -72,7 +73,7 @@ package struct Sum: LeafOperator {
         let total = Amount(millionths: Int64(clamping: total(inside)))
         return Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
-            events: Array(inside), details: ["sum": .string(total.text)]
+            events: Array(inside), unlisted: .added, details: ["sum": .string(total.text)]
         )
         .with(range.finding(Int128(total.millionths)))
     }

@@ -16,6 +16,7 @@ package struct Trait: LeafOperator {
         comparison = try Comparison(in: field)
     }
 
+    package var keeps: String? { nil }
     package var interest: Interest { .trait(name.root) }
 
     package func remember(

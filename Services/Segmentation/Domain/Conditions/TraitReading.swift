@@ -7,6 +7,7 @@ package struct TraitReading: Hashable, Sendable {
     func remember(_ event: TrackingEvent, at instant: Instant, in memory: inout Memory) -> Bool {
         guard event.kind == .identify, let value = event.traits[path.root] else { return false }
         let stamp = EffectiveTraits.Stamp(at: instant, messageID: event.messageID)
+        defer { if memory.trait?.stamp == stamp { memory.source = event.position } }
         if let rule = event.traitRules[path.root], rule != .latest {
             // What holds comes of everything said, so the trait is kept whole.
             return take(
@@ -57,7 +58,7 @@ package struct TraitReading: Hashable, Sendable {
 
     /// The call that the values come from.
     func source(_ memory: Memory) -> [Occurrence] {
-        memory.trait.map { [Occurrence(at: $0.stamp.at, messageID: $0.stamp.messageID)] } ?? []
+        memory.told.map { [$0] } ?? []
     }
 }
 

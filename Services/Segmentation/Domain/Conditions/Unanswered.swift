@@ -33,12 +33,17 @@ package struct Unanswered: LeafOperator {
         }
     }
 
+    package var keeps: String? {
+        guard window.moves else { return nil }
+        return "an exact answer needs all open events in the window, however many; of each profile beyond "
+            + "\(Self.kept.grouped) those in the middle are forgotten"
+    }
     package var interest: Interest { .selectors([events, answers]) }
 
     package func remember(
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
     ) -> Bool {
-        let occurrence = Occurrence(at: instant, messageID: event.messageID)
+        let occurrence = Occurrence(event, at: instant)
         var changed = false
         if answers.matches(event), memory.answer.map({ $0 < occurrence }) ?? true {
             memory.answer = occurrence

@@ -13,6 +13,9 @@ package struct SegmentPreview: Sendable {
             SegmentSet(revision: set.revision + 1, segments: set.segments + [draft]))
     }
 
+    /// Whether what stands about consent has to be among the events.
+    package var asksForConsent: Bool { !decider.set.purposes.isEmpty }
+
     /// Whether a profile would be in it at `now`, or at the latest decided instant if that is later.
     ///
     /// `state` is where the profile stands in the segments in force, nil when nothing was decided for it yet; `events`

@@ -7,6 +7,8 @@ struct EventIndex: Sendable {
     private var byTrait: [String: [Int]] = [:]
     private var byIdentifier: [String: [Int]] = [:]
     private var byContext: [String: [Int]] = [:]
+    private var byAccount: [String: [Int]] = [:]
+    private var byPurpose: [String: [Int]] = [:]
 
     private struct NamedKind: Hashable {
         let kind: TrackingEvent.Kind
@@ -24,6 +26,8 @@ struct EventIndex: Sendable {
         case .trait(let name): byTrait[name, default: []].append(slot)
         case .identifier(let type): byIdentifier[type, default: []].append(slot)
         case .context(let name): byContext[name, default: []].append(slot)
+        case .account(let name): byAccount[name, default: []].append(slot)
+        case .consent(let purpose): byPurpose[purpose, default: []].append(slot)
         case .references: break
         case .selectors(let selectors):
             for selector in selectors {
@@ -42,13 +46,20 @@ struct EventIndex: Sendable {
         if list.last != slot { list.append(slot) }
     }
 
+    /// The purposes of which decisions about consent may change a condition.
+    var purposes: Set<String> { Set(byPurpose.keys) }
+
     /// The conditions that an event may change, in ascending order, each once.
     func slots(for event: TrackingEvent) -> [Int] {
+        if let consent = event.consent { return byPurpose[consent.purpose] ?? [] }
         let named = event.name.flatMap { byName[NamedKind(kind: event.kind, name: $0)] }
         let usual = named ?? byKind[event.kind] ?? []
         var others: [Int] = []
         if event.kind == .identify, !byTrait.isEmpty {
             for name in event.traits.keys { others += byTrait[name] ?? [] }
+        }
+        if event.kind == .group, !byAccount.isEmpty {
+            for name in event.traits.keys { others += byAccount[name] ?? [] }
         }
         if !byIdentifier.isEmpty {
             for type in Known.types(in: event) { others += byIdentifier[type] ?? [] }

@@ -29,7 +29,7 @@ package final class SegmentSet: Sendable {
     let users: [[Int]]
     /// For each segment the places of those that look at it, directly or through others.
     private let dependents: [[Int]]
-    private let index: EventIndex
+    let index: EventIndex
 
     package init(revision: Int64, segments: [SegmentDefinition]) {
         let segments = segments.sorted { $0.id.precedesInUTF8($1.id) }

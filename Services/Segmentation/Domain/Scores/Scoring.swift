@@ -48,6 +48,21 @@ package struct Scoring: LeafOperator {
 
     package var interest: Interest { .selectors(events.map(\.events)) }
 
+    package var keeps: String? { nil }
+
+    /// What is kept of the events of a kind, where it is not all that can have anything left.
+    func keeps(_ number: Int) -> String? {
+        guard let perDay = events[number].perDay else { return latest() }
+        let days = Self.days(perDay)
+        // The day that the silence begins in and the latest one are counted besides.
+        if let silence, silence.milliseconds / 86_400_000 + 2 <= days { return nil }
+        return "an exact answer needs all days with such events, however many; of each profile the latest "
+            + "\(days.grouped) are kept"
+    }
+
+    /// Of how many days the events of a kind with a limit are kept.
+    private static func days(_ perDay: Int) -> Int { max(1, ScoreLimits.occurrences / perDay) }
+
     // MARK: Remembering
 
     package func remember(
@@ -55,7 +70,7 @@ package struct Scoring: LeafOperator {
     ) -> Bool {
         var changed = false
         for (number, kind) in events.enumerated() where kind.events.matches(event) {
-            if insert(Occurrence(at: instant, messageID: event.messageID, number: number), in: &memory) {
+            if insert(Occurrence(event, at: instant, number: number), in: &memory) {
                 changed = true
             }
         }
@@ -97,7 +112,7 @@ package struct Scoring: LeafOperator {
             memory.occurrences[$0].number == occurrence.number
         }
         if own.count > perDay { memory.occurrences.remove(at: own[perDay]) }
-        let most = max(1, ScoreLimits.occurrences / perDay)
+        let most = Self.days(perDay)
         guard own.count == 1, memory.occurrences.count > most else { return }
         var days: [Instant] = []
         for other in memory.occurrences.reversed() where other.number == occurrence.number {
@@ -119,9 +134,14 @@ package struct Scoring: LeafOperator {
 
     /// What the events up to an instant come to.
     package func standing(_ memory: Memory, at instant: Instant) -> ScoreStanding {
+        standing(memory, at: instant, asOf: nil)
+    }
+
+    /// The same, with what is left at another instant than the latest event's.
+    func standing(_ memory: Memory, at instant: Instant, asOf time: Instant?) -> ScoreStanding {
         var counted = memory.occurrences[...]
         while let last = counted.last, last.at > instant { counted.removeLast() }
-        let latest = counted.last?.at ?? instant
+        let latest = time ?? counted.last?.at ?? instant
         var sums = events.map { _ in Points.zero }
         var least: [Points?] = events.map { _ in nil }
         var counts = events.map { _ in 0 }

@@ -3,6 +3,8 @@ package import Models
 /// What brought a decision about.
 package enum Cause: Hashable, Sendable {
     case event(String, at: Instant)
+    /// A decision about a purpose, with the entry in the ledger that proves it.
+    case consent(purpose: String, ledgerEntry: String, at: Instant)
     case time
     case merge(merged: ProfileID, mergeID: MergeID)
     /// A merge was undone.
@@ -12,7 +14,7 @@ package enum Cause: Hashable, Sendable {
 
     package var reason: MembershipChange.Reason {
         switch self {
-        case .event: .event
+        case .event, .consent: .event
         case .time: .time
         case .merge: .merge
         case .unmerge: .unmerge
@@ -25,6 +27,11 @@ package enum Cause: Hashable, Sendable {
         switch self {
         case .event(let id, let at):
             ["kind": "event", "messageId": .string(id), "timestamp": .string(at.rfc3339)]
+        case .consent(let purpose, let entry, let at):
+            [
+                "kind": "consent", "purpose": .string(purpose), "ledgerEntry": .string(entry),
+                "timestamp": .string(at.rfc3339),
+            ]
         case .time: ["kind": "time"]
         case .merge(let merged, let id):
             ["kind": "merge", "merged": .string(merged.description), "mergeId": .string(id.description)]

@@ -53,7 +53,8 @@ extension Interest {
                     ?? [WantedEvents(kind: selector.kind, name: nil)]
             }
         case .trait: [WantedEvents(kind: .identify, name: nil)]
-        case .references: []
+        case .account: [WantedEvents(kind: .group, name: nil)]
+        case .references, .consent: []
         case .identifier, .context: nil
         }
     }

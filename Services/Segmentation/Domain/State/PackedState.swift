@@ -2,25 +2,26 @@ import Models
 
 /// A state as it is kept: in few bytes, without what all profiles have in common.
 ///
-/// First the form (1), then the key of the layout, and then, as `PackedWriter` writes them: revision; the latest decided
+/// First the form (2; in 1, which is still read, events have no positions), then the key of the layout, and then, as `PackedWriter` writes them: revision; the latest decided
 /// instant, from which other instants are counted; the offsets; the events that anything is remembered of, each once; where
 /// the profile stands in segments; and what the conditions remember, naming events by their places.
 package struct PackedState: Hashable, Sendable {
     package let bytes: [UInt8]
 
-    private static let form: UInt8 = 1
+    private static let form: UInt8 = 2
+    private static let forms: ClosedRange<UInt8> = 1...2
 
     /// A state that was read.
     package init(bytes: [UInt8]) { self.bytes = bytes }
 
     /// Whether bytes are of this form.
-    package static func isPacked(_ bytes: [UInt8]) -> Bool { bytes.first == form }
+    package static func isPacked(_ bytes: [UInt8]) -> Bool { bytes.first.map { forms.contains($0) } ?? false }
 
     /// The key of the layout that reading it takes.
     package var layoutKey: UInt64 {
         get throws(UnreadableState) {
             var reader = PackedReader(bytes)
-            guard try reader.byte() == Self.form else { throw UnreadableState() }
+            guard Self.forms.contains(try reader.byte()) else { throw UnreadableState() }
             return try reader.fixed()
         }
     }
@@ -39,7 +40,7 @@ package struct PackedState: Hashable, Sendable {
             writer.write(Int64(shard.number))
             writer.write(offset)
         }
-        var events = EventTable()
+        var events = EventTable(near: Self.latest(state.applied))
         for held in state.memories {
             for occurrence in held.memory.occurrences { events.add(occurrence) }
         }
@@ -58,7 +59,13 @@ package struct PackedState: Hashable, Sendable {
             last = held.slot
             held.memory.write(to: &writer, events, from: origin)
         }
-        bytes = writer.bytes
+        // A copy, as the list that it was written to has room for more.
+        bytes = Array(writer.bytes[...])
+    }
+
+    /// The latest fact of the shard that positions are told from.
+    private static func latest(_ applied: [(shard: Shard, offset: Int64)]) -> TimelinePosition? {
+        applied.first.map { TimelinePosition(shard: $0.shard, offset: $0.offset) }
     }
 
     // MARK: Reading
@@ -66,9 +73,8 @@ package struct PackedState: Hashable, Sendable {
     /// The state, by the layout whose key it has.
     package func state(_ layout: StateLayout) throws(UnreadableState) -> ProfileState {
         var reader = PackedReader(bytes)
-        guard try reader.byte() == Self.form, try reader.fixed() == layout.key else {
-            throw UnreadableState()
-        }
+        let form = try reader.byte()
+        guard Self.forms.contains(form), try reader.fixed() == layout.key else { throw UnreadableState() }
         let revision = try reader.signed()
         let origin = Instant(milliseconds: try reader.signed())
         var applied: [(shard: Shard, offset: Int64)] = []
@@ -78,7 +84,8 @@ package struct PackedState: Hashable, Sendable {
             else { throw UnreadableState() }
             applied.append((shard, try reader.signed()))
         }
-        let events = try EventTable(from: &reader, origin)
+        let events = try EventTable(
+            from: &reader, origin, near: Self.latest(applied), hasPositions: form > 1)
         var standings: [Standing] = []
         var last = 0
         for number in 0..<(try reader.count()) {
@@ -98,7 +105,8 @@ package struct PackedState: Hashable, Sendable {
             }
             last += step
             memories.append(
-                ProfileState.HeldMemory(slot: last, memory: try Memory(from: &reader, events, origin)))
+                ProfileState.HeldMemory(
+                    slot: last, memory: try Memory(from: &reader, events, origin)))
         }
         guard reader.isAtEnd else { throw UnreadableState() }
         return ProfileState(
@@ -107,9 +115,12 @@ package struct PackedState: Hashable, Sendable {
     }
 }
 
-/// The events that conditions remember, each once: its instant, and its message.
+/// The events that conditions remember, each once: its instant, its message, and where it stands in the timeline.
 private struct EventTable {
-    private(set) var events: [(at: Instant, messageID: String)] = []
+    private(set) var events: [(at: Instant, messageID: String, position: TimelinePosition?)] = []
+    /// From where positions are told.
+    let latest: TimelinePosition?
+    let hasPositions: Bool
     /// Where each is, once there are many: few are found sooner by looking through them.
     private var places: [Key: Int] = [:]
     private static let few = 24
@@ -119,11 +130,14 @@ private struct EventTable {
         let messageID: String
     }
 
-    init() {}
+    init(near latest: TimelinePosition?) {
+        self.latest = latest
+        hasPositions = true
+    }
 
     mutating func add(_ occurrence: Occurrence) {
         guard find(occurrence) == nil else { return }
-        events.append((occurrence.at, occurrence.messageID))
+        events.append((occurrence.at, occurrence.messageID, occurrence.position))
         if events.count == Self.few {
             for (place, event) in events.enumerated() {
                 places[Key(at: event.at, messageID: event.messageID)] = place
@@ -143,21 +157,40 @@ private struct EventTable {
 
     func write(to writer: inout PackedWriter, from origin: Instant) {
         writer.write(count: events.count)
-        for (at, messageID) in events {
+        for (at, messageID, position) in events {
             writer.write(origin.milliseconds - at.milliseconds)
             writer.write(messageID: messageID)
+            writer.write(position, near: latest)
         }
     }
 
-    init(from reader: inout PackedReader, _ origin: Instant) throws(UnreadableState) {
+    init(
+        from reader: inout PackedReader, _ origin: Instant, near latest: TimelinePosition?,
+        hasPositions: Bool
+    ) throws(UnreadableState) {
+        self.latest = latest
+        self.hasPositions = hasPositions
         for _ in 0..<(try reader.count()) {
             let at = Instant(milliseconds: origin.milliseconds &- (try reader.signed()))
-            events.append((at, try reader.messageID()))
+            let messageID = try reader.messageID()
+            events.append((at, messageID, hasPositions ? try reader.position(near: latest) : nil))
         }
     }
 }
 
 extension PackedWriter {
+    /// 0 for none. Of the shard that most are of, where the state names the latest offset, how far it is before that, as an
+    /// odd number; else twice the shard and one more, and then the offset.
+    fileprivate mutating func write(_ position: TimelinePosition?, near latest: TimelinePosition?) {
+        guard let position else { return write(UInt64(0)) }
+        guard let latest, latest.shard == position.shard else {
+            write(UInt64(position.shard.number + 1) << 1)
+            return write(UInt64(bitPattern: position.offset))
+        }
+        let back = latest.offset - position.offset
+        write(UInt64(bitPattern: (back << 1) ^ (back >> 63)) << 1 | 1)
+    }
+
     /// Most are UUIDs, which take 17 bytes; others take their text, and the first byte is how long that is and one more.
     fileprivate mutating func write(messageID: String) {
         if let bytes = UUIDText.bytes(messageID) {
@@ -174,6 +207,23 @@ extension PackedWriter {
 }
 
 extension PackedReader {
+    fileprivate mutating func position(
+        near latest: TimelinePosition?
+    ) throws(UnreadableState) -> TimelinePosition? {
+        let first = try number()
+        guard first > 0 else { return nil }
+        if first & 1 == 1 {
+            guard let latest else { throw UnreadableState() }
+            let zigzag = first >> 1
+            let back = Int64(bitPattern: zigzag >> 1) ^ -Int64(bitPattern: zigzag & 1)
+            return TimelinePosition(shard: latest.shard, offset: latest.offset &- back)
+        }
+        guard let shard = Shard(number: first >> 1 - 1), let offset = Int64(exactly: try number()) else {
+            throw UnreadableState()
+        }
+        return TimelinePosition(shard: shard, offset: offset)
+    }
+
     fileprivate mutating func messageID() throws(UnreadableState) -> String {
         let first = try count()
         var bytes: [UInt8] = []
@@ -273,11 +323,13 @@ extension Memory {
         if let answer {
             writer.write(answer.at.milliseconds - origin.milliseconds)
             writer.write(answer.messageID)
+            writer.write(answer.position, near: events.latest)
             answer.writeRest(to: &writer, from: origin)
         }
         if trait != nil {
             var own = Memory()
             own.trait = trait
+            own.source = source
             writer.write(own.json.compact)
         }
     }
@@ -294,22 +346,27 @@ extension Memory {
             for _ in 0..<count {
                 let place = try reader.index()
                 guard place < events.events.count else { throw UnreadableState() }
-                let (at, messageID) = events.events[place]
+                let (at, messageID, position) = events.events[place]
                 occurrences.append(
                     given & 1 != 0
-                        ? Occurrence(at: at, messageID: messageID)
-                        : try Occurrence(at: at, messageID: messageID, rest: &reader, origin))
+                        ? Occurrence(at: at, messageID: messageID, position: position)
+                        : try Occurrence(
+                            at: at, messageID: messageID, position: position, rest: &reader, origin))
             }
         }
         if given & 4 != 0 {
             let at = try reader.instant(from: origin)
-            answer = try Occurrence(at: at, messageID: try reader.text(), rest: &reader, origin)
+            let messageID = try reader.text()
+            let position = events.hasPositions ? try reader.position(near: events.latest) : nil
+            answer = try Occurrence(
+                at: at, messageID: messageID, position: position, rest: &reader, origin)
         }
         if given & 8 != 0 {
             guard let json = try? JSONParser.parse(try reader.text()),
                 let own = try? Memory(json: json, at: "trait"), let held = own.trait
             else { throw UnreadableState() }
             trait = held
+            source = own.source
         }
     }
 }
@@ -338,7 +395,8 @@ extension Occurrence {
     }
 
     fileprivate init(
-        at: Instant, messageID: String, rest reader: inout PackedReader, _ origin: Instant
+        at: Instant, messageID: String, position: TimelinePosition?, rest reader: inout PackedReader,
+        _ origin: Instant
     ) throws(UnreadableState) {
         let given = try reader.byte()
         guard given < 16 else { throw UnreadableState() }
@@ -356,6 +414,8 @@ extension Occurrence {
             spans = Spans(stretches: stretches)
         }
         if given & 8 != 0 { number = Int(try reader.signed()) }
-        self.init(at: at, messageID: messageID, amount: amount, group: group, spans: spans, number: number)
+        self.init(
+            at: at, messageID: messageID, position: position, amount: amount, group: group, spans: spans,
+            number: number)
     }
 }

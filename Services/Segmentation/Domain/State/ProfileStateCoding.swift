@@ -90,6 +90,7 @@ extension Memory {
                 [trait.stamp.at.stored, .string(trait.stamp.messageID), trait.value]
                     + (trait.history.map { [$0.json] } ?? []))
         }
+        members["p"] = source?.stored
         return .object(members)
     }
 
@@ -111,6 +112,7 @@ extension Memory {
                 value: parts[2],
                 stamp: EffectiveTraits.Stamp(at: Instant(milliseconds: at), messageID: id),
                 history: parts.count == 4 ? try TraitHistory(json: parts[3], at: path) : nil)
+            source = fields["p"].flatMap { TimelinePosition(stored: $0) }
         }
     }
 }
@@ -120,7 +122,7 @@ extension Occurrence {
         var parts: [JSON] = [
             at.stored, .string(messageID), amount.map { .integer($0.millionths) } ?? .null,
             group.map { .string($0) } ?? .null, spans?.stored ?? .null,
-            number.map { .integer(Int64($0)) } ?? .null,
+            number.map { .integer(Int64($0)) } ?? .null, position?.stored ?? .null,
         ]
         while parts.last?.isNull == true { parts.removeLast() }
         return .array(parts)
@@ -131,10 +133,22 @@ extension Occurrence {
         else { return nil }
         self.init(
             at: Instant(milliseconds: at), messageID: id,
+            position: parts.count > 6 ? TimelinePosition(stored: parts[6]) : nil,
             amount: parts.count > 2 ? parts[2].integer.map { Amount(millionths: $0) } : nil,
             group: parts.count > 3 ? parts[3].string : nil,
             spans: parts.count > 4 ? Spans(stored: parts[4]) : nil,
             number: parts.count > 5 ? parts[5].integer.map { Int(clamping: $0) } : nil)
+    }
+}
+
+extension TimelinePosition {
+    fileprivate var stored: JSON { [.integer(Int64(shard.number)), .integer(offset)] }
+
+    fileprivate init?(stored: JSON) {
+        guard let parts = stored.array?.compactMap(\.integer), parts.count == 2,
+            let shard = Shard(number: parts[0])
+        else { return nil }
+        self.init(shard: shard, offset: parts[1])
     }
 }
 

@@ -59,7 +59,10 @@ package struct SegmentDecider: Sendable {
             touched += touched.flatMap { set.dependents(of: $0) }
         }
         guard !touched.isEmpty else { return changes }
-        let cause = Cause.event(event.messageID, at: instant)
+        let cause =
+            event.consent.map {
+                Cause.consent(purpose: $0.purpose, ledgerEntry: $0.ledgerEntry, at: instant)
+            } ?? .event(event.messageID, at: instant)
         touched.sort()
         var last = -1
         for place in touched where place != last {

@@ -102,12 +102,16 @@ final class PreviewRoutes: Sendable {
     ) async throws {
         let timeline = try await TimelineReading.events(
             of: profiles.map(\.id), vault: registry.vault, in: sample.transaction)
+        let consents =
+            preview.asksForConsent
+            ? try await ConsentReading.standing(of: profiles.map(\.id), at: now, in: sample.transaction) : [:]
         var members: Set<ProfileID> = []
         for profile in profiles {
             let events = timeline[profile.id, default: []].filter {
                 profile.state?.includes(offset: $0.offset, of: $0.shard) ?? false
-            }
-            if preview.holds(for: profile.id, profile.state, with: events.map(\.event), at: now) {
+            }.map(\.event)
+            let known = events + (consents[profile.id] ?? [])
+            if preview.holds(for: profile.id, profile.state, with: known, at: now) {
                 members.insert(profile.id)
             }
         }
@@ -142,7 +146,7 @@ final class PreviewRoutes: Sendable {
             "examined": .integer(Int64(seen.examined)), "population": .integer(Int64(population)),
             "members": people(seen.members.count),
             "sample": .array(seen.members.prefix(shown).map { .string($0.description) }),
-            "overlap": .array(overlap),
+            "overlap": .array(overlap), "notices": WrittenDefinition.notices(condition),
         ]
     }
 }

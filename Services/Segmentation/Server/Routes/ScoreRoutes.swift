@@ -116,11 +116,12 @@ extension Problem {
 extension StoredScore {
     /// The score as callers see it; `text` is how it is made up, in words.
     var json: JSON {
+        let read = try? Scoring(RuleField(scoring))
         var members = scoring.object ?? [:]
         members.merge([
             "id": .string(id), "name": .string(name), "description": .string(description),
             "version": .integer(Int64(version)),
-            "text": .string((try? Scoring(RuleField(scoring)))?.text ?? ""),
+            "text": .string(read?.text ?? ""), "notices": .array((read?.notices() ?? []).map(\.json)),
             "status": isSettled ? "live" : "backfilling", "createdAt": .string(createdAt.rfc3339),
             "updatedAt": .string(updatedAt.rfc3339),
         ]) { $1 }

@@ -120,16 +120,19 @@ extension Problem {
 extension StoredSegment {
     /// The segment as callers see it; `text` is the rule in words.
     var json: JSON {
-        [
+        let inForce = try? RuleReader.read(rule)
+        let upcoming = next.flatMap { try? RuleReader.read($0.rule) }
+        return [
             "id": .string(id), "name": .string(name), "description": .string(description),
-            "version": .integer(Int64(version)), "rule": rule,
-            "text": .string((try? RuleReader.read(rule))?.text ?? ""),
+            "version": .integer(Int64(version)), "rule": rule, "text": .string(inForce?.text ?? ""),
             "next": next.map {
                 [
                     "version": .integer(Int64($0.version)), "rule": $0.rule,
-                    "text": .string((try? RuleReader.read($0.rule))?.text ?? ""),
+                    "text": .string(upcoming?.text ?? ""),
                 ]
             } ?? .null,
+            // Of the rule that was written last: whoever writes it is told.
+            "notices": WrittenDefinition.notices((next == nil ? inForce : upcoming) ?? nil),
             "status": isSettled ? "live" : "backfilling", "createdAt": .string(createdAt.rfc3339),
             "updatedAt": .string(updatedAt.rfc3339),
         ]

@@ -78,13 +78,17 @@ struct StageRoutes {
 extension StoredStages {
     /// The stages as callers see them; `text` is each rule in words.
     var json: JSON {
-        let shown = (stages.array ?? []).map { stage -> JSON in
+        var notices: [RuleNotice] = []
+        let shown = (stages.array ?? []).enumerated().map { index, stage -> JSON in
+            let rule = stage["rule"].flatMap { try? RuleReader.read($0) }
+            notices += rule?.notices(at: RulePath(["stages", "\(index)", "rule"])) ?? []
             var members = stage.object ?? [:]
-            members["text"] = .string(stage["rule"].flatMap { try? RuleReader.read($0) }?.text ?? "")
+            members["text"] = .string(rule?.text ?? "")
             return .object(members)
         }
         return [
             "version": .integer(Int64(version)), "stages": .array(shown),
+            "notices": .array(notices.map(\.json)),
             "status": isSettled ? "live" : "backfilling",
             "updatedAt": updatedAt.map { .string($0.rfc3339) } ?? .null,
         ]

@@ -42,6 +42,11 @@ enum WrittenDefinition {
         return text
     }
 
+    /// What a rule says of itself before it is in force.
+    static func notices(_ condition: Condition?) -> JSON {
+        .array((condition?.notices(at: RulePath(["rule"])) ?? []).map(\.json))
+    }
+
     /// A 400 that names each mistake with its place in the body.
     static func problem(_ problems: [RuleProblem], in text: [UInt8], type: String) -> Problem {
         let errors = problems.map { problem -> JSON in

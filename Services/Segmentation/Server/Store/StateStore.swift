@@ -195,15 +195,39 @@ struct StateStore {
         """
     }
 
-    /// The earliest deadlines between two instants, in due order.
-    func due(
-        from earliest: Instant, upTo now: Instant, limit: Int
-    ) async throws -> [(id: ProfileID, at: Instant)] {
+    /// How many deadlines there are between two instants, counted up to a limit.
+    static func countDue(
+        from earliest: Instant, upTo now: Instant, limit: Int, in session: some PostgresSession
+    ) async throws -> Int {
+        try await session.query(
+            """
+            SELECT count(*) AS n FROM (
+                SELECT FROM deadline WHERE due_at BETWEEN \(earliest) AND \(now) LIMIT \(limit)) AS due
+            """
+        ).first?.get("n") ?? 0
+    }
+
+    /// Locks and reads those with the earliest deadlines between two instants, in due order, without waiting for anybody:
+    /// whose state somebody else has locked is left out.
+    func lockDue(
+        in shards: [Shard], from earliest: Instant, upTo now: Instant, limit: Int
+    ) async throws -> [(id: ProfileID, at: Instant, state: Stored)] {
         let rows = try await transaction.query(
             """
-            SELECT profile_id, due_at FROM deadline WHERE due_at BETWEEN \(earliest) AND \(now)
-            ORDER BY due_at, shard, profile_id LIMIT \(limit)
+            SELECT s.profile_id, s.state, d.due_at
+            FROM deadline d JOIN profile_state s ON s.shard = d.shard AND s.profile_id = d.profile_id
+            WHERE d.due_at BETWEEN \(earliest) AND \(now) AND d.shard = ANY(\(shards)::smallint[])
+            ORDER BY d.due_at, d.shard, d.profile_id LIMIT \(limit)
+            FOR UPDATE OF s SKIP LOCKED
             """)
-        return try rows.map { (try $0.get("profile_id"), try $0.get("due_at")) }
+        var found: [(id: ProfileID, at: Instant, state: Stored)] = []
+        for row in rows {
+            found.append(
+                (
+                    try row.get("profile_id"), try row.get("due_at"),
+                    try await Self.stored(row, registry, in: transaction)
+                ))
+        }
+        return found
     }
 }

@@ -87,14 +87,16 @@ enum TimelineReading {
             // What does not read as a fact went to quarantine when it came, and is left out here as well.
             guard let body = try? JSONParser.parse(Array(text.utf8)[...]),
                 let fact = try? ProfileFact(json: body),
-                case .event(_, _, let event) = fact, let key = ProfileID(try row.get("key", as: String.self))
+                case .event(_, _, var event) = fact, let key = ProfileID(try row.get("key", as: String.self))
             else { continue }
+            let (shard, offset): (Shard, Int64) = (try row.get("shard"), try row.get("offset"))
+            event.position = TimelinePosition(shard: shard, offset: offset)
             entries.append(
                 (
                     try row.get("root"),
                     Entry(
-                        shard: try row.get("shard"), offset: try row.get("offset"), key: key,
-                        recordedAt: try row.get("recorded_at"), event: event)
+                        shard: shard, offset: offset, key: key, recordedAt: try row.get("recorded_at"),
+                        event: event)
                 ))
         }
         return entries

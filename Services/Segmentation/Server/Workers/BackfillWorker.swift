@@ -37,7 +37,8 @@ package final class BackfillWorker: Service {
                     while try await self.step() {}
                     // A next rule may wait for deadlines, or for another instance.
                     let waits = try await self.pool.withConnection {
-                        try await NextRuleStore($0).isWaiting()
+                        let rechecks = try await ConsentReading.hasRechecks(in: $0)
+                        return try await NextRuleStore($0).isWaiting() || rechecks
                     }
                     await self.hub.wait(ticket, upTo: waits ? .milliseconds(250) : .seconds(30))
                 } catch {
@@ -59,7 +60,35 @@ package final class BackfillWorker: Service {
     /// nothing to do.
     func step() async throws -> Bool {
         if try await switchOver() { return true }
+        if try await recheck() { return true }
         return try await takeChunk()
+    }
+
+    /// Looks again at the consent of some who were parted, now that the consent service has followed.
+    private func recheck() async throws -> Bool {
+        guard try await pool.withConnection({ try await ConsentReading.hasRechecks(in: $0) }) else {
+            return false
+        }
+        let now = try await clock.now()
+        return try await pool.transaction { transaction in
+            let decider = try await self.registry.decider(in: transaction)
+            let ready = try await ConsentReading.takeRechecks(in: transaction)
+            guard !ready.isEmpty else { return false }
+            guard !decider.set.purposes.isEmpty else { return true }
+            let profiles = Set(ready.map(\.profile))
+            let states = try await StateStore(transaction: transaction, registry: self.registry)
+                .lockExisting(profiles)
+            var work = MembershipWork(
+                decider: decider, states: states, now: now, vault: self.registry.vault, in: transaction)
+            try await work.refresh()
+            let standing = try await ConsentReading.standing(of: profiles, at: now, in: transaction)
+            for (profile, merge) in ready where states[profile] != nil {
+                work.replaceConsents(
+                    of: profile, with: standing[profile] ?? [], cause: .unmerge(mergeID: merge), nil)
+            }
+            try await work.write()
+            return true
+        }
     }
 
     private func switchOver() async throws -> Bool {

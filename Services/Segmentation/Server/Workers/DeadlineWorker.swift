@@ -9,35 +9,70 @@ struct DeadlineWorker {
     let registry: SegmentRegistry
     let history: HistoryWatch
     /// How many profiles are taken in one transaction.
-    private static let batch = 500
+    static let batch = 500
+    /// In how many parts the shards are taken side by side where many are due, as at midnight.
+    private static let lanes = 4
 
-    func sweeper(in context: ServiceContext, after events: StreamConsumer) -> DeadlineSweeper {
-        context.sweeper(after: [events]) { now in try await fire(now) }
+    func sweeper(in context: ServiceContext, after consumers: [StreamConsumer]) -> DeadlineSweeper {
+        context.sweeper(after: consumers) { now in try await fire(now) }
     }
 
-    /// Fires the earliest deadlines, each with its own instant as the present, in due order across the profiles.
+    /// Fires all deadlines up to `now`, each with its own instant as the present; those of one profile in due order. The
+    /// facts that were there at the beginning have gone first.
     func fire(_ now: Instant) async throws -> Int {
-        let earliest = history.isReading ? now - HistoryWatch.age : nil
-        let fired = try await fire(now, from: earliest)
-        // Those of back then wait for the rest of their history; there is no hurry with them.
-        if fired == 0, earliest != nil { try await Task.sleep(for: .milliseconds(50)) }
+        var fired = 0
+        while !Task.isCancelled {
+            let isReading = try await history.isReading()
+            let earliest = isReading ? now - HistoryWatch.age : .distantPast
+            let (some, isWaiting) = try await round(from: earliest, to: now)
+            fired += some
+            guard some == 0 else { continue }
+            // Those of back then wait for the rest of their history, and those whose states others hold for these; there
+            // is no hurry with them.
+            if isReading || isWaiting { try await Task.sleep(for: .milliseconds(isReading ? 50 : 5)) }
+            break
+        }
         return fired
     }
 
-    private func fire(_ now: Instant, from earliest: Instant?) async throws -> Int {
+    /// Takes some of what is due, and says how many, and whether there are others that are held by somebody else.
+    private func round(from earliest: Instant, to now: Instant) async throws -> (fired: Int, isWaiting: Bool)
+    {
+        let found = try await pool.withConnection {
+            try await StateStore.countDue(from: earliest, upTo: now, limit: Self.batch + 1, in: $0)
+        }
+        guard found > 0 else { return (0, false) }
+        guard found > Self.batch else {
+            let fired = try await fire(Shard.all, from: earliest, to: now)
+            return (fired, fired == 0)
+        }
+        let fired = try await withThrowingTaskGroup(of: Int.self) { group in
+            for lane in 0..<Self.lanes {
+                let shards = Shard.all.filter { Int($0.number) % Self.lanes == lane }
+                group.addTask { try await fire(shards, from: earliest, to: now) }
+            }
+            return try await group.reduce(0, +)
+        }
+        return (fired, fired == 0)
+    }
+
+    /// Fires the earliest of some shards in one transaction. Whose state somebody else has locked is left to them: they have
+    /// it fired by their fact, or come from another instance for it.
+    private func fire(_ shards: [Shard], from earliest: Instant, to now: Instant) async throws -> Int {
         try await pool.transaction { transaction in
             let decider = try await registry.decider(in: transaction)
-            let store = StateStore(transaction: transaction, registry: registry)
-            let due = try await store.due(from: earliest ?? .distantPast, upTo: now, limit: Self.batch)
+            let due = try await StateStore(transaction: transaction, registry: registry)
+                .lockDue(in: shards, from: earliest, upTo: now, limit: Self.batch)
             guard let last = due.last else { return 0 }
             // A profile may have several deadlines by now. Those beyond the last row that was read wait, because the
             // deadlines of other profiles may lie before them.
             let horizon = due.count == Self.batch ? last.at : now
-            let states = try await store.lockExisting(Set(due.map(\.id)))
             var work = MembershipWork(
-                decider: decider, states: states, now: now, vault: registry.vault, in: transaction)
+                decider: decider,
+                states: Dictionary(due.map { ($0.id, $0.state) }, uniquingKeysWith: { $1 }), now: now,
+                vault: registry.vault, in: transaction)
             try await work.refresh()
-            for (id, _) in due { work.advance(id, to: horizon) }
+            for (id, _, _) in due { work.advance(id, to: horizon) }
             work.sortChanges()
             try await work.write()
             return due.count

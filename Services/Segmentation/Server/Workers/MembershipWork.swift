@@ -80,11 +80,51 @@ struct MembershipWork {
         guard var state = state(of: profile), !state.includes(offset: record.offset, of: record.shard) else {
             return
         }
+        var event = event
+        event.position = TimelinePosition(shard: record.shard, offset: record.offset)
         // Out of the table while it changes, so that its lists are changed in place.
         states[profile] = .fresh
         note(decider.apply(event, to: &state, of: profile), record.traceparent)
         state.include(offset: record.offset, of: record.shard)
         keep(state, of: profile)
+    }
+
+    /// Lets a decision about consent take effect.
+    mutating func take(_ consent: ConsentChange, of profile: ProfileID, _ record: StreamRecord) {
+        guard var state = state(of: profile) else { return }
+        states[profile] = .fresh
+        let event = TrackingEvent(consent, recordedAt: record.recordedAt)
+        note(decider.apply(event, to: &state, of: profile), record.traceparent)
+        keep(state, of: profile)
+    }
+
+    /// Which of the two, as far as the facts have been read, has the state that a fact of the first changes; nil for none
+    /// that is here.
+    func holder(of profile: ProfileID, or canonical: ProfileID) -> ProfileID? {
+        for id in [profile, canonical] {
+            switch states[id] {
+            case .state, .fresh: return id
+            case .merged, nil: continue
+            }
+        }
+        return nil
+    }
+
+    /// Lets what stands about consent take the place of what was known of it.
+    mutating func replaceConsents(
+        of profile: ProfileID, with decisions: [TrackingEvent], cause: Cause, _ traceparent: String?
+    ) {
+        guard var state = state(of: profile) else { return }
+        note(decider.replaceConsents(decisions, in: &state, cause: cause, of: profile), traceparent)
+        keep(state, of: profile)
+    }
+
+    /// What stands about consent, if any rule asks.
+    private func consents(of profiles: some Collection<ProfileID>) async throws -> [ProfileID:
+        [TrackingEvent]]
+    {
+        guard !decider.set.purposes.isEmpty else { return [:] }
+        return try await ConsentReading.standing(of: profiles, at: now, in: transaction)
     }
 
     /// Rebuilds the survivor from everything that the two have done. Its own facts behind this one in the stream take
@@ -101,8 +141,9 @@ struct MembershipWork {
                     survivor, default: []
                 ]
                 .filter { $0.key != survivor || $0.offset <= record.offset }
+            let consents = try await consents(of: [survivor])[survivor] ?? []
             let own = decider.merge(
-                &state, with: entries.map(\.event), loser: loser, cause: cause, of: survivor)
+                &state, with: entries.map(\.event) + consents, loser: loser, cause: cause, of: survivor)
             leave(merged, at: state.decidedAt, cause: cause, record.traceparent)
             note(own, record.traceparent)
             for entry in entries { state.include(offset: entry.offset, of: entry.shard) }
@@ -141,6 +182,7 @@ struct MembershipWork {
         var told = MembershipHistory(profileID: profile, mergeID: mergeID, since: since)
         defer { histories.append((told, record.traceparent)) }
         touched.insert(profile)
+        _ = try await transaction.query(ConsentReading.recheck(profile, after: mergeID))
         // Merged into another by now: that one's rebuilding takes everything in.
         guard try await TimelineReading.isCanonical(profile, in: transaction) else { return }
         let entries = try await TimelineReading.events(
@@ -161,7 +203,7 @@ struct MembershipWork {
         var state: ProfileState?
         if case .state(let known) = states[profile] { state = known }
         var (own, again, history) = decider.unmerge(
-            &state, with: entries.map(\.event), decidesFrom: decidesFrom, since: since,
+            &state, with: try await history(entries, of: profile), decidesFrom: decidesFrom, since: since,
             cause: .unmerge(mergeID: mergeID), now: now, of: profile)
         history.shorten()
         note(own, record.traceparent)
@@ -178,6 +220,19 @@ struct MembershipWork {
         keep(state, of: profile)
         // Whatever its row says of a deadline is of another history.
         deadlines[profile] = nil
+    }
+
+    /// The events of a profile in the order in which they arrived, with what stands about its consent as if that had
+    /// been all that was ever said, and then when it was.
+    private func history(
+        _ entries: [TimelineReading.Entry], of profile: ProfileID
+    ) async throws -> [TrackingEvent] {
+        var events = entries.map { (at: $0.recordedAt, event: $0.event) }
+        for consent in try await consents(of: [profile])[profile] ?? [] {
+            let at = SegmentDecider.instant(of: consent)
+            events.insert((at, consent), at: events.firstIndex { $0.at > at } ?? events.endIndex)
+        }
+        return events.map(\.event)
     }
 
     /// Ends all memberships of a profile that is no more.
@@ -240,6 +295,9 @@ struct MembershipWork {
                 stale[id]?.includes(offset: entry.offset, of: entry.shard) == true
             else { return }
             histories[id]?.take(entry.event)
+        }
+        for (id, decisions) in try await consents(of: stale.keys) {
+            for decision in decisions { histories[id]?.take(decision) }
         }
         for (id, state) in stale.sorted(by: { $0.key < $1.key }) {
             refresh(id, state, with: histories[id] ?? decider.history(for: state, now: now))

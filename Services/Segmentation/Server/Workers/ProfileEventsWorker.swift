@@ -17,7 +17,7 @@ struct ProfileEventsWorker {
     /// One batch: all profiles that it touches are locked in one order, so that batches do not deadlock.
     func take(_ batch: StreamBatch, in transaction: PostgresTransaction) async throws {
         let facts = try batch.records.map { try ProfileFact(json: $0.body) }
-        history.see(facts, recorded: batch.records)
+        try await history.see(facts, recorded: batch.records)
         var profiles: Set<ProfileID> = []
         for fact in facts {
             profiles.insert(fact.profileID)

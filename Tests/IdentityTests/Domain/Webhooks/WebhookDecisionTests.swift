@@ -34,7 +34,8 @@ struct WebhookDecisionTests {
     @Test("410 ends the delivery and disables the endpoint")
     func gone() {
         let verdict = WebhookDecision.after(
-            .answered(status: 410, retryAfter: nil), attempt: 1, of: event, health: EndpointHealth(),
+            .answered(status: 410, retryAfter: nil), attempt: 1, of: event, ordering: .endpoint,
+            health: EndpointHealth(),
             now: start)
         #expect(verdict.delivery == .failed)
         #expect(verdict.disabling == .gone)
@@ -48,6 +49,7 @@ struct WebhookDecisionTests {
     func retryAfter(_ status: Int, _ asked: Int, _ paused: Int?) {
         let verdict = WebhookDecision.after(
             .answered(status: status, retryAfter: .seconds(asked)), attempt: 1, of: event,
+            ordering: .endpoint,
             health: EndpointHealth(),
             now: start)
         #expect(verdict.health.pausedUntil == paused.map { start + .seconds($0) })
@@ -74,11 +76,13 @@ struct WebhookDecisionTests {
     func test() {
         let health = EndpointHealth(failures: 7, failingSince: start - .hours(200))
         let failed = WebhookDecision.after(
-            .answered(status: 410, retryAfter: nil), attempt: 1, of: event, isTest: true, health: health,
+            .answered(status: 410, retryAfter: nil), attempt: 1, of: event, isTest: true, ordering: .endpoint,
+            health: health,
             now: start)
         #expect(failed == WebhookVerdict(delivery: .failed, health: health))
         let fine = WebhookDecision.after(
-            .answered(status: 200, retryAfter: nil), attempt: 1, of: event, isTest: true, health: health,
+            .answered(status: 200, retryAfter: nil), attempt: 1, of: event, isTest: true, ordering: .endpoint,
+            health: health,
             now: start)
         #expect(fine == WebhookVerdict(delivery: .delivered, health: health))
     }
@@ -95,7 +99,9 @@ struct WebhookDecisionTests {
                 let past = PastAttempt.random(at: now, using: &generator)
                 history.append(past)
                 let verdict = WebhookDecision.after(
-                    past.outcome, attempt: past.attempt, of: past.event, health: health, now: now)
+                    past.outcome, attempt: past.attempt, of: past.event, ordering: past.ordering,
+                    health: health,
+                    now: now)
                 #expect(verdict.health == BruteForceEndpoint.health(after: history))
                 #expect(verdict.disabling == BruteForceEndpoint.disabling(after: history))
                 expect(verdict.delivery, after: past)
@@ -105,7 +111,10 @@ struct WebhookDecisionTests {
     }
 
     private func expect(_ delivery: WebhookVerdict.Delivery, after past: PastAttempt) {
-        let isLast = past.attempt >= 10 || past.status == 410
+        let isRefused = [400, 413, 422].contains(past.status)
+        let isLast =
+            past.attempt >= 10 || past.status == 410
+            || past.ordering == .endpoint && isRefused && past.attempt > 3
         switch delivery {
         case .delivered: #expect(past.isSuccess)
         case .failed: #expect(!past.isSuccess && isLast)
@@ -126,6 +135,7 @@ struct PastAttempt {
     var status: Int?
     var retryAfter: Int?
     var event: WebhookEventID
+    var ordering: WebhookOrdering
 
     var isSuccess: Bool { status.map { $0 / 100 == 2 } ?? false }
 
@@ -135,13 +145,14 @@ struct PastAttempt {
     }
 
     static func random(at instant: Instant, using generator: inout SeededGenerator) -> PastAttempt {
-        let statuses: [Int?] = [200, 204, 301, 400, 404, 429, 429, 500, 503, 503, nil, nil]
+        let statuses: [Int?] = [200, 204, 301, 400, 404, 413, 422, 429, 429, 500, 503, 503, nil, nil]
         let isGone = Int.random(in: 0..<100, using: &generator) == 0
         return PastAttempt(
             at: instant, attempt: Int.random(in: 1...10, using: &generator),
             status: isGone ? 410 : statuses[Int.random(in: 0..<statuses.count, using: &generator)],
             retryAfter: Bool.random(using: &generator) ? Int.random(in: 0...9000, using: &generator) : nil,
-            event: WebhookEventID(UUIDv7.derived(at: instant, from: "e")))
+            event: WebhookEventID(UUIDv7.derived(at: instant, from: "e")),
+            ordering: Bool.random(using: &generator) ? .endpoint : .profile)
     }
 }
 

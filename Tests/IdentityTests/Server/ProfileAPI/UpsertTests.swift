@@ -16,6 +16,25 @@ struct UpsertTests {
         return ["identifiers": .array(identifiers), "traits": traits]
     }
 
+    @Test("what is said of somebody as of before they were erased brings nobody back")
+    func erased() async throws {
+        try await ProfileAPI.with { api in
+            let world = ErasureWorld(api.database)
+            try await world.resolve([event(0, .identify, user: "u", email: "a@x.org", late: .hours(2))])
+            let after = start - .hours(1)
+            try await world.erase(try await world.request("u"), at: api.database.privacy(at: after))
+            var late = person("u", email: "a@x.org", traits: ["plan": "pro"]).object ?? [:]
+            late["occurredAt"] = .string((after - .minutes(1)).rfc3339)
+            let refused = try await api.post("/v1/profiles", .object(late))
+            #expect(refused.status >= 400 && refused.status < 500, "\(refused.text)")
+            #expect(refused.text.contains("erased"))
+            #expect(try await world.people("u") == nil)
+            // Whoever comes back is somebody new.
+            late["occurredAt"] = nil
+            #expect(try await api.post("/v1/profiles", .object(late)).status == 201)
+        }
+    }
+
     @Test("a profile is created, updated, and left alone where nothing is new")
     func verdicts() async throws {
         try await ProfileAPI.with { api in

@@ -215,8 +215,17 @@ struct WebhookEndpointTests {
                 #expect(try await WebhookWorld(identity: database).dispatcher().deliverDue() == 1)
                 #expect(receiver.received.count == 6)
                 #expect(receiver.received.last?.webhookID == chosen)
-                let unknown = "\(path)/\(id)/deliveries/\(id)/redeliver"
-                #expect(try await service.request("POST", unknown).status == 404)
+                #expect(try await service.request("POST", redelivery).status == 202)
+                for _ in 0..<2 {
+                    let given = try await service.request(
+                        "POST", "\(path)/\(id)/deliveries/\(chosen)/cancel")
+                    #expect(given.status == 200 && given.json["state"] == "cancelled")
+                }
+                #expect(try await WebhookWorld(identity: database).dispatcher().deliverDue() == 0)
+                for unknown in ["redeliver", "cancel"] {
+                    let path = "\(path)/\(id)/deliveries/\(id)/\(unknown)"
+                    #expect(try await service.request("POST", path).status == 404)
+                }
             }
         }
     }
@@ -246,6 +255,38 @@ struct WebhookEndpointTests {
                     await gate.wait()
                     #expect(Set(alive.received.map(\.webhookID)).count == 200)
                     #expect(dead.received.count <= 16)
+                }
+            }
+        }
+    }
+}
+
+extension WebhookEndpointTests {
+    @Test("twenty endpoints that are slow to answer delay nobody else", .timeLimit(.minutes(3)))
+    func slowOnes() async throws {
+        let healthy = Mutex(0)
+        let gate = Gate()
+        try await HTTPReceiver.with { _ in
+            await gate.wait()
+            return HTTPReceiver.Reply(200)
+        } _: { slow in
+            try await HTTPReceiver.with { _ in
+                if healthy.withLock({
+                    $0 += 1; return $0
+                }) == 60 {
+                    await gate.open()
+                }
+                return HTTPReceiver.Reply(200)
+            } _: { quick in
+                try await with(workers: true) { service, database in
+                    for number in 0..<20 {
+                        _ = try await create(service, ["url": .string(slow.url("/\(number)"))])
+                    }
+                    _ = try await create(service, ["url": .string(quick.url())])
+                    try await database.publish((0..<60).map { event($0, user: "u\($0)") })
+                    await gate.wait()
+                    #expect(Set(quick.received.map(\.webhookID)).count == 60)
+                    #expect(slow.received.count <= 20)
                 }
             }
         }

@@ -10,7 +10,7 @@ import Testing
 @testable import IdentityServer
 
 @Suite(
-    "The order of webhooks",
+    "The order of webhooks by profile",
     .enabled(if: TestDatabase.isAvailable, Comment(rawValue: TestDatabase.howToEnable)))
 struct WebhookOrderTests {
     @Test("events of a profile wait for the one before them, and those of others don't")
@@ -21,7 +21,7 @@ struct WebhookOrderTests {
                 let isStuck = received.json[path: "data.changedTraits"] == ["stuck"]
                 return HTTPReceiver.Reply(isStuck && isBroken.withLock { $0 } ? 500 : 200)
             } _: { receiver in
-                try await world.endpoint(receiver.url(), types: [.updated])
+                try await world.endpoint(receiver.url(), types: [.updated], ordering: .profile)
                 try await world.resolve((0..<3).map { event($0, user: "u\($0)") })
                 try await world.resolve([event(10, .identify, user: "u0", traits: ["stuck": 1])])
                 for number in 11..<15 {
@@ -57,7 +57,7 @@ struct WebhookOrderTests {
             try await HTTPReceiver.with { received in
                 HTTPReceiver.Reply(received.text.contains(stuck.description) ? 500 : 200)
             } _: { receiver in
-                try await world.endpoint(receiver.url())
+                try await world.endpoint(receiver.url(), ordering: .profile)
                 let queue = WebhookQueue(store: world.identity.store)
                 func tell(_ ids: [ProfileID]) async throws {
                     try await world.pool.transaction { transaction in
@@ -83,7 +83,7 @@ struct WebhookOrderTests {
             try await HTTPReceiver.with { _ in
                 HTTPReceiver.Reply(answers.next())
             } _: { receiver in
-                try await world.endpoint(receiver.url())
+                try await world.endpoint(receiver.url(), ordering: .profile)
                 try await world.resolve([event(0, device: "d")])
                 let dispatcher = world.dispatcher()
                 try await dispatcher.deliverDue()

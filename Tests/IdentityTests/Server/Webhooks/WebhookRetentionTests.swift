@@ -56,8 +56,8 @@ struct WebhookRetentionTests {
             let store = DeliveryStore()
             // The queue is written with the machine's real clock.
             let now = Instant.fromSystemClock()
-            #expect(try await store.deleteOld(before: now - .hours(24), in: world.pool) == 0)
-            #expect(try await store.deleteOld(before: now + .hours(24), in: world.pool) == 1)
+            #expect(try await store.deleteOld(before: now - .hours(24), in: world.pool) == (0, 0))
+            #expect(try await store.deleteOld(before: now + .hours(24), in: world.pool) == (1, 1))
             #expect(try await world.deliveries(of: endpoint.id).isEmpty)
         }
     }

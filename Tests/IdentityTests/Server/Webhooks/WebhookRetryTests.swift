@@ -106,7 +106,7 @@ struct WebhookRetryTests {
             try await HTTPReceiver.with { _ in
                 HTTPReceiver.Reply(500)
             } _: { receiver in
-                let endpoint = try await world.endpoint(receiver.url())
+                let endpoint = try await world.endpoint(receiver.url(), ordering: .profile)
                 try await world.resolve((0..<50).map { event($0, user: "u\($0)") })
                 let dispatcher = world.dispatcher()
                 #expect(try await dispatcher.deliverDue() == 16)

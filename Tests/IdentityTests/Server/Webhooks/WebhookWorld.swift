@@ -41,13 +41,16 @@ struct WebhookWorld {
 
     @discardableResult
     func endpoint(
-        _ url: String, types: [WebhookEventType] = WebhookEventType.subscribable, includesTraits: Bool = false
+        _ url: String, types: [WebhookEventType] = WebhookEventType.subscribable,
+        includesTraits: Bool = false,
+        ordering: WebhookOrdering = .endpoint
     ) async throws -> (id: WebhookEndpointID, secrets: WebhookSecrets) {
         let id = WebhookEndpointID(UUIDv7.make(at: start))
         let secrets = WebhookSecrets.make()
         try await endpoints.insert(
             StoredEndpoint(
                 id: id, url: url, description: "", eventTypes: types, includesTraits: includesTraits,
+                ordering: ordering,
                 isEnabled: true, version: 1, secrets: try vault.seal(secrets, for: id), createdAt: start,
                 updatedAt: start), in: pool)
         return (id, secrets)

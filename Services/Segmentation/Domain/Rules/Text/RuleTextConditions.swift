@@ -162,6 +162,41 @@ extension RuleTextParser {
         return RuleNode(["age": RuleNode(members, at: start)], at: start)
     }
 
+    /// `date of birthday is today in Europe/Berlin every year`, `date of trialEnds is at most 3 days ahead in UTC`.
+    mutating func date(_ start: Int) throws(Problem) -> RuleNode {
+        try expect("of")
+        var members = ["trait": try path()]
+        try expect("is")
+        let awayAt = offset
+        if !accept("today") {
+            guard let days = try count("day", "days") else {
+                throw problem("\"today\", \"at least\", \"at most\", \"exactly\" or \"between\"")
+            }
+            let key = comes("ago") ? "ago" : "ahead"
+            try expect(oneOf: ["ahead", "ago"])
+            members[key] = RuleNode(days, at: awayAt)
+        }
+        try expect("in")
+        members["zone"] = try zone()
+        let yearlyAt = offset
+        if accept("every", "year") { members["yearly"] = RuleNode(true, at: yearlyAt) }
+        return RuleNode(["date": RuleNode(members, at: start)], at: start)
+    }
+
+    /// `consent "marketing" granted`.
+    mutating func consent(_ start: Int) throws(Problem) -> RuleNode {
+        let purposeAt = offset
+        guard case .text(let purpose) = kind() else { throw problem("the id of a purpose in quotes") }
+        advance()
+        let stateAt = offset
+        guard case .word(let state) = kind() else { throw problem("granted, withdrawn or unknown") }
+        try expect(oneOf: ["granted", "withdrawn", "unknown"])
+        let members = [
+            "purpose": RuleNode(.string(purpose), at: purposeAt), "is": RuleNode(.string(state), at: stateAt),
+        ]
+        return RuleNode(["consent": RuleNode(members, at: start)], at: start)
+    }
+
     mutating func oneTime(_ key: String, _ start: Int) throws(Problem) -> RuleNode {
         var members = try events()
         try expect("was")

@@ -121,7 +121,8 @@ struct RuleTextParser {
         }
         if accept("distinct") { return try distinct(start) }
         if accept("ratio") { return try ratio(start) }
-        for (key, name) in [("trait", "name"), ("context", "property")] where accept(key) {
+        for (key, name) in [("trait", "name"), ("context", "property"), ("account", "name")]
+        where accept(key) {
             var members = [name: try path()]
             members.merge(try comparison()) { $1 }
             return RuleNode([key: RuleNode(members, at: start)], at: start)
@@ -132,6 +133,8 @@ struct RuleTextParser {
                 ["identifier": RuleNode(["type": try name("a type of identifiers")], at: start)], at: start)
         }
         if accept("age") { return try age(start) }
+        if accept("date") { return try date(start) }
+        if accept("consent") { return try consent(start) }
         if accept("score") {
             var members = ["id": try name("the id of a score")]
             members.merge(try range()) { $1 }
@@ -146,7 +149,7 @@ struct RuleTextParser {
         }
         throw problem(
             "a condition, which begins with did, did not do, first, last, sum of, average of, minimum of, maximum of, "
-                + "distinct, ratio of, trait, context, has identifier, age by, score, in segment, in stage, not or ("
+                + "distinct, ratio of, trait, account, context, has identifier, age by, date of, consent, score, in segment, in stage, not or ("
         )
     }
 }

@@ -59,7 +59,22 @@ extension RuleTextParser {
     private func comesFilter(ahead distance: Int) -> Bool {
         switch kind(ahead: distance) {
         case .name: true
-        case .word("any"): kind(ahead: distance + 1) != .word("of")
+        case .word("any"), .word("date"): kind(ahead: distance + 1) != .word("of")
+        case .word("consent"): !isQuoted(ahead: distance + 1)
+        case .word("account"): !comesName(ahead: distance + 1)
+        case .word(let word): RuleWords.beginsName(word.utf8.first) && !RuleWords.reserved.contains(word)
+        default: false
+        }
+    }
+
+    private func isQuoted(ahead distance: Int) -> Bool {
+        if case .text = kind(ahead: distance) { true } else { false }
+    }
+
+    /// Whether a property's name comes, which is no comparison.
+    private func comesName(ahead distance: Int) -> Bool {
+        switch kind(ahead: distance) {
+        case .name: true
         case .word(let word): RuleWords.beginsName(word.utf8.first) && !RuleWords.reserved.contains(word)
         default: false
         }

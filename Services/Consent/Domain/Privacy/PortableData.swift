@@ -1,0 +1,64 @@
+package import Models
+
+/// What somebody has provided, out of everything that the services found (GDPR article 20): who they said they are, what
+/// they did, what they agreed to, and what they bought. What was made out of it (segments, scores, interests) is not theirs
+/// to take along; an access shows that.
+package enum PortableData {
+    /// Where each part stands in what a service found.
+    private static let parts: [(name: String, service: String, path: [String])] = [
+        ("profile", "identity", ["profile"]),
+        ("events", "identity", ["timeline"]),
+        ("consents", "consent", ["ledger"]),
+        ("orders", "recommendation", ["orders"]),
+    ]
+
+    /// The parts, in JSON.
+    package static func of(_ findings: [String: JSON]) -> JSON {
+        var members: [String: JSON] = [:]
+        for part in parts {
+            members[part.name] = part.path.reduce(findings[part.service] ?? .null) { $0[$1] ?? .null }
+        }
+        return .object(members)
+    }
+
+    /// The same as a table (RFC 4180): a line for each single value, with where it stands.
+    ///
+    /// `part` and `item` say of what, `name` is the path within it and `value` the value as in JSON, texts without quotes.
+    package static func csv(of data: JSON) -> String {
+        var lines = ["part,item,name,value"]
+        for (part, value) in (data.object ?? [:]).sorted(by: { $0.key < $1.key }) {
+            let items = value.array ?? (value.isNull ? [] : [value])
+            for (number, item) in items.enumerated() {
+                for leaf in leaves(of: item, at: "") {
+                    lines.append(
+                        [part, "\(number + 1)", leaf.name, leaf.value].map(cell).joined(separator: ","))
+                }
+            }
+        }
+        return lines.joined(separator: "\r\n") + "\r\n"
+    }
+
+    private static func leaves(of value: JSON, at path: String) -> [(name: String, value: String)] {
+        func below(_ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
+        switch value {
+        case .object(let members) where !members.isEmpty:
+            return members.sorted { $0.key < $1.key }.flatMap { leaves(of: $0.value, at: below($0.key)) }
+        case .array(let elements) where !elements.isEmpty:
+            return elements.enumerated().flatMap { leaves(of: $1, at: below("\($0)")) }
+        case .string(let text): return [(path, text)]
+        default: return [(path, value.compact)]
+        }
+    }
+
+    /// Quoted where it has to be. A text that a spreadsheet would take for a formula begins with an apostrophe there.
+    private static func cell(_ text: String) -> String {
+        var text = text
+        if let first = text.unicodeScalars.first, "=+-@\t\r\n".unicodeScalars.contains(first),
+            Double(text) == nil
+        {
+            text = "'" + text
+        }
+        let needsQuotes = text.unicodeScalars.contains { "\",\r\n;".unicodeScalars.contains($0) }
+        return needsQuotes ? "\"" + text.replacing("\"", with: "\"\"") + "\"" : text
+    }
+}

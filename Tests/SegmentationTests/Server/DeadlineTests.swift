@@ -1,0 +1,126 @@
+import Models
+import Postgres
+import ServiceKit
+import Streams
+import TestSupport
+import Testing
+
+@testable import SegmentationServer
+
+@Suite(
+    "Deadlines of many, and of several instances",
+    .enabled(if: TestDatabase.isAvailable, Comment(rawValue: TestDatabase.howToEnable)))
+struct DeadlineTests {
+    private let start = Installation.start
+
+    /// What another instance has: nothing in memory of what the first has seen.
+    private func instance(of installation: Installation, settle: Duration = .zero) -> DeadlineWorker {
+        let context = installation.harness.context
+        return DeadlineWorker(
+            pool: context.pool, registry: SegmentRegistry(vault: context.vault),
+            history: HistoryWatch(settle: settle, pool: context.pool))
+    }
+
+    /// Lets so many people view something at once, which the segment `recent` forgets an hour later.
+    private func viewers(_ count: Int, in installation: Installation) async throws -> [ProfileID] {
+        try await installation.put("recent", ["count": ["event": "View", "within": "1h"]])
+        let people = (0..<count).map { Installation.profile("viewer \($0)") }
+        try await installation.know(people)
+        try await installation.append(
+            people.map {
+                .event(profileID: $0, arrivedUnder: $0, event: Installation.track("View", at: start))
+            })
+        try await installation.drain()
+        return people
+    }
+
+    @Test(
+        "two instances share those of many at one instant: each is fired once, with the instant as its time")
+    func sharing() async throws {
+        try await Installation.with { installation in
+            let people = try await viewers(1_300, in: installation)
+            #expect(try await installation.members("recent").count == people.count)
+            installation.clock.advance(by: .hours(2))
+            let now = installation.clock.now
+            let workers = [instance(of: installation), instance(of: installation)]
+            let fired = try await withThrowingTaskGroup(of: Int.self) { group in
+                for worker in workers { group.addTask { try await worker.fire(now) } }
+                return try await group.reduce(0, +)
+            }
+            #expect(fired >= people.count)
+            // One may have found the last of them in the other's hands.
+            try await installation.sweep()
+            #expect(try await installation.members("recent").isEmpty)
+            let exits = try await installation.changes(of: "recent").filter { $0.change == .exited }
+            #expect(exits.count == people.count)
+            #expect(Set(exits.map(\.profileID)) == Set(people))
+            #expect(Set(exits.map(\.at)) == [start + .hours(1)])
+            #expect(try await installation.owner.query("SELECT FROM segmentation.deadline").isEmpty)
+        }
+    }
+
+    @Test("whose state somebody else holds keeps nobody waiting, and is fired afterwards")
+    func heldStates() async throws {
+        try await Installation.with { installation in
+            let people = try await viewers(20, in: installation)
+            installation.clock.advance(by: .hours(2))
+            let worker = instance(of: installation)
+            let (now, held) = (installation.clock.now, people[7])
+            try await installation.owner.transaction { transaction in
+                _ = try await transaction.query(
+                    """
+                    SELECT FROM segmentation.profile_state
+                    WHERE shard = \(Shard(held)) AND profile_id = \(held) FOR UPDATE
+                    """)
+                #expect(try await worker.fire(now) == people.count - 1)
+                #expect(try await worker.fire(now) == 0)
+            }
+            #expect(try await installation.members("recent") == [held])
+            #expect(try await worker.fire(now) == 1)
+            #expect(try await installation.members("recent").isEmpty)
+        }
+    }
+
+    @Test(
+        "while one instance reads history in, no other fires what was due back then; what is due now fires at once"
+    )
+    func history() async throws {
+        try await Installation.with(settle: "1h") { installation in
+            let (anna, bert) = (Installation.profile("anna"), Installation.profile("bert"))
+            try await installation.put("recent", ["count": ["event": "View", "within": "1h"]])
+            let old = (0..<3).map {
+                Installation.track("View", at: start - .days(10), id: "old-\($0)")
+            }
+            try await installation.append(old, to: anna)
+            try await installation.drain()
+            try await installation.append([Installation.track("View", at: start)], to: bert)
+            try await installation.drain()
+            installation.clock.advance(by: .hours(1))
+            let now = installation.clock.now
+            let other = instance(of: installation, settle: .hours(1))
+            #expect(try await other.history.isReading())
+            #expect(try await other.fire(now) == 1)
+            #expect(try await installation.members("recent") == [anna])
+            // A fact of back then is not late.
+            try await installation.append(
+                [Installation.track("View", at: start - .days(10) + .minutes(30), id: "next")], to: anna)
+            try await installation.drain()
+            try await installation.owner.execute(
+                "UPDATE segmentation.history_watch SET seen_at = seen_at - interval '2 hours'")
+            #expect(try await !other.history.isReading())
+            #expect(try await other.fire(now) == 1)
+            let exit = try #require(
+                try await installation.changes(of: "recent").last { $0.profileID == anna })
+            #expect(exit.change == .exited)
+            #expect(exit.at == start - .days(10) + .minutes(90))
+        }
+    }
+
+    @Test("facts of the present are no history")
+    func present() async throws {
+        try await Installation.with(settle: "1h") { installation in
+            _ = try await viewers(3, in: installation)
+            #expect(try await !instance(of: installation, settle: .hours(1)).history.isReading())
+        }
+    }
+}
