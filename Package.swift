@@ -117,22 +117,27 @@ let sharedTargets: [Target] = [
 
 /// The services in the order of the picture in the README, with what their Server needs beyond the rest.
 let services: [(name: String, server: [Target.Dependency])] = [
-    ("Ingestion", ["MarkedYAML", crypto]),
+    ("Ingestion", ["MarkedYAML", "ConsentDomain", crypto]),
     ("Identity", ["MarkedYAML", crypto]),
-    ("Consent", [crypto]),
+    ("Consent", ["MarkedYAML", "IngestionDomain", crypto]),
     ("Segmentation", []),
-    ("Recommendation", []),
-    ("Journeys", ["MarkedYAML", crypto]),
-    ("Delivery", ["CCurl", crypto]),
+    ("Recommendation", ["ConsentDomain"]),
+    ("Journeys", ["MarkedYAML", "ConsentDomain", crypto]),
+    ("Delivery", ["CCurl", "ConsentDomain", crypto]),
 ].filter {
     // The tests of the command line and of ingestion ask identity who is who.
     isWanted($0.0) || ["Ingestion", "Identity"].contains($0.0) && isWanted("CommandLine")
+        // What consent permits is asked by others, and it reads addresses as ingestion does.
+        || ["Ingestion", "Consent"].contains($0.0)
         || $0.0 == "Identity" && isWanted("Ingestion")
         // Every service is held to what all have agreed on.
         || isWanted("Conformance")
         // Withdrawals are raced against sends.
         || $0.0 == "Delivery" && isWanted("Consent")
 }
+
+/// Those whose deciders ask what consent permits.
+let asksConsent: Set<String> = ["Delivery", "Ingestion", "Journeys"]
 
 let commandLine = Target.executableTarget(
     name: "CommandLine",
@@ -165,13 +170,13 @@ let testTargets: [Target] = [
             .product(name: "NIOEmbedded", package: "swift-nio"),
         ]),
     tests("ProfileStore", ["Models", "Postgres", "ProfileStore", "Sealing", "ServiceKit", crypto]),
-    serviceTests("Ingestion", ["IdentityDomain", "MarkedYAML", crypto]),
+    serviceTests("Ingestion", ["ConsentDomain", "IdentityDomain", "MarkedYAML", crypto]),
     serviceTests("Identity"),
     serviceTests("Consent", ["DeliveryServer", crypto]),
     serviceTests("Segmentation"),
-    serviceTests("Recommendation"),
-    serviceTests("Journeys", [yams]),
-    serviceTests("Delivery", [yams]),
+    serviceTests("Recommendation", ["ConsentDomain"]),
+    serviceTests("Journeys", ["ConsentDomain", yams]),
+    serviceTests("Delivery", ["ConsentDomain", yams]),
     tests(
         "Conformance",
         ["ConsentDomain", "Models", "Postgres", "ServiceKit"]
@@ -212,11 +217,12 @@ let package = Package(
     ],
     targets: sharedTargets
         + services.flatMap { each in
-            each.name == "Ingestion"
+            let domain: [Target.Dependency] = asksConsent.contains(each.name) ? ["ConsentDomain"] : []
+            return each.name == "Ingestion"
                 ? service(
-                    each.name, server: each.server, embedded: ["Browser/martlet.js"],
+                    each.name, domain: domain, server: each.server, embedded: ["Browser/martlet.js"],
                     exclude: ["Browser/README.md", "Browser/martlet.tpl"])
-                : service(each.name, server: each.server)
+                : service(each.name, domain: domain, server: each.server)
         }
         + (isWanted("CommandLine") ? [commandLine] : [])
         + (isWanted("Segmentation") ? [segmentationBenchmark] : [])

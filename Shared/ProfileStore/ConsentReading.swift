@@ -50,6 +50,31 @@ extension ProfileStore {
         }
     }
 
+    /// The same of many people, by their canonical profiles.
+    package func consents(
+        of people: some Sequence<Person>, in session: some PostgresSession
+    ) async throws -> [ProfileID: [String: StoredConsent]] {
+        var owners: [ProfileID: ProfileID] = [:]
+        for person in people { for member in person.memberIDs { owners[member] = person.profileID } }
+        guard !owners.isEmpty else { return [:] }
+        let members = Array(owners.keys)
+        let rows = try await session.query(
+            """
+            SELECT c.profile_id, c.purpose, c.state, c.at, c.ledger_entry
+            FROM unnest(\(members.map { Shard($0) })::smallint[], \(members)::uuid[]) AS w (shard, id)
+            JOIN profiles.consent_state c ON c.shard = w.shard AND c.profile_id = w.id
+            """)
+        var found: [ProfileID: [String: StoredConsent]] = [:]
+        for consent in try rows.map(Self.consent) {
+            guard let owner = owners[consent.profileID] else { continue }
+            let known = found[owner]?[consent.purpose]
+            if known.map({ Self.yields($0, to: consent) }) ?? true {
+                found[owner, default: [:]][consent.purpose] = consent
+            }
+        }
+        return found
+    }
+
     private static func consent(_ row: PostgresRow) throws -> StoredConsent {
         let state: String = try row.get("state")
         return StoredConsent(

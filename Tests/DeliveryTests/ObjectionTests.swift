@@ -16,8 +16,11 @@ struct ObjectionTests {
     private func makeNews(_ fixture: DeliveryFixture) async throws {
         try await fixture.owner.execute(
             """
-            INSERT INTO profiles.purpose (purpose, name, legal_basis, text_version, created_at, updated_at)
-            VALUES ('news', 'News', 'legitimateInterest', '1', \(fixture.clock.now), \(fixture.clock.now))
+            INSERT INTO profiles.consent_policy (version, body, source, created_at, created_by)
+            SELECT version + 1, jsonb_set(body::jsonb, '{purposes,news}',
+                '{"name": "News", "legalBasis": "legitimateInterest", "text": {"version": "1"}}')::text,
+                'test', \(fixture.clock.now), 'test'
+            FROM profiles.consent_policy ORDER BY version DESC LIMIT 1
             """)
         try await fixture.put()
     }

@@ -1,3 +1,4 @@
+import ConsentDomain
 import DeliveryDomain
 import Models
 import Testing
@@ -28,6 +29,10 @@ import Testing
     private struct History {
         var events: [(at: Instant, event: Event)] = []
         var basis: LegalBasis?
+        /// How long a consent lasts, in minutes of the oracle's own.
+        var lastsMinutes: Int?
+        /// What the journey needs beside the message's own purpose: everybody's consent to it is the second profile's word.
+        var needsProfiling = false
         var hasTemplate = true
         var channel = "email"
         var renders = true
@@ -39,6 +44,10 @@ import Testing
         var history = History(id: id)
         history.basis =
             [.consent, .consent, .contract, .legitimateInterest, nil].randomElement(using: &generator) ?? nil
+        if history.basis == .consent, Int.random(in: 0..<3, using: &generator) == 0 {
+            history.lastsMinutes = Int.random(in: 1...3_000, using: &generator)
+        }
+        history.needsProfiling = Int.random(in: 0..<6, using: &generator) == 0
         history.hasTemplate = Int.random(in: 0..<10, using: &generator) > 0
         history.channel = Int.random(in: 0..<12, using: &generator) == 0 ? "pigeon" : "email"
         history.renders = Int.random(in: 0..<10, using: &generator) > 0
@@ -73,6 +82,21 @@ import Testing
         return history
     }
 
+    private func policy(_ history: History) -> ConsentPolicy {
+        var policy = ConsentPolicy()
+        if let basis = history.basis {
+            var purpose = Purpose(id: "marketing", name: "Marketing", legalBasis: basis, textVersion: "1")
+            purpose.lasts = history.lastsMinutes.flatMap { ConsentTerm("PT\($0)M") }
+            policy.purposes["marketing"] = purpose
+        }
+        if history.needsProfiling {
+            policy.purposes["profiling"] = Purpose(
+                id: "profiling", name: "Profiling", legalBasis: .consent, textVersion: "1")
+            policy.requires[.journeys] = ["welcome": .init(["profiling"])]
+        }
+        return policy
+    }
+
     /// The facts as the store would give them at `now`.
     private func facts(_ history: History, at now: Instant) -> SendFacts {
         var consents: [ProfileID: ConsentFact] = [:]
@@ -87,7 +111,8 @@ import Testing
             case .consent(let index, let granted):
                 let id = Self.profiles[index]
                 let fact = ConsentFact(
-                    profileID: id, state: granted ? .granted : .withdrawn, at: at, ledgerEntry: nil)
+                    profileID: id, purpose: "marketing", state: granted ? .granted : .withdrawn, at: at,
+                    ledgerEntry: nil)
                 // As the ledger folds: the later wins, at the same instant the withdrawal.
                 if let held = consents[id], held.at == at, held.state == .withdrawn { continue }
                 consents[id] = fact
@@ -113,11 +138,19 @@ import Testing
                 key: "\(contact)", isValid: Self.isValid[contact], lastSeen: at,
                 suppressions: suppressions[contact] ?? [])
         }
+        // Who says anything of marketing says the same of profiling.
+        var said = Array(consents.values)
+        if history.needsProfiling {
+            said += consents.values.map {
+                ConsentFact(
+                    profileID: $0.profileID, purpose: "profiling", state: $0.state, at: $0.at,
+                    ledgerEntry: nil)
+            }
+        }
         return SendFacts(
             messageID: history.id, wantedAt: Self.start, channel: history.channel, purpose: "marketing",
-            legalBasis: history.basis, isErased: isErased, isRestricted: isRestricted, unmerges: unmerges,
-            contacts: contacts,
-            consents: Array(consents.values),
+            journey: "welcome", policy: policy(history), policyVersion: 7, isErased: isErased,
+            isRestricted: isRestricted, unmerges: unmerges, contacts: contacts, consents: said,
             templateVersion: history.hasTemplate ? 1 : nil,
             renderingError: history.renders ? nil : "html:1:1: x",
             attempts: attempts, now: now)
@@ -148,9 +181,20 @@ import Testing
                 wrong.insert("noConsent")
             } else if !isGranted {
                 wrong.insert("consentWithdrawn")
+            } else if let minutes = history.lastsMinutes, let last,
+                now.milliseconds - last.milliseconds >= Int64(minutes) * 60_000
+            {
+                wrong.insert("consentExpired")
             }
         case .legitimateInterest: if !words.isEmpty, !isGranted { wrong.insert("objected") }
         case .contract, nil: break
+        }
+        if history.needsProfiling, history.basis != nil {
+            if words.isEmpty {
+                wrong.insert("noConsent")
+            } else if !isGranted {
+                wrong.insert("consentWithdrawn")
+            }
         }
         var seen: [Int: Instant] = [:]
         var blocks: [Int: [(purpose: String?, isOverruled: Bool)]] = [:]

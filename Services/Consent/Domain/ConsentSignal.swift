@@ -6,17 +6,19 @@ package struct ConsentSignal: Hashable, Sendable {
     package let action: ConsentAction
     package let source: String
     package let textVersion: String?
+    package let locale: String?
     package let occurredAt: Instant
-    package let evidence: JSON
+    package var evidence: JSON
 
     package init(
-        purpose: String, action: ConsentAction, source: String, textVersion: String?, occurredAt: Instant,
-        evidence: JSON
+        purpose: String, action: ConsentAction, source: String, textVersion: String?, locale: String? = nil,
+        occurredAt: Instant, evidence: JSON
     ) {
         self.purpose = purpose
         self.action = action
         self.source = source
         self.textVersion = textVersion
+        self.locale = locale
         self.occurredAt = occurredAt
         self.evidence = evidence
     }
@@ -34,26 +36,30 @@ package struct ConsentSignal: Hashable, Sendable {
     }
 
     /// What a device says of a purpose with an event.
-    package init(_ event: TrackingEvent, says action: ConsentAction, of purpose: String) {
+    package init(_ event: TrackingEvent, says said: EventSignals.Said) {
         self.init(
-            purpose: purpose, action: action, source: "preferences", textVersion: nil,
+            purpose: said.purpose, action: said.action, source: said.kind.rawValue, textVersion: nil,
+            locale: Self.locale(of: event),
             occurredAt: event.timestamp,
             evidence: [
-                "kind": "preferences", "messageId": .string(event.messageID),
+                "kind": .string(said.kind.rawValue), "messageId": .string(event.messageID),
                 "sourceId": .string(event.sourceID.description),
                 "timestamp": .string(event.timestamp.rfc3339),
                 "receivedAt": .string(event.receivedAt.rfc3339),
-                "categoryPreferences": event.context["consent"]?["categoryPreferences"] ?? .null,
+                // Raw, as it was said.
+                said.kind.member: event.context["consent"]?[said.kind.member] ?? .null,
             ])
     }
 
-    /// Reads `Consent Granted`, `Consent Withdrawn` and `Unsubscribed`; all others say nothing.
+    /// Reads `Consent Granted`, `Consent Denied`, `Consent Withdrawn` and `Unsubscribed`; all others say nothing.
     package static func read(_ event: TrackingEvent) -> Reading {
         guard event.kind == .track, let name = event.name else { return .none }
         let named = event.properties["purpose"]?.string.flatMap { Purpose.isID($0) ? $0 : nil }
         switch name {
         case "Consent Granted":
             return named.map { .signal(signal(event, name, .grant, $0, source: "event")) } ?? .unusable
+        case "Consent Denied":
+            return named.map { .signal(signal(event, name, .deny, $0, source: "event")) } ?? .unusable
         case "Consent Withdrawn":
             return named.map { .signal(signal(event, name, .withdraw, $0, source: "event")) } ?? .unusable
         case "Unsubscribed":
@@ -61,6 +67,11 @@ package struct ConsentSignal: Hashable, Sendable {
             return .signal(signal(event, name, .withdraw, named ?? defaultPurpose, source: "unsubscribe"))
         default: return .none
         }
+    }
+
+    /// The language that the event says it was in, where it says one.
+    private static func locale(of event: TrackingEvent) -> String? {
+        event.context["locale"]?.string.flatMap { Purpose.isLanguage($0) ? $0 : nil }
     }
 
     private static func signal(
@@ -71,7 +82,7 @@ package struct ConsentSignal: Hashable, Sendable {
         }
         return ConsentSignal(
             purpose: purpose, action: action, source: label("source") ?? source,
-            textVersion: label("textVersion"), occurredAt: event.timestamp,
+            textVersion: label("textVersion"), locale: locale(of: event), occurredAt: event.timestamp,
             evidence: [
                 "kind": "event", "event": .string(name), "messageId": .string(event.messageID),
                 "sourceId": .string(event.sourceID.description),

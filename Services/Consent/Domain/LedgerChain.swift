@@ -7,7 +7,7 @@ package typealias Digest = @Sendable ([UInt8]) -> [UInt8]
 ///
 /// It names no person. Who it was about and the evidence are committed to by salted digests; the person, the
 /// evidence and the salt are kept beside it and destroyed on erasure. The entry then still proves that somebody
-/// granted or withdrew, and that nothing was removed, but no longer who.
+/// granted, denied or withdrew, and that nothing was removed, but no longer who.
 package struct SealedEntry: Hashable, Sendable {
     package var shard: Shard
     /// 1, 2, 3, … without gaps within the shard.
@@ -19,6 +19,8 @@ package struct SealedEntry: Hashable, Sendable {
     package var action: ConsentAction
     package var source: String
     package var textVersion: String?
+    package var locale: String?
+    package var policyVersion: Int64?
     package var occurredAt: Instant
     package var recordedAt: Instant
     /// The hash of the entry before; of the first, ``LedgerChain/genesis(of:digest:)``.
@@ -27,8 +29,9 @@ package struct SealedEntry: Hashable, Sendable {
 
     package init(
         shard: Shard, position: Int64, id: LedgerEntryID, subjectDigest: [UInt8], evidenceDigest: [UInt8],
-        purpose: String, action: ConsentAction, source: String, textVersion: String?, occurredAt: Instant,
-        recordedAt: Instant, previousHash: [UInt8], hash: [UInt8]
+        purpose: String, action: ConsentAction, source: String, textVersion: String?, locale: String? = nil,
+        policyVersion: Int64? = nil, occurredAt: Instant, recordedAt: Instant, previousHash: [UInt8],
+        hash: [UInt8]
     ) {
         self.shard = shard
         self.position = position
@@ -39,6 +42,8 @@ package struct SealedEntry: Hashable, Sendable {
         self.action = action
         self.source = source
         self.textVersion = textVersion
+        self.locale = locale
+        self.policyVersion = policyVersion
         self.occurredAt = occurredAt
         self.recordedAt = recordedAt
         self.previousHash = previousHash
@@ -47,13 +52,18 @@ package struct SealedEntry: Hashable, Sendable {
 
     /// The bytes that the hash is taken of: a canonical JSON array, so that no two entries share them.
     func canonicalBytes() -> [UInt8] {
-        var bytes: [UInt8] = []
-        JSON.array([
+        var members: [JSON] = [
             .integer(Int64(shard.number)), .integer(position), .string(id.description),
             .string(hexadecimal(subjectDigest)), .string(hexadecimal(evidenceDigest)), .string(purpose),
             .string(action.rawValue), .string(source), textVersion.map { .string($0) } ?? .null,
             .string(occurredAt.rfc3339), .string(recordedAt.rfc3339), .string(hexadecimal(previousHash)),
-        ]).write(into: &bytes)
+        ]
+        // What was hashed before there were these has to come to the same bytes still.
+        if locale != nil || policyVersion != nil {
+            members += [locale.map { .string($0) } ?? .null, policyVersion.map { .integer($0) } ?? .null]
+        }
+        var bytes: [UInt8] = []
+        JSON.array(members).write(into: &bytes)
         return bytes
     }
 }
@@ -106,8 +116,8 @@ package struct LedgerChain: Sendable {
             shard: shard, position: position + 1, id: entry.id,
             subjectDigest: subject.subjectDigest(digest), evidenceDigest: subject.evidenceDigest(digest),
             purpose: entry.purpose, action: entry.action, source: entry.source,
-            textVersion: entry.textVersion, occurredAt: entry.occurredAt, recordedAt: entry.recordedAt,
-            previousHash: head, hash: [])
+            textVersion: entry.textVersion, locale: entry.locale, policyVersion: entry.policyVersion,
+            occurredAt: entry.occurredAt, recordedAt: entry.recordedAt, previousHash: head, hash: [])
         sealed.hash = digest(sealed.canonicalBytes())
         position = sealed.position
         head = sealed.hash

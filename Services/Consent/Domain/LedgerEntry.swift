@@ -6,13 +6,16 @@ package typealias LedgerEntryID = TypedID<LedgerEntryTag>
 
 /// What a person said about a purpose.
 package enum ConsentAction: String, Sendable, Codable, CaseIterable {
-    case grant, withdraw
+    case grant
+    /// A no to what was never granted, such as a banner that was declined.
+    case deny
+    case withdraw
 
     /// The state that follows from it.
     package var state: ConsentChange.State {
         switch self {
         case .grant: .granted
-        case .withdraw: .withdrawn
+        case .deny, .withdraw: .withdrawn
         }
     }
 }
@@ -28,6 +31,10 @@ package struct LedgerEntry: Hashable, Sendable {
     package let source: String
     /// The version of the text they saw.
     package let textVersion: String?
+    /// The language they saw it in.
+    package let locale: String?
+    /// The version of the policy at that time; none in what was recorded before there were any.
+    package let policyVersion: Int64?
     /// When they said it; never later than when it was recorded.
     package let occurredAt: Instant
     package let recordedAt: Instant
@@ -36,7 +43,8 @@ package struct LedgerEntry: Hashable, Sendable {
 
     package init(
         id: LedgerEntryID, profileID: ProfileID, purpose: String, action: ConsentAction, source: String,
-        textVersion: String?, occurredAt: Instant, recordedAt: Instant, evidence: JSON
+        textVersion: String?, locale: String? = nil, policyVersion: Int64? = nil, occurredAt: Instant,
+        recordedAt: Instant, evidence: JSON
     ) {
         self.id = id
         self.profileID = profileID
@@ -44,6 +52,8 @@ package struct LedgerEntry: Hashable, Sendable {
         self.action = action
         self.source = source
         self.textVersion = textVersion
+        self.locale = locale
+        self.policyVersion = policyVersion
         self.occurredAt = min(occurredAt, recordedAt)
         self.recordedAt = recordedAt
         self.evidence = evidence

@@ -1,5 +1,3 @@
-import Models
-
 /// What personal data may be used for, and on which legal ground.
 package struct Purpose: Hashable, Sendable {
     /// Chosen by the company: `marketing`.
@@ -8,6 +6,22 @@ package struct Purpose: Hashable, Sendable {
     package var legalBasis: LegalBasis
     /// The version of the text that people are shown now; ledger entries keep the one they saw.
     package var textVersion: String
+    /// That text by language (BCP 47): `de`, `fr-CH`.
+    package var texts: [String: String] = [:]
+    /// Where it may be pursued; none: everywhere.
+    package var jurisdictions: [Jurisdiction] = []
+    /// By which channels it may be pursued; none: by any.
+    package var channels: [String] = []
+    /// Whether it is direct marketing, to which an objection is absolute (GDPR, article 21).
+    package var isDirectMarketing = false
+    /// Whether it sells or shares data, out of which Global Privacy Control opts people.
+    package var isSaleOrSharing = false
+    /// Whom data goes to.
+    package var recipient: String?
+    /// How long a consent lasts; nil: until it is withdrawn.
+    package var lasts: ConsentTerm?
+    /// What in the signals of others it is called.
+    package var signals = SignalNames()
 
     package init(id: String, name: String, legalBasis: LegalBasis, textVersion: String) {
         self.id = id
@@ -38,6 +52,18 @@ package struct Purpose: Hashable, Sendable {
             }
         }
     }
+
+    /// Whether the text can name a language: `de`, `fr-CH`, `zh-Hant-TW` (BCP 47, in outline).
+    package static func isLanguage(_ text: String) -> Bool {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard text.utf8.count <= 35, let first = parts.first, (2...8).contains(first.utf8.count),
+            first.utf8.allSatisfy({ (97...122).contains($0 | 32) })
+        else { return false }
+        return parts.dropFirst().allSatisfy { part in
+            (1...8).contains(part.utf8.count)
+                && part.utf8.allSatisfy { (97...122).contains($0 | 32) || (48...57).contains($0) }
+        }
+    }
 }
 
 /// The grounds of GDPR article 6 that a purpose can stand on here.
@@ -50,29 +76,33 @@ package enum LegalBasis: String, Sendable, Codable, CaseIterable {
     case legitimateInterest
 }
 
-/// Whether a use is permitted, and if not, why.
-package enum Permission: Hashable, Sendable {
-    case permitted
-    case denied(reason: String)
+/// What a purpose is called in the signals of others.
+package struct SignalNames: Hashable, Sendable {
+    /// Purposes of IAB's Transparency and Consent Framework, all of which must be consented to.
+    package var tcfPurposes: [Int] = []
+    /// Its special features, all of which must be opted into.
+    package var tcfSpecialFeatures: [Int] = []
+    /// Its vendors, all of which must be consented to.
+    package var tcfVendors: [Int] = []
+    /// Out of what a GPP string of the US opts, any of which is a refusal.
+    package var gpp: [GPPOptOut] = []
+    /// Google's consent types, all of which must be granted.
+    package var consentMode: [ConsentModeType] = []
 
-    package var isPermitted: Bool { self == .permitted }
+    package init() {}
 
-    package var reason: String? {
-        switch self {
-        case .permitted: nil
-        case .denied(let reason): reason
-        }
-    }
+    package var isEmpty: Bool { self == SignalNames() }
 }
 
-/// Whether a purpose permits a use, given the person's standing decision on it. What is unknown is denied.
-package func permits(_ legalBasis: LegalBasis?, _ decision: ConsentDecision?) -> Permission {
-    switch (legalBasis, decision?.state) {
-    case (nil, _): .denied(reason: "purpose-unknown")
-    case (.contract, _): .permitted
-    case (.consent, .granted): .permitted
-    case (.consent, nil): .denied(reason: "consent-missing")
-    case (.legitimateInterest, .granted), (.legitimateInterest, nil): .permitted
-    case (.consent, .withdrawn), (.legitimateInterest, .withdrawn): .denied(reason: "consent-withdrawn")
-    }
+/// What people can opt out of by a US section of a GPP string.
+package enum GPPOptOut: String, Sendable, CaseIterable {
+    case sale, sharing, targetedAdvertising
+}
+
+/// The states of Google Consent Mode (v2).
+package enum ConsentModeType: String, Sendable, CaseIterable {
+    case adStorage = "ad_storage"
+    case analyticsStorage = "analytics_storage"
+    case adUserData = "ad_user_data"
+    case adPersonalization = "ad_personalization"
 }

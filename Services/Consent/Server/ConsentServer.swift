@@ -13,7 +13,10 @@ import Streams
     static func main() async { await ServiceProcess.main(consentService) }
 }
 
-/// Purposes, the ledger of grants and withdrawals, and privacy requests.
+/// Reads the policy in force.
+typealias PolicyReader = ConsentPolicyReader<ConsentPolicy>
+
+/// Purposes and policies, the ledger of grants and withdrawals, and privacy requests.
 package let consentService = ServiceDefinition(
     name: .consent,
     migrations: [
@@ -26,19 +29,23 @@ package let consentService = ServiceDefinition(
         Migration(
             resource: "V0004_privacy_lifecycle", bytes: PackageResources.V0004_privacy_lifecycle_sql),
         Migration(resource: "V0005_restrictions", bytes: PackageResources.V0005_restrictions_sql),
+        Migration(resource: "V0006_consent_policy", bytes: PackageResources.V0006_consent_policy_sql),
     ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests, .privacyChanges]
 ) { context in
     let profiles = ProfileStore(
         key: IdentifierKey(secret: try context.settings.identifierSecret()), vault: context.vault)
-    let recorder = ConsentRecorder(profiles: profiles)
+    let policies = PolicyReader { try ConsentPolicy(json: $0) }
+    let recorder = ConsentRecorder(profiles: profiles, policies: policies)
+    let writer = ConsentWriter(recorder: recorder, pool: context.pool, clock: context.clock)
     let idempotency = Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
     let subjects = SubjectResolver(
         identity: IdentityClient(http: context.http), profiles: profiles, pool: context.pool)
     let desk = PrivacyDesk(profiles: profiles, recorder: recorder)
     let intake = PrivacyIntake(subjects: subjects, pool: context.pool)
     let events = ProfileEventsWorker(
-        recorder: recorder, preferences: PreferenceReading(key: profiles.key), logger: context.logger
+        recorder: recorder, preferences: PreferenceReading(key: profiles.key, logger: context.logger),
+        logger: context.logger
     ).consumer(in: context)
     let deadlines = DeadlineWorker(
         pool: context.pool, desk: desk,
@@ -53,10 +60,15 @@ package let consentService = ServiceDefinition(
     }
     return ServiceParts(
         routes: { router in
+            ConsentPolicyRoutes(pool: context.pool, clock: context.clock).add(to: router)
             PurposeRoutes(pool: context.pool, clock: context.clock).add(to: router)
             ConsentRoutes(
-                pool: context.pool, profiles: profiles, recorder: recorder, subjects: subjects,
-                idempotency: idempotency
+                pool: context.pool, clock: context.clock, profiles: profiles, policies: policies,
+                recorder: recorder, writer: writer, subjects: subjects, idempotency: idempotency
+            ).add(to: router)
+            ConsentBatchRoutes(
+                pool: context.pool, clock: context.clock, profiles: profiles, policies: policies,
+                recorder: recorder, subjects: subjects
             ).add(to: router)
             PrivacyRequestRoutes(
                 pool: context.pool, clock: context.clock, desk: desk, intake: intake, idempotency: idempotency

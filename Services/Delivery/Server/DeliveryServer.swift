@@ -1,3 +1,4 @@
+import ConsentDomain
 import Contracts
 import DeliveryDomain
 import Logging
@@ -31,7 +32,8 @@ package let deliveryService = ServiceDefinition(
     let corrections = CorrectionStore(queue: queue, events: events)
     let batch = SendBatch(
         pool: context.pool, clock: context.clock, corrections: corrections,
-        decisions: DecisionStore(profiles: profiles),
+        decisions: DecisionStore(
+            profiles: profiles, policies: ConsentPolicyReader { try ConsentPolicy(json: $0) }),
         templates: templates, suppressions: suppressions,
         recommendations: RecommendationReader(http: context.http),
         rendering: MailRendering(links: links), from: settings.from, lease: settings.lease)

@@ -14,10 +14,12 @@ package struct EventParser: Sendable {
         package var kind: TrackingEvent.Kind?
         /// Whether the sender may name a profile by its id: services of the installation only.
         package var mayNameProfile: Bool
+        /// Whether the browser says that data is not to be sold or shared (`Sec-GPC: 1`).
+        package var globalPrivacyControl = false
 
         package init(
             sourceID: SourceID, receivedAt: Instant, sentAt: Instant? = nil, context: [String: JSON] = [:],
-            kind: TrackingEvent.Kind? = nil, mayNameProfile: Bool = false
+            kind: TrackingEvent.Kind? = nil, mayNameProfile: Bool = false, globalPrivacyControl: Bool = false
         ) {
             self.sourceID = sourceID
             self.receivedAt = receivedAt
@@ -25,6 +27,7 @@ package struct EventParser: Sendable {
             self.context = context
             self.kind = kind
             self.mayNameProfile = mayNameProfile
+            self.globalPrivacyControl = globalPrivacyControl
         }
     }
 
@@ -74,6 +77,11 @@ package struct EventParser: Sendable {
             sourceID: envelope.sourceID, properties: try object("properties", fields),
             traits: try object("traits", fields), context: try object("context", fields))
         event.context.merge(envelope.context) { own, _ in own }
+        if envelope.globalPrivacyControl {
+            var consent = event.context["consent"]?.object ?? [:]
+            consent["globalPrivacyControl"] = true
+            event.context["consent"] = .object(consent)
+        }
         event.name = try name(fields, kind)
         if envelope.mayNameProfile { event.profileID = try profile(fields) }
         if let category = fields["category"], kind == .page || kind == .screen,

@@ -19,7 +19,9 @@ package struct PlainEvent: Sendable {
 extension EventParser {
     /// The event, where its text can be taken over; nil says nothing about the item.
     package func plain(_ item: ArraySlice<UInt8>, in envelope: Envelope) -> PlainEvent? {
-        guard envelope.context.isEmpty, !mendsTime, item.count <= limits.itemBytes else { return nil }
+        guard envelope.context.isEmpty, !envelope.globalPrivacyControl, !mendsTime,
+            item.count <= limits.itemBytes
+        else { return nil }
         return item.withUnsafeBufferPointer { bytes in
             var reader = PlainEventReader(bytes: bytes, limits: limits)
             guard reader.readMembers() else { return nil }

@@ -17,13 +17,15 @@ package struct Refusal: Error, Hashable, Sendable {
         case absurdTime = "absurd-time"
         /// It breaks the tracking plan of its source.
         case schema
+        /// The consent policy doesn't permit to store it.
+        case consent
 
         /// Whether what was sent is kept in quarantine, so that it can be taken in after a fix. What is too large to
         /// keep, or no call at all, is refused.
         package var isKept: Bool {
             switch self {
             case .tooDeep, .unstorable, .missing, .invalid, .absurdTime, .schema: true
-            case .malformed, .tooLarge: false
+            case .malformed, .tooLarge, .consent: false
             }
         }
     }

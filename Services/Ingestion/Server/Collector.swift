@@ -31,7 +31,8 @@ struct Collector: Sendable {
         let generation = recent.generation
         let delivery = delivery(
             submission, of: source, limits: limits, receivedAt: receivedAt,
-            traceparent: request.traceparent, mayNameProfile: request.isFromService)
+            traceparent: request.traceparent, mayNameProfile: request.isFromService,
+            globalPrivacyControl: request.globalPrivacyControl)
         let verdicts = try await writer.write(delivery)
         return outcome(delivery, verdicts, of: submission, since: generation)
     }
@@ -59,7 +60,8 @@ struct Collector: Sendable {
             let generation = recent.generation
             let delivery = delivery(
                 submission, of: source, limits: limits, receivedAt: now,
-                traceparent: request.traceparent, mayNameProfile: false)
+                traceparent: request.traceparent, mayNameProfile: false,
+                globalPrivacyControl: request.globalPrivacyControl)
             writer.write(delivery) { written in
                 respond(written.map { outcome(delivery, $0, of: submission, since: generation) })
             }
@@ -76,7 +78,9 @@ struct Collector: Sendable {
         at now: Instant, then respond: @escaping @Sendable (Result<Outcome, any Error>) -> Void
     ) throws -> Bool {
         let envelope = EventParser.Envelope(
-            sourceID: source.id, receivedAt: now, sentAt: nil, context: [:], kind: kind, mayNameProfile: false
+            sourceID: source.id, receivedAt: now, sentAt: nil, context: [:], kind: kind,
+            mayNameProfile: false,
+            globalPrivacyControl: request.globalPrivacyControl
         )
         guard
             let event = reading.plain(request.body[...], of: source, envelope, EventParser(limits: limits))
@@ -100,11 +104,12 @@ struct Collector: Sendable {
 
     private func delivery(
         _ submission: Submission, of source: KnownSource, limits: IngestionLimits, receivedAt: Instant,
-        traceparent: String?, mayNameProfile: Bool
+        traceparent: String?, mayNameProfile: Bool, globalPrivacyControl: Bool
     ) -> EventWriter.Delivery {
         let envelope = EventParser.Envelope(
             sourceID: source.id, receivedAt: receivedAt, sentAt: submission.sentAt,
-            context: submission.context, kind: submission.kind, mayNameProfile: mayNameProfile)
+            context: submission.context, kind: submission.kind, mayNameProfile: mayNameProfile,
+            globalPrivacyControl: globalPrivacyControl)
         let parser = EventParser(limits: limits)
         return EventWriter.Delivery(
             sourceID: source.id, receivedAt: receivedAt, traceparent: traceparent,
@@ -215,6 +220,11 @@ extension Verdict {
 }
 
 extension ServiceRequest {
+    /// Whether the browser sends `Sec-GPC: 1` (Global Privacy Control).
+    fileprivate var globalPrivacyControl: Bool {
+        headers.contains { $0.name.canonicalName == "sec-gpc" && $0.value == "1" }
+    }
+
     fileprivate var isFromService: Bool {
         if case .service = caller { true } else { false }
     }

@@ -1,3 +1,4 @@
+import ConsentDomain
 import Contracts
 import IngestionDomain
 import Models
@@ -33,7 +34,9 @@ package let ingestionService = ServiceDefinition(
     let window = try settings.duration("INGESTION_WINDOW", default: .days(30))
     let profiles = ProfileStore(
         key: IdentifierKey(secret: try settings.identifierSecret()), vault: context.vault)
-    let log = EventLog(pool: pool, clock: clock, window: window, profiles: profiles)
+    let rules = EventRules(
+        policies: ConsentPolicyReader { try ConsentPolicy(json: $0) }, profiles: profiles)
+    let log = EventLog(pool: pool, clock: clock, window: window, profiles: profiles, rules: rules)
     let raw = RawEventStore(profiles: profiles)
     let writer = EventWriter(
         log: log, capacity: try settings.int("INGESTION_QUEUE_ITEMS", in: 1...1_000_000, default: 20_000))
@@ -44,7 +47,7 @@ package let ingestionService = ServiceDefinition(
         perSecond: try settings.int(
             "INGESTION_SOURCE_ITEMS_PER_SECOND", in: 1...10_000_000, default: 50_000))
     let reading = ItemReading(preparation: preparation)
-    let debugger = try Debugger(context, sources: sources)
+    let debugger = try Debugger(context, sources: sources, rules: rules)
     let collector = Collector(
         directory: directory, writer: writer, clock: clock, rates: rates, reading: reading,
         recent: debugger.recent)
@@ -60,6 +63,7 @@ package let ingestionService = ServiceDefinition(
         routes: { router in
             CollectRoutes(collector: collector, limits: limits, importing: importing).add(to: router)
             PixelRoutes(collector: collector, limits: limits).add(to: router)
+            PrivacyControlRoutes().add(to: router)
             SnippetRoutes(script: PackageResources.martlet_js).add(to: router)
             SettingsRoutes(directory: directory, publicURL: settings.string("INGESTION_PUBLIC_URL"))
                 .add(to: router)

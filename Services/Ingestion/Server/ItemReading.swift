@@ -46,7 +46,8 @@ struct ItemReading: Sendable {
         return ReadyEvent(
             key: MessageKey(sourceID: envelope.sourceID, messageID: plain.messageID),
             subject: plain.subjectKey,
-            receivedAt: envelope.receivedAt, text: plain.text)
+            receivedAt: envelope.receivedAt,
+            rule: EventStorageDecision.name(of: plain.kind, plain.event), text: plain.text)
     }
 
     /// A single call's body is its item, and may hold the write key, which is kept nowhere.

@@ -1,3 +1,4 @@
+import ConsentDomain
 import Contracts
 import Models
 import Postgres
@@ -20,7 +21,10 @@ package let recommendationService = ServiceDefinition(
     return ServiceParts(
         routes: { router in
             CatalogRoutes(pool: context.pool, clock: context.clock).add(to: router)
-            RecommendationRoutes(pool: context.pool, clock: context.clock, profiles: profiles).add(to: router)
+            RecommendationRoutes(
+                pool: context.pool, clock: context.clock, profiles: profiles,
+                policies: ConsentPolicyReader { try ConsentPolicy(json: $0) }
+            ).add(to: router)
         },
         workers: [ShopEventsWorker(profiles: profiles).consumer(in: context)],
         privacy: RecommendationPrivacy.handler)

@@ -95,17 +95,4 @@ struct ConsentDecisionTests {
             #expect(mergedConsent(joined, joined) == joined)
         }
     }
-
-    @Test(
-        "what a purpose permits follows from its legal basis and the decision",
-        arguments: [
-            (LegalBasis?.none, ConsentChange.State?.some(.granted), "purpose-unknown"),
-            (.consent, nil, "consent-missing"), (.consent, .granted, nil),
-            (.consent, .withdrawn, "consent-withdrawn"), (.contract, nil, nil), (.contract, .withdrawn, nil),
-            (.legitimateInterest, nil, nil), (.legitimateInterest, .withdrawn, "consent-withdrawn"),
-        ] as [(LegalBasis?, ConsentChange.State?, String?)])
-    func permission(basis: LegalBasis?, state: ConsentChange.State?, reason: String?) {
-        let decision = state.map { ConsentDecision(state: $0, at: now, entry: entry(.grant, at: 0).id) }
-        #expect(permits(basis, decision).reason == reason)
-    }
 }

@@ -1,7 +1,9 @@
+import ConsentDomain
 import Foundation
 import IngestionDomain
 import Models
 import Postgres
+import ProfileStore
 import ServiceKit
 import Streams
 import TestSupport
@@ -66,7 +68,10 @@ struct Importing: Sendable {
         imports = try Imports(
             context, sources: sources,
             log: EventLog(
-                pool: context.pool, clock: context.clock, window: .days(30), profiles: collecting.profiles),
+                pool: context.pool, clock: context.clock, window: .days(30), profiles: collecting.profiles,
+                rules: EventRules(
+                    policies: ConsentPolicyReader { try ConsentPolicy(json: $0) },
+                    profiles: collecting.profiles)),
             reading: ItemReading(
                 preparation: EventPreparation(secret: Array(try context.settings.identifierSecret().utf8))),
             limits: .importing)

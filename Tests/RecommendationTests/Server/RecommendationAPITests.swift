@@ -56,6 +56,34 @@ struct RecommendationAPITests {
         }
     }
 
+    @Test("what is known of somebody is not used where consent doesn't permit it, and it is said why")
+    func denied() async throws {
+        try await withShop { fixture, people in
+            try await fixture.append([fixture.track("Product Viewed", ["sku": "tea"], of: people[5])])
+            try await fixture.drain()
+            try await fixture.owner.execute(
+                """
+                INSERT INTO profiles.consent_policy (version, body, source, created_at, created_by) VALUES (2,
+                    '{"purposes": {"profiling": {"name": "Profiling", "legalBasis": "consent", "text": {"version": "1"}}},
+                      "requires": {"recommendations": {"*": ["profiling"]}}}', '', now(), 'test')
+                """)
+            let denied = try await fixture.service.request(
+                "GET", "/v1/recommendations?profileId=\(people[5])&limit=2")
+            #expect(denied.json["denied"]?["reason"]?.string == "consent-missing")
+            #expect(denied.json["denied"]?["policyVersion"]?.integer == 2)
+            #expect(denied.json["items"]?.array?.compactMap { $0["sku"]?.string } == ["tea", "cup"])
+            try await fixture.owner.execute(
+                """
+                INSERT INTO profiles.consent_state (shard, profile_id, purpose, state, at, ledger_entry)
+                VALUES (\(Shard(people[5])), \(people[5]), 'profiling', 'granted', now(), gen_random_uuid())
+                """)
+            let permitted = try await fixture.service.request(
+                "GET", "/v1/recommendations?profileId=\(people[5])&limit=2")
+            #expect(permitted.json["denied"]?.isNull == true)
+            #expect(permitted.json["items"]?.array?.compactMap { $0["sku"]?.string } == ["cup", "milk"])
+        }
+    }
+
     @Test("what lies in the cart is not recommended, and what goes with it is")
     func cart() async throws {
         try await withShop { fixture, people in

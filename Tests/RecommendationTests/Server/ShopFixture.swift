@@ -18,6 +18,7 @@ struct ShopFixture: Sendable {
         let database = try await TestDatabase.make([
             Migrator(schema: "platform", migrations: Schema.platformMigrations),
             Migrator(service: .identity, migrations: try migrations(of: "Identity")),
+            Migrator(service: .consent, migrations: try migrations(of: "Consent")),
             Migrator(service: .recommendation, migrations: recommendationService.migrations),
         ])
         let clock = SimulatedClock(start)

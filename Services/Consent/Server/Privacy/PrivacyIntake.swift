@@ -20,7 +20,7 @@ struct PrivacyIntake: Sendable {
         let known = try await subjects.profiles.canonicalIDs(of: identifiers, in: pool)
         let purposes =
             forms.contains { $0.kind == .objection || $0.kind == .optOut }
-            ? try await PurposeStore.list(in: pool).map(\.purpose) : []
+            ? try await purposes() : []
         return forms.map { form in
             Result { () throws(Problem) in
                 let profile: ProfileID? =
@@ -36,6 +36,12 @@ struct PrivacyIntake: Sendable {
                     detail: try Self.detail(of: form, purposes: purposes))
             }
         }
+    }
+
+    /// Those of the policy in force, with what it says of them.
+    private func purposes() async throws -> [Purpose] {
+        guard let stored = try await ConsentPolicyStore.get(in: pool) else { return [] }
+        return Array(try ConsentPolicy(json: try JSONParser.parse(stored.body)).purposes.values)
     }
 
     private static func detail(of form: PrivacyForm, purposes: [Purpose]) throws(Problem) -> JSON? {

@@ -9,6 +9,9 @@ extension LedgerEntry {
             "id": .string(id.description), "profileId": .string(profileID.description),
             "purpose": .string(purpose), "action": .string(action.rawValue), "source": .string(source),
             "textVersion": textVersion.map { .string($0) } ?? .null,
+            "locale": locale.map { .string($0) } ?? .null,
+            "policyVersion": policyVersion.map { .integer($0) } ?? .null,
+            "address": evidence["address"] ?? .null, "userAgent": evidence["userAgent"] ?? .null,
             "occurredAt": .string(occurredAt.rfc3339), "recordedAt": .string(recordedAt.rfc3339),
             "evidence": evidence,
         ]

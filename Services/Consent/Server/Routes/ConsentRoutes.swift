@@ -9,10 +9,16 @@ import ServiceKit
 /// `/v1/consents` and a profile's consents.
 struct ConsentRoutes: Sendable {
     let pool: PostgresPool
+    let clock: ServiceClock
     let profiles: ProfileStore
+    let policies: PolicyReader
     let recorder: ConsentRecorder
+    let writer: ConsentWriter
     let subjects: SubjectResolver
     let idempotency: Idempotency
+
+    /// How old the policy may be by which it is seen whether there is such a purpose.
+    static let policyAge = Duration.seconds(1)
 
     func add(to router: ServiceRouter) {
         router.post("/v1/consents", scope: .consentWrite) { try await record($0) }
@@ -21,41 +27,40 @@ struct ConsentRoutes: Sendable {
 
     private func record(_ request: ServiceRequest) async throws -> ServiceResponse {
         let body = try await request.json(maxBytes: 64 << 10)
-        let fields = try JSONFields(body)
-        try fields.allow(["subject", "purpose", "action", "source", "textVersion", "occurredAt", "evidence"])
-        let subject = try Subject(fields)
-        let purpose = try fields.text("purpose", expected: purposeIDRule, Purpose.isID)
-        let action = try fields.choice("action", as: ConsentAction.self)
-        let source = try fields.text("source", expected: labelRule, Purpose.isLabel)
-        let textVersion =
-            fields["textVersion"] == nil
-            ? nil : try fields.text("textVersion", expected: labelRule, Purpose.isLabel)
-        let occurredAt = try fields.optionalInstant("occurredAt")
-        let given = try fields.objectIfPresent("evidence")
+        let submission = try ConsentSubmission(try JSONFields(body))
         // Before the subject is resolved: a mistake must not make a profile.
-        guard let known = try await PurposeStore.get(purpose, in: pool) else { throw PurposeRoutes.unknown }
-        let profileID = try await subjects.resolve(subject)
-        var evidence: [String: JSON] = ["kind": "api", "caller": .string(request.caller.label)]
-        if let occurredAt { evidence["occurredAtAsSent"] = .string(occurredAt.rfc3339) }
-        if !given.isEmpty { evidence["given"] = .object(given) }
-        let proof = JSON.object(evidence)
+        let policy = try await policies.recent(Self.policyAge, in: pool).policy
+        guard let purpose = policy.purposes[submission.purpose] else { throw PurposeRoutes.unknown }
+        let profileID = try await subjects.resolve(submission.subject)
+        guard try Idempotency.key(of: request) != nil else {
+            let decision = NewDecision(
+                profileID: profileID,
+                signal: submission.signal(
+                    of: purpose, at: try await clock.now(), by: request.caller, via: "api"),
+                traceparent: request.traceparent)
+            guard let written = try await writer.write(decision) else { throw SubjectResolver.unknown }
+            return .json(Self.answer(written), status: .created)
+        }
         return try await idempotency.run(request, body: body) { now, transaction in
-            let signal = ConsentSignal(
-                purpose: purpose, action: action, source: source,
-                textVersion: textVersion ?? (action == .grant ? known.purpose.textVersion : nil),
-                occurredAt: occurredAt ?? now, evidence: proof)
+            let signal = submission.signal(of: purpose, at: now, by: request.caller, via: "api")
             let recorded = try await recorder.record(
-                [NewDecision(profileID: profileID, signal: signal)], at: now,
-                traceparent: request.traceparent, in: transaction)
+                [NewDecision(profileID: profileID, signal: signal, traceparent: request.traceparent)],
+                at: now,
+                in: transaction)
             guard let recorded = recorded.first else { throw SubjectResolver.unknown }
             let standing = try await ConsentStateStore.standing(of: [recorded.canonicalID], in: transaction)
-                .first { $0.purpose == purpose }
-            guard case .object(var answer) = recorded.entry.json else { throw SubjectResolver.unknown }
-            answer["profileId"] = .string(recorded.canonicalID.description)
-            answer["standing"] = standing?.json ?? .null
+                .first { $0.purpose == purpose.id }
             return Idempotency.Outcome(
-                status: .created, body: .object(answer), profileID: recorded.entry.profileID)
+                status: .created, body: Self.answer(.init(recorded: recorded, standing: standing)),
+                profileID: recorded.entry.profileID)
         }
+    }
+
+    private static func answer(_ written: ConsentWriter.Written) -> JSON {
+        var answer = written.recorded.entry.json.object ?? [:]
+        answer["profileId"] = .string(written.recorded.canonicalID.description)
+        answer["standing"] = written.standing?.json ?? .null
+        return .object(answer)
     }
 
     private func consents(of request: ServiceRequest) async throws -> ServiceResponse {
@@ -90,20 +95,23 @@ struct ConsentRoutes: Sendable {
         for standing in try await ConsentStateStore.standing(of: person.memberIDs, in: pool) {
             decisions[standing.purpose] = mergedConsent(decisions[standing.purpose], standing.decision)
         }
-        let purposes = try await PurposeStore.list(in: pool)
-        let bases = Dictionary(
-            purposes.map { ($0.purpose.id, $0.purpose.legalBasis) }, uniquingKeysWith: { first, _ in first })
-        return Set(bases.keys).union(decisions.keys).sorted().map { purpose in
-            let decision = decisions[purpose]
-            let permission = permits(bases[purpose], decision)
+        let words = decisions.mapValues(ConsentWord.init)
+        let now = try await clock.now()
+        let current = try await policies.current(in: pool)
+        return Set(current.policy.purposes.keys).union(decisions.keys).sorted().map { id in
+            let (purpose, decision) = (current.policy.purposes[id], decisions[id])
+            let permission = permits(current.policy, words, ConsentUse(purposes: [id]), now: now)
+            let expiry = words[id].flatMap { purpose?.expiry(of: $0) }
             return [
-                "purpose": .string(purpose),
-                "legalBasis": bases[purpose].map { .string($0.rawValue) } ?? .null,
+                "purpose": .string(id),
+                "legalBasis": purpose.map { .string($0.legalBasis.rawValue) } ?? .null,
                 "state": decision.map { .string($0.state.rawValue) } ?? .null,
                 "at": decision.map { .string($0.at.rfc3339) } ?? .null,
+                "expiresAt": expiry.map { .string($0.rfc3339) } ?? .null,
                 "ledgerEntry": decision.map { .string($0.entry.description) } ?? .null,
                 "permitted": .bool(permission.isPermitted),
-                "reason": permission.reason.map { .string($0) } ?? .null,
+                "reason": permission.denial.map { .string($0.reason.rawValue) } ?? .null,
+                "policyVersion": .integer(current.version),
             ]
         }
     }

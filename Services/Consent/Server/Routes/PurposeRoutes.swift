@@ -39,16 +39,33 @@ struct PurposeRoutes: Sendable {
         if let named = fields["id"], named.string != id {
             throw fields.problem("id", expected: "\"\(id)\", as in the path")
         }
-        let purpose = Purpose(
+        let written = Purpose(
             id: id, name: try fields.text("name", limit: 256), legalBasis: try fields.choice("legalBasis"),
             textVersion: try fields.text("textVersion", expected: labelRule, Purpose.isLabel))
         let now = try await clock.now()
         let (stored, created) = try await pool.transaction { transaction in
+            try await ConsentPolicyStore.lock(in: transaction)
             let version = try await PurposeStore.lockVersion(id, in: transaction)
             try Self.check(request, current: version)
-            return (try await PurposeStore.put(purpose, at: now, in: transaction), version == nil)
+            try await change(written, by: request.caller.label, at: now, in: transaction)
+            return (try await PurposeStore.put(written, at: now, in: transaction), version == nil)
         }
         return .json(stored.json, status: created ? .created : .ok, headers: [.eTag: stored.etag])
+    }
+
+    /// A purpose is part of the policy: a change of it is a new version of that. What the policy says of it beyond what is
+    /// written here stays.
+    private func change(
+        _ written: Purpose, by author: String, at now: Instant, in transaction: PostgresTransaction
+    ) async throws {
+        let before = try await ConsentPolicyStore.get(in: transaction)
+        let policy = try before.map { try ConsentPolicy(json: try JSONParser.parse($0.body)) }
+        var changed = policy ?? ConsentPolicy()
+        changed.purposes[written.id] = changed.purposes[written.id].map(written.keeping) ?? written
+        guard changed != policy else { return }
+        _ = try await ConsentPolicyStore.add(
+            changed, source: changed.json.compact, after: before?.version ?? 0, by: author, at: now,
+            in: transaction)
     }
 
     /// `If-Match` and `If-None-Match: *` (RFC 9110, 13.1).
@@ -73,4 +90,16 @@ struct PurposeRoutes: Sendable {
 
     static let unknown = Problem.notFound(
         "no such purpose; GET /v1/purposes lists what there is", type: "unknown-purpose")
+}
+
+extension Purpose {
+    /// This one with what it doesn't say itself taken from what it replaces. Texts are those of their version.
+    fileprivate func keeping(_ before: Purpose) -> Purpose {
+        var kept = before
+        (kept.name, kept.legalBasis) = (name, legalBasis)
+        if before.textVersion != textVersion { kept.texts = [:] }
+        kept.textVersion = textVersion
+        if legalBasis != .consent { kept.lasts = nil }
+        return kept
+    }
 }

@@ -39,6 +39,8 @@ enum AuditStore {
             purpose: try row.get("purpose"), action: try LedgerStore.action(row),
             source: try row.get("source"),
             textVersion: try row.get("text_version", as: String?.self),
+            locale: try row.get("locale", as: String?.self),
+            policyVersion: try row.get("policy_version", as: Int64?.self),
             occurredAt: try row.get("occurred_at"),
             recordedAt: try row.get("recorded_at"), previousHash: try row.get("previous_hash"),
             hash: try row.get("hash"))

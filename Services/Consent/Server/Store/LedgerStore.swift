@@ -45,12 +45,13 @@ enum LedgerStore {
         var statements: [SQL] = [
             """
             INSERT INTO ledger_entry (shard, position, entry_id, subject_digest, evidence_digest, purpose, action,
-                source, text_version, occurred_at, recorded_at, previous_hash, hash)
+                source, text_version, locale, policy_version, occurred_at, recorded_at, previous_hash, hash)
             SELECT * FROM unnest(\(sealed.map(\.shard))::smallint[], \(sealed.map(\.position))::bigint[],
                 \(sealed.map(\.id))::uuid[], \(sealed.map(\.subjectDigest))::bytea[],
                 \(sealed.map(\.evidenceDigest))::bytea[], \(sealed.map(\.purpose))::text[],
                 \(sealed.map(\.action.rawValue))::text[], \(sealed.map(\.source))::text[],
-                \(sealed.map(\.textVersion))::text[], \(sealed.map(\.occurredAt))::timestamptz[],
+                \(sealed.map(\.textVersion))::text[], \(sealed.map(\.locale))::text[],
+                \(sealed.map(\.policyVersion))::bigint[], \(sealed.map(\.occurredAt))::timestamptz[],
                 \(sealed.map(\.recordedAt))::timestamptz[], \(sealed.map(\.previousHash))::bytea[],
                 \(sealed.map(\.hash))::bytea[])
             """,
@@ -90,6 +91,44 @@ enum LedgerStore {
         }
     }
 
+    /// What makes two reports of a decision the same.
+    struct Spoken: Hashable, Sendable {
+        let profileID: ProfileID
+        let purpose: String
+        let action: ConsentAction
+        let source: String
+        let occurredAt: Instant
+    }
+
+    /// Where something was reported before.
+    enum Earlier: Sendable {
+        case entry(LedgerEntryID)
+        /// In the same call, by its place.
+        case row(Int)
+    }
+
+    /// Everything that the ledger has of the profiles already.
+    static func spoken(
+        of profiles: [ProfileID], in transaction: PostgresTransaction
+    ) async throws -> [Spoken: Earlier] {
+        let rows = try await transaction.query(
+            """
+            SELECT s.profile_id, e.entry_id, e.purpose, e.action, e.source, e.occurred_at
+            FROM unnest(\(profiles.map { Shard($0) })::smallint[], \(profiles)::uuid[]) AS k(shard, profile_id)
+            JOIN ledger_subject s ON s.shard = k.shard AND s.profile_id = k.profile_id
+            JOIN ledger_entry e ON e.shard = s.shard AND e.entry_id = s.entry_id
+            """)
+        var spoken: [Spoken: Earlier] = [:]
+        for row in rows {
+            let key = Spoken(
+                profileID: try row.get("profile_id"), purpose: try row.get("purpose"),
+                action: try action(row), source: try row.get("source"), occurredAt: try row.get("occurred_at")
+            )
+            spoken[key] = .entry(try row.get("entry_id"))
+        }
+        return spoken
+    }
+
     /// A page of the entries of a person's profiles, the last recorded first.
     static func entries(
         of profiles: [ProfileID], before: LedgerEntryID?, limit: Int, vault: Vault,
@@ -97,8 +136,8 @@ enum LedgerStore {
     ) async throws -> [LedgerEntry] {
         let rows = try await session.query(
             """
-            SELECT s.profile_id, s.evidence, e.entry_id, e.purpose, e.action, e.source, e.text_version,
-                e.occurred_at, e.recorded_at
+            SELECT s.profile_id, s.evidence, e.entry_id, e.purpose, e.action, e.source, e.text_version, e.locale,
+                e.policy_version, e.occurred_at, e.recorded_at
             FROM unnest(\(profiles.map { Shard($0) })::smallint[], \(profiles)::uuid[]) AS k(shard, profile_id)
             JOIN ledger_subject s ON s.shard = k.shard AND s.profile_id = k.profile_id
             JOIN ledger_entry e ON e.shard = s.shard AND e.entry_id = s.entry_id
@@ -113,6 +152,8 @@ enum LedgerStore {
                     id: id, profileID: try row.get("profile_id"),
                     purpose: try row.get("purpose"), action: try action(row), source: try row.get("source"),
                     textVersion: try row.get("text_version", as: String?.self),
+                    locale: try row.get("locale", as: String?.self),
+                    policyVersion: try row.get("policy_version", as: Int64?.self),
                     occurredAt: try row.get("occurred_at"), recordedAt: try row.get("recorded_at"),
                     evidence: try await vault.days.openJSON(try row.get("evidence"), at: place(of: id))))
         }
@@ -142,8 +183,17 @@ enum LedgerStore {
     static func action(_ row: PostgresRow) throws -> ConsentAction {
         let text = try row.get("action", as: String.self)
         guard let action = ConsentAction(rawValue: text) else {
-            throw PostgresError.decoding(column: "action", message: "is neither grant nor withdraw")
+            throw PostgresError.decoding(column: "action", message: "is none of grant, deny and withdraw")
         }
         return action
+    }
+}
+
+extension LedgerStore.Spoken {
+    /// What is to be reported of a profile.
+    init(_ profileID: ProfileID, _ signal: ConsentSignal) {
+        self.init(
+            profileID: profileID, purpose: signal.purpose, action: signal.action, source: signal.source,
+            occurredAt: signal.occurredAt)
     }
 }

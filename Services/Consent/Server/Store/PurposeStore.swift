@@ -56,7 +56,9 @@ enum PurposeStore {
                 version = p.version + CASE WHEN (p.name, p.legal_basis, p.text_version)
                     IS DISTINCT FROM (excluded.name, excluded.legal_basis, excluded.text_version)
                     THEN 1 ELSE 0 END,
-                updated_at = excluded.updated_at
+                updated_at = CASE WHEN (p.name, p.legal_basis, p.text_version)
+                    IS DISTINCT FROM (excluded.name, excluded.legal_basis, excluded.text_version)
+                    THEN excluded.updated_at ELSE p.updated_at END
             RETURNING \(columns)
             """)
         guard let row = rows.first else {

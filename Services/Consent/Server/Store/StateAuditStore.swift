@@ -42,7 +42,7 @@ enum StateAuditStore {
                 OR EXISTS (
                     SELECT FROM ledger_subject k JOIN ledger_entry o ON o.shard = k.shard AND o.entry_id = k.entry_id
                     WHERE k.shard = s.shard AND k.profile_id = s.profile_id AND o.purpose = s.purpose
-                        AND (o.occurred_at, o.action = 'withdraw', o.entry_id)
+                        AND (o.occurred_at, o.action <> 'grant', o.entry_id)
                             > (s.at, s.state = 'withdrawn', s.ledger_entry)))
             UNION
             SELECT k.profile_id, o.purpose FROM ledger_subject k

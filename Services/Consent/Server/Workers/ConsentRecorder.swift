@@ -9,11 +9,15 @@ import Streams
 struct NewDecision: Sendable {
     let profileID: ProfileID
     let signal: ConsentSignal
+    /// Of the call that brought it.
+    var traceparent: String?
 }
 
 /// What recording a decision led to.
 struct RecordedDecision: Sendable {
     let entry: LedgerEntry
+    /// Which of the decisions it was.
+    let index: Int
     /// The person the profile belongs to now.
     let canonicalID: ProfileID
 }
@@ -25,9 +29,13 @@ struct RecordedDecision: Sendable {
 /// the fold of the person it belongs to.
 struct ConsentRecorder: Sendable {
     private let profiles: ProfileStore
+    let policies: PolicyReader
     private let changes = StreamWriter(.consents)
 
-    init(profiles: ProfileStore) { self.profiles = profiles }
+    init(profiles: ProfileStore, policies: PolicyReader) {
+        self.profiles = profiles
+        self.policies = policies
+    }
 
     /// Records the decisions of profiles that exist and are not erased, in order; the others are left out.
     func record(
@@ -38,9 +46,10 @@ struct ConsentRecorder: Sendable {
         var chains = try await LedgerStore.lockChains(
             Set(decisions.map { Shard($0.profileID) }), in: transaction)
         let people = try await profiles.people(Array(Set(decisions.map(\.profileID))), in: transaction)
+        let policyVersion = try await policies.current(in: transaction).version
         var recorded: [RecordedDecision] = []
         var sealed: [(sealed: SealedEntry, subject: EntrySubject)] = []
-        for decision in decisions {
+        for (index, decision) in decisions.enumerated() {
             let shard = Shard(decision.profileID)
             guard let person = people[decision.profileID], person.erasedAt == nil, var chain = chains[shard]
             else { continue }
@@ -48,12 +57,13 @@ struct ConsentRecorder: Sendable {
                 id: LedgerEntryID(UUIDv7.make(at: now)), profileID: decision.profileID,
                 purpose: decision.signal.purpose, action: decision.signal.action,
                 source: decision.signal.source, textVersion: decision.signal.textVersion,
+                locale: decision.signal.locale, policyVersion: policyVersion,
                 occurredAt: decision.signal.occurredAt, recordedAt: now, evidence: decision.signal.evidence)
             let subject = EntrySubject(
                 profileID: entry.profileID, evidence: entry.evidence.compact, salt: Self.salt())
             sealed.append((chain.seal(entry, subject: subject), subject))
             chains[shard] = chain
-            recorded.append(RecordedDecision(entry: entry, canonicalID: person.profileID))
+            recorded.append(RecordedDecision(entry: entry, index: index, canonicalID: person.profileID))
         }
         try await LedgerStore.append(
             sealed, chains: chains, at: now, vault: profiles.vault, in: transaction)
@@ -64,12 +74,15 @@ struct ConsentRecorder: Sendable {
             in: transaction)
         let raised = try await ConsentStateStore.raise(standing, in: transaction)
         let entries = Dictionary(
-            recorded.map { ($0.entry.id, $0.entry) }, uniquingKeysWith: { first, _ in first })
+            recorded.map { ($0.entry.id, $0) }, uniquingKeysWith: { first, _ in first })
         try await publish(
             raised.map { standing in
-                let entry = entries[standing.decision.entry]
-                return (standing, entry?.source ?? "ledger", entry?.textVersion)
-            }, at: now, traceparent: traceparent, in: transaction)
+                let recorded = entries[standing.decision.entry]
+                return (
+                    standing, recorded?.entry.source ?? "ledger", recorded?.entry.textVersion,
+                    recorded.flatMap { decisions[$0.index].traceparent } ?? traceparent
+                )
+            }, at: now, in: transaction)
         return recorded
     }
 
@@ -95,7 +108,7 @@ struct ConsentRecorder: Sendable {
             standing, of: Set(owner.values).sorted(), in: transaction)
         let changed = try await ConsentStateStore.replace(standing, in: transaction)
         try await publish(
-            changed.map { ($0, "profile-merge", nil) }, at: now, traceparent: nil, in: transaction)
+            changed.map { ($0, "profile-merge", nil, nil) }, at: now, in: transaction)
     }
 
     /// Locks the chains of everybody who was ever merged into the persons that the profiles belong to, and returns the
@@ -133,8 +146,8 @@ struct ConsentRecorder: Sendable {
     }
 
     private func publish(
-        _ raised: [(standing: StandingConsent, source: String, textVersion: String?)], at now: Instant,
-        traceparent: String?, in transaction: PostgresTransaction
+        _ raised: [(standing: StandingConsent, source: String, textVersion: String?, traceparent: String?)],
+        at now: Instant, in transaction: PostgresTransaction
     ) async throws {
         try await changes.append(
             raised.sorted {
@@ -149,7 +162,7 @@ struct ConsentRecorder: Sendable {
                         state: standing.decision.state, at: standing.decision.at, source: change.source,
                         textVersion: change.textVersion, ledgerEntry: standing.decision.entry.description
                     ).json,
-                    traceparent: traceparent)
+                    traceparent: change.traceparent)
             }, at: now, in: transaction)
     }
 

@@ -1,44 +1,58 @@
 import ConsentDomain
+import Logging
+import Metrics
 import Models
 import Postgres
 import ProfileStore
 
-/// Takes decisions out of what devices say of purposes with every event.
+/// Takes decisions out of what devices say of purposes with every event: preferences, strings and signals.
 struct PreferenceReading: Sendable {
     let key: IdentifierKey
+    let logger: Logger
 
     /// What is said with an event, and the event.
     struct Said: Sendable {
         let report: PreferenceReport
+        let said: EventSignals.Said
         let event: TrackingEvent
     }
 
     /// The reports of an event that has any.
-    func said(_ event: TrackingEvent, under profile: ProfileID) -> [Said] {
-        let preferences = PreferenceReport.preferences(of: event)
-        guard !preferences.isEmpty else { return [] }
-        let device = key.mark(of: event.anonymousID ?? event.userID ?? event.subjectKey)
-        return preferences.map { purpose, action in
-            Said(
+    func said(_ event: TrackingEvent, under profile: ProfileID, _ policy: ConsentPolicy) -> [Said] {
+        let signals = EventSignals(event, policy)
+        for (kind, mistake) in signals.mistakes {
+            Counter(
+                label: "martlet_consent_unreadable_signals_total", dimensions: [("signal", kind.rawValue)]
+            ).increment()
+            logger.notice(
+                "a consent signal can't be read and counts as a refusal",
+                metadata: [
+                    "messageId": "\(event.messageID)", "signal": "\(kind.rawValue)",
+                    "mistake": "\(mistake.detail)",
+                ])
+        }
+        let name = event.anonymousID ?? event.userID ?? event.subjectKey
+        return signals.said.map { said in
+            // Each signal for itself: one that is not sent with every event would else seem to change its mind.
+            let device = said.kind == .preferences ? name : "\(said.kind.rawValue) \(name)"
+            return Said(
                 report: PreferenceReport(
-                    .init(profileID: profile, device: device, purpose: purpose), action,
-                    at: min(event.timestamp, event.receivedAt)), event: event)
+                    .init(profileID: profile, device: key.mark(of: device), purpose: said.purpose),
+                    said.action, at: min(event.timestamp, event.receivedAt)), said: said, event: event)
         }
     }
 
-    /// The decisions among them, in their order; what was said is remembered. Purposes that nobody defined are left out.
+    /// The decisions among them, in their order; what was said is remembered.
     func decisions(
         _ all: [Said], in transaction: PostgresTransaction
     ) async throws -> [NewDecision] {
         guard !all.isEmpty else { return [] }
-        let purposes = Set(try await PurposeStore.list(in: transaction).map(\.purpose.id))
-        let all = all.filter { purposes.contains($0.report.key.purpose) }
         let known = try await PreferenceStore.read(Set(all.map(\.report.key)), in: transaction)
         var memory = PreferenceMemory(known)
         let decisions = all.filter { memory.take($0.report) }.map { said in
             NewDecision(
                 profileID: said.report.key.profileID,
-                signal: ConsentSignal(said.event, says: said.report.action, of: said.report.key.purpose))
+                signal: ConsentSignal(said.event, says: said.said).with(Origin(of: said.event)))
         }
         let new = memory.last.filter { key, report in
             guard let before = known[key] else { return true }

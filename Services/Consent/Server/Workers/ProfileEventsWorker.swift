@@ -3,6 +3,7 @@ import Logging
 import Metrics
 import Models
 import Postgres
+import ProfileStore
 import ServiceKit
 import Streams
 
@@ -21,6 +22,7 @@ struct ProfileEventsWorker: Sendable {
     /// Lets the facts of a batch take effect. Decisions before merges: both are folds, so their order among
     /// each other is free, and this way each person is folded once.
     func take(_ batch: StreamBatch, in transaction: PostgresTransaction) async throws {
+        let policy = try await recorder.policies.current(in: transaction).policy
         var decisions: [NewDecision] = []
         var said: [PreferenceReading.Said] = []
         var merged: Set<ProfileID> = []
@@ -29,11 +31,12 @@ struct ProfileEventsWorker: Sendable {
         for record in batch.records {
             switch try ProfileFact(json: record.body) {
             case .event(_, let arrivedUnder, let event):
-                said += preferences.said(event, under: arrivedUnder)
+                said += preferences.said(event, under: arrivedUnder, policy)
                 switch ConsentSignal.read(event) {
                 case .none: break
                 case .signal(let signal):
-                    decisions.append(NewDecision(profileID: arrivedUnder, signal: signal))
+                    decisions.append(
+                        NewDecision(profileID: arrivedUnder, signal: signal.with(Origin(of: event))))
                 case .unusable:
                     Counter(label: "martlet_consent_unusable_events_total").increment()
                     logger.warning(
@@ -48,7 +51,7 @@ struct ProfileEventsWorker: Sendable {
             case .erased(let profile, _): erased.insert(profile)
             }
         }
-        decisions = try await meant(decisions, in: transaction)
+        decisions = meant(decisions, policy)
         decisions += try await preferences.decisions(said, in: transaction)
         if !merged.isEmpty || !erased.isEmpty {
             // All chains before anything else: who records a decision takes the lock of decisions behind its chain.
@@ -65,13 +68,9 @@ struct ProfileEventsWorker: Sendable {
 
     /// Without grants of purposes that nobody has defined: nobody can have seen what they say yes to, and once there is such
     /// a purpose it would be permitted. A refusal counts, whatever it is of.
-    private func meant(
-        _ decisions: [NewDecision], in transaction: PostgresTransaction
-    ) async throws -> [NewDecision] {
-        guard decisions.contains(where: { $0.signal.action == .grant }) else { return decisions }
-        let purposes = Set(try await PurposeStore.list(in: transaction).map(\.purpose.id))
-        return decisions.filter { decision in
-            if decision.signal.action == .withdraw || purposes.contains(decision.signal.purpose) {
+    private func meant(_ decisions: [NewDecision], _ policy: ConsentPolicy) -> [NewDecision] {
+        decisions.filter { decision in
+            if decision.signal.action != .grant || policy.purposes[decision.signal.purpose] != nil {
                 return true
             }
             Counter(label: "martlet_consent_unusable_events_total").increment()

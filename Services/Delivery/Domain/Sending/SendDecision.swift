@@ -1,3 +1,4 @@
+package import ConsentDomain
 package import Models
 
 /// Why a message isn't sent.
@@ -16,6 +17,12 @@ package enum NonSendReason: String, Hashable, Sendable, CaseIterable {
     case invalidAddress
     /// The purpose needs consent, and it was never given.
     case noConsent
+    /// It was given longer ago than a consent lasts.
+    case consentExpired
+    /// A purpose is not pursued by this channel.
+    case otherChannel
+    /// A purpose is not pursued where the person is, or it isn't known where that is.
+    case otherJurisdiction
     case consentWithdrawn
     /// The person objected to a legitimate interest.
     case objected
@@ -50,15 +57,8 @@ package enum SendDecision: Hashable, Sendable {
         guard let basis = facts.legalBasis else { return .doNotSend(.unknownPurpose) }
         guard facts.templateVersion != nil else { return .doNotSend(.unknownTemplate) }
 
-        let consent = latest(facts.consents)
-        switch (basis, consent?.state) {
-        case (.contract, _), (.consent, .granted), (.legitimateInterest, nil),
-            (.legitimateInterest, .granted):
-            break
-        case (.consent, nil): return .doNotSend(.noConsent)
-        case (.consent, .withdrawn): return .doNotSend(.consentWithdrawn)
-        case (.legitimateInterest, .withdrawn): return .doNotSend(.objected)
-        }
+        if let denial = permission(facts).denial { return .doNotSend(reason(denial, facts.policy)) }
+        let consent = latest(facts.consents.filter { $0.purpose == facts.purpose })
 
         if facts.contacts.isEmpty { return .doNotSend(.noAddress) }
         guard let contact = bestContact(facts.contacts) else { return .doNotSend(.invalidAddress) }
@@ -74,6 +74,27 @@ package enum SendDecision: Hashable, Sendable {
             if facts.now < next { return .retry(at: next) }
         }
         return .send(contact: contact.key, consent: basis == .contract ? nil : consent)
+    }
+
+    /// What the consent policy says of it: consent's own rule, by the words of the whole merge component.
+    package static func permission(_ facts: SendFacts) -> Permission {
+        let words = facts.consents.reduce(into: [String: ConsentWord]()) { words, fact in
+            let word = ConsentWord(fact.state, at: fact.at)
+            if words[fact.purpose].map({ word.prevails(over: $0) }) ?? true { words[fact.purpose] = word }
+        }
+        return permits(facts.policy, words, facts.use, now: facts.now)
+    }
+
+    private static func reason(_ denial: ConsentDenial, _ policy: ConsentPolicy) -> NonSendReason {
+        switch denial.reason {
+        case .purposeUnknown: .unknownPurpose
+        case .otherChannel: .otherChannel
+        case .otherJurisdiction, .jurisdictionUnknown: .otherJurisdiction
+        case .consentMissing: .noConsent
+        case .consentExpired: .consentExpired
+        case .consentWithdrawn:
+            policy.purposes[denial.purpose]?.legalBasis == .consent ? .consentWithdrawn : .objected
+        }
     }
 
     /// Whoever the message is for, and with whose consent, is known when everybody has followed. That takes moments; a

@@ -1,3 +1,4 @@
+import ConsentDomain
 package import Models
 
 /// The facts as they are kept beside the message, and read back: the same decision follows from them again.
@@ -6,7 +7,8 @@ extension SendFacts {
         [
             "messageId": .string(messageID.description), "wantedAt": .string(wantedAt.rfc3339),
             "channel": .string(channel), "purpose": .string(purpose),
-            "legalBasis": legalBasis.map { .string($0.rawValue) } ?? .null, "isErased": .bool(isErased),
+            "journey": .string(journey), "jurisdiction": jurisdiction.map { .string($0.code) } ?? .null,
+            "policy": policy.json, "policyVersion": .integer(policyVersion), "isErased": .bool(isErased),
             "isRestricted": .bool(isRestricted),
             "unmerges": .array(unmerges.map(\.json)), "contacts": .array(contacts.map(\.json)),
             "consents": .array(consents.map(\.json)),
@@ -26,19 +28,32 @@ extension SendFacts {
         self.init(
             messageID: try fields.id("messageId"), wantedAt: try fields.instant("wantedAt"),
             channel: try fields.string("channel"), purpose: try fields.string("purpose"),
-            legalBasis: json["legalBasis"]?.string.flatMap(LegalBasis.init),
+            journey: json["journey"]?.string ?? "",
+            jurisdiction: json["jurisdiction"]?.string.flatMap(Jurisdiction.init(_:)),
+            policy: try Self.policy(json), policyVersion: json["policyVersion"]?.integer ?? 0,
             isErased: json["isErased"]?.bool ?? false, isRestricted: json["isRestricted"]?.bool ?? false,
             contacts: [], consents: [], templateVersion: json["templateVersion"]?.integer.map { Int($0) },
             renderingError: json["renderingError"]?.string, attempts: [], now: try fields.instant("now"))
         // Facts from before they were kept have none.
         for unmerge in json["unmerges"]?.array ?? [] { unmerges.append(try UnmergeFact(json: unmerge)) }
         for contact in contacts { self.contacts.append(try Contact(json: contact)) }
-        for consent in consents { self.consents.append(try ConsentFact(json: consent)) }
+        for consent in consents { self.consents.append(try ConsentFact(json: consent, purpose: purpose)) }
         for attempt in attempts {
             let fields = try JSONFields(attempt)
             self.attempts.append(
                 EarlierAttempt(at: try fields.instant("at"), detail: try fields.string("detail")))
         }
+    }
+}
+
+extension SendFacts {
+    /// Facts from before there were policies have the legal basis of their purpose, and nothing else that mattered.
+    private static func policy(_ json: JSON) throws(DecodingProblem) -> ConsentPolicy {
+        if let policy = json["policy"] { return try ConsentPolicy(json: policy) }
+        guard let id = json["purpose"]?.string,
+            let basis = json["legalBasis"]?.string.flatMap(LegalBasis.init)
+        else { return ConsentPolicy() }
+        return ConsentPolicy(purposes: [Purpose(id: id, name: id, legalBasis: basis, textVersion: "0")])
     }
 }
 
@@ -61,15 +76,17 @@ extension UnmergeFact {
 extension ConsentFact {
     package var json: JSON {
         [
-            "profileId": .string(profileID.description), "state": .string(state.rawValue),
-            "at": .string(at.rfc3339), "ledgerEntry": ledgerEntry.map(JSON.string) ?? .null,
+            "profileId": .string(profileID.description), "purpose": .string(purpose),
+            "state": .string(state.rawValue), "at": .string(at.rfc3339),
+            "ledgerEntry": ledgerEntry.map(JSON.string) ?? .null,
         ]
     }
 
-    init(json: JSON) throws(DecodingProblem) {
+    /// `purpose` is that of facts from before each had its own.
+    init(json: JSON, purpose: String) throws(DecodingProblem) {
         let fields = try JSONFields(json)
         self.init(
-            profileID: try fields.id("profileId"),
+            profileID: try fields.id("profileId"), purpose: json["purpose"]?.string ?? purpose,
             state: json["state"]?.string == "granted" ? .granted : .withdrawn,
             at: try fields.instant("at"), ledgerEntry: json["ledgerEntry"]?.string)
     }

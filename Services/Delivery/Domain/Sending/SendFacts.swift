@@ -1,30 +1,20 @@
+package import ConsentDomain
 package import Models
 
-/// Why a purpose may be pursued (GDPR, article 6).
-package enum LegalBasis: String, Hashable, Sendable, CaseIterable {
-    /// Only with a grant that holds.
-    case consent
-    /// Always; there is nothing to withdraw.
-    case contract
-    /// Until the person objects.
-    case legitimateInterest
-}
-
-/// The state of one profile's consent to the purpose, as read and locked at the decision.
+/// The state of one profile's consent to a purpose, as read and locked at the decision.
 package struct ConsentFact: Hashable, Sendable {
-    package enum State: String, Hashable, Sendable {
-        case granted
-        case withdrawn
-    }
-
     package var profileID: ProfileID
-    package var state: State
+    package var purpose: String
+    package var state: ConsentChange.State
     package var at: Instant
     /// The entry of the consent ledger that made it so.
     package var ledgerEntry: String?
 
-    package init(profileID: ProfileID, state: State, at: Instant, ledgerEntry: String?) {
-        (self.profileID, self.state, self.at, self.ledgerEntry) = (profileID, state, at, ledgerEntry)
+    package init(
+        profileID: ProfileID, purpose: String, state: ConsentChange.State, at: Instant, ledgerEntry: String?
+    ) {
+        (self.profileID, self.purpose, self.state) = (profileID, purpose, state)
+        (self.at, self.ledgerEntry) = (at, ledgerEntry)
     }
 }
 
@@ -94,15 +84,20 @@ package struct SendFacts: Hashable, Sendable {
     package var wantedAt: Instant
     package var channel: String
     package var purpose: String
-    /// Nil when nobody defined the purpose.
-    package var legalBasis: LegalBasis?
+    package var journey: String
+    /// Where the person is, by their trait `country`; nil when that isn't known.
+    package var jurisdiction: Jurisdiction?
+    /// As much of the consent policy as the message is decided by.
+    package var policy: ConsentPolicy
+    /// Its version; 0 in evidence from before there were any.
+    package var policyVersion: Int64
     package var isErased: Bool
     /// Whether any profile of the person may be kept only.
     package var isRestricted: Bool
     /// Those of late, of all profiles that are one with the message's.
     package var unmerges: [UnmergeFact]
     package var contacts: [Contact]
-    /// One for each profile of the merge component that has a state.
+    /// One for each profile of the merge component and each needed purpose that has a state.
     package var consents: [ConsentFact]
     /// Nil when there is no such template.
     package var templateVersion: Int?
@@ -112,16 +107,30 @@ package struct SendFacts: Hashable, Sendable {
     package var now: Instant
 
     package init(
-        messageID: MessageID, wantedAt: Instant, channel: String, purpose: String, legalBasis: LegalBasis?,
-        isErased: Bool, isRestricted: Bool = false, unmerges: [UnmergeFact] = [], contacts: [Contact],
+        messageID: MessageID, wantedAt: Instant, channel: String, purpose: String, journey: String = "",
+        jurisdiction: Jurisdiction? = nil, policy: ConsentPolicy, policyVersion: Int64, isErased: Bool,
+        isRestricted: Bool = false, unmerges: [UnmergeFact] = [], contacts: [Contact],
         consents: [ConsentFact],
         templateVersion: Int?, renderingError: String?, attempts: [EarlierAttempt], now: Instant
     ) {
         (self.messageID, self.wantedAt, self.channel) = (messageID, wantedAt, channel)
-        (self.purpose, self.legalBasis, self.isErased) = (purpose, legalBasis, isErased)
+        (self.purpose, self.journey, self.jurisdiction) = (purpose, journey, jurisdiction)
+        (self.policy, self.policyVersion, self.isErased) = (policy, policyVersion, isErased)
         self.isRestricted = isRestricted
         (self.unmerges, self.contacts, self.consents) = (unmerges, contacts, consents)
         (self.templateVersion, self.renderingError) = (templateVersion, renderingError)
         (self.attempts, self.now) = (attempts, now)
     }
+}
+
+extension SendFacts {
+    /// What is asked of the consent policy.
+    package var use: ConsentUse {
+        ConsentUse(
+            purposes: [purpose], things: [ConsentUse.Thing(.journeys, journey)], channel: channel,
+            jurisdiction: jurisdiction)
+    }
+
+    /// Nil when nobody defined the purpose.
+    package var legalBasis: LegalBasis? { policy.purposes[purpose]?.legalBasis }
 }

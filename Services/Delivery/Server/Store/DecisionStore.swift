@@ -1,3 +1,4 @@
+import ConsentDomain
 import DeliveryDomain
 import Foundation
 import Models
@@ -8,6 +9,7 @@ import Sealing
 /// What sends are decided by, read for a whole batch at a time.
 struct DecisionStore: Sendable {
     let profiles: ProfileStore
+    let policies: ConsentPolicyReader<ConsentPolicy>
 
     /// People, their traits and their addresses.
     struct Profiles: Sendable {
@@ -40,19 +42,6 @@ struct DecisionStore: Sendable {
         return result
     }
 
-    func legalBases(
-        _ purposes: Set<String>, in transaction: PostgresTransaction
-    ) async throws -> [String: LegalBasis] {
-        let rows = try await transaction.query(
-            "SELECT purpose, legal_basis FROM profiles.purpose WHERE purpose = ANY(\(Array(purposes))::text[])"
-        )
-        var result: [String: LegalBasis] = [:]
-        for row in rows {
-            result[try row.get("purpose")] = LegalBasis(rawValue: try row.get("legal_basis", as: String.self))
-        }
-        return result
-    }
-
     /// The consent states of whole merge components, locked until the transaction ends. To be read under the lock of
     /// decisions (`DecisionLock`): then a withdrawal is either seen here or comes after the message.
     func lockConsents(
@@ -73,7 +62,9 @@ struct DecisionStore: Sendable {
             let id: ProfileID = try row.get("profile_id")
             let state: String = try row.get("state")
             result[id, default: [:]][try row.get("purpose")] = ConsentFact(
-                profileID: id, state: state == "granted" ? .granted : .withdrawn, at: try row.get("at"),
+                profileID: id, purpose: try row.get("purpose"),
+                // Whatever isn't known to be a grant must not be taken for one.
+                state: state == "granted" ? .granted : .withdrawn, at: try row.get("at"),
                 ledgerEntry: try row.get("ledger_entry", as: UUID?.self)?.uuidString.lowercased())
         }
         return result
@@ -94,7 +85,8 @@ struct DecisionStore: Sendable {
         for row in rows {
             let id: ProfileID = try row.get("profile_id")
             result[id, default: [:]][try row.get("purpose")] = ConsentFact(
-                profileID: id, state: .withdrawn, at: try row.get("at"), ledgerEntry: nil)
+                profileID: id, purpose: try row.get("purpose"), state: .withdrawn, at: try row.get("at"),
+                ledgerEntry: nil)
         }
         return result
     }

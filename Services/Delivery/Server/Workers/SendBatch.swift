@@ -1,3 +1,4 @@
+import ConsentDomain
 import DeliveryDomain
 import Foundation
 import Models
@@ -83,7 +84,8 @@ struct SendBatch: Sendable {
                 || person?.profileID != drafts[index].person?.profileID
                 || person?.erasedAt != drafts[index].person?.erasedAt
         }
-        let purposes = Set(drafts.map(\.message.purpose))
+        // What each needs is in its excerpt of the policy.
+        let purposes = Set(drafts.flatMap { [$0.message.purpose] + $0.facts.policy.purposes.keys })
         let since = now - SendDecision.longestDelay
         let before = try await decisions.unmerges(of: members, since: since, in: transaction)
         let consents = try await decisions.lockConsents(members, purposes: purposes, in: transaction)
@@ -96,7 +98,9 @@ struct SendBatch: Sendable {
             let draft = drafts[index]
             drafts[index].facts.isRestricted = !restricted.isDisjoint(with: draft.memberIDs)
             drafts[index].facts.consents = draft.memberIDs.flatMap { member in
-                [consents, objections].compactMap { $0[member]?[draft.message.purpose] }
+                draft.facts.policy.purposes.keys.sorted().flatMap { purpose in
+                    [consents, objections].compactMap { $0[member]?[purpose] }
+                }
             }
             drafts[index].facts.unmerges = draft.memberIDs.flatMap { member in
                 (after[member] ?? []).map { unmerge in
@@ -118,7 +122,7 @@ struct SendBatch: Sendable {
         of messages: [QueuedMessage], now: Instant, in transaction: PostgresTransaction
     ) async throws -> [Draft] {
         let known = try await decisions.profiles(Array(Set(messages.map(\.profileID))), in: transaction)
-        let bases = try await decisions.legalBases(Set(messages.map(\.purpose)), in: transaction)
+        let current = try await decisions.policies.current(in: transaction)
         let parsed = try await templates.parsed(Set(messages.map(\.template)), in: transaction)
         let attempts = try await decisions.earlierAttempts(of: messages, in: transaction)
         let keys = known.addresses.values.joined().compactMap(addressKey)
@@ -132,12 +136,15 @@ struct SendBatch: Sendable {
                 message: message,
                 facts: SendFacts(
                     messageID: message.id, wantedAt: message.wantedAt, channel: message.channel,
-                    purpose: message.purpose, legalBasis: bases[message.purpose],
-                    isErased: person?.erasedAt != nil, contacts: [], consents: [],
+                    purpose: message.purpose, journey: message.journey,
+                    jurisdiction: Self.jurisdiction(of: person, known), policy: ConsentPolicy(),
+                    policyVersion: current.version, isErased: person?.erasedAt != nil, contacts: [],
+                    consents: [],
                     templateVersion: parsed[message.template]?.version, renderingError: nil,
                     attempts: attempts[message.id] ?? [], now: now),
                 evidence: message.correction.map { ["correction": $0.json] } ?? [:], rendered: nil,
                 addresses: [:], person: person)
+            draft.facts.policy = current.policy.excerpt(for: draft.facts.use)
             for identifier in found {
                 guard let key = addressKey(identifier) else { continue }
                 let address = EmailAddress(identifier.identifier.value)
@@ -156,7 +163,7 @@ struct SendBatch: Sendable {
                         parsed.template, message, profileID: person?.profileID ?? message.profileID,
                         traits: traits, email: found.max { $0.lastSeen < $1.lastSeen }?.identifier.value,
                         recommendations: items?.items ?? [],
-                        canUnsubscribe: bases[message.purpose] != .contract, now: now)
+                        canUnsubscribe: draft.facts.legalBasis != .contract, now: now)
                 } catch {
                     draft.facts.renderingError =
                         "\(error.part.rawValue):\(error.error.line):\(error.error.column): \(error.error.message)"
@@ -164,6 +171,12 @@ struct SendBatch: Sendable {
             }
             return draft
         }
+    }
+
+    /// Where somebody is, as far as their trait `country` says so.
+    private static func jurisdiction(of person: Person?, _ known: DecisionStore.Profiles) -> Jurisdiction? {
+        person.flatMap { known.traits[$0.profileID]?.values["country"]?.string }
+            .flatMap(Jurisdiction.init(loosely:))
     }
 
     private func addressKey(_ identifier: StoredIdentifier) -> AddressKey? {
@@ -209,8 +222,14 @@ struct SendBatch: Sendable {
             let decision = SendDecision.decide(draft.facts)
             var (facts, evidence) = (draft.facts, draft.evidence)
             // That they were erased is all that there is to say of them.
-            if facts.isErased { (facts.consents, evidence) = ([], [:]) }
+            if facts.isErased { (facts.consents, facts.jurisdiction, evidence) = ([], nil, [:]) }
             evidence["facts"] = facts.json
+            evidence["policyVersion"] = .integer(facts.policyVersion)
+            if case .doNotSend = decision, !facts.isErased,
+                let denial = SendDecision.permission(facts).denial
+            {
+                evidence["denial"] = denial.json
+            }
             evidence["decision"] = decision.json
             switch decision {
             case .send(let contact, _):
@@ -267,4 +286,9 @@ extension SendDecision {
         case .hold(let mergeID): ["hold": .string(mergeID.description)]
         }
     }
+}
+
+extension ConsentDenial {
+    /// For evidence.
+    fileprivate var json: JSON { ["purpose": .string(purpose), "reason": .string(reason.rawValue)] }
 }

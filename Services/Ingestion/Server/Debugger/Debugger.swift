@@ -16,10 +16,10 @@ struct Debugger: Sendable {
     private let timing: Watch.Timing
     private let context: ServiceContext
 
-    init(_ context: ServiceContext, sources: SourceStore) throws {
+    init(_ context: ServiceContext, sources: SourceStore, rules: EventRules) throws {
         self.context = context
         self.sources = sources
-        recent = RecentItems()
+        recent = RecentItems { rules.governing }
         store = RecentItemStore(pool: context.pool, days: context.vault.days)
         publisher = RecentItemPublisher(
             recent: recent, store: store, hub: context.hub, logger: context.logger)

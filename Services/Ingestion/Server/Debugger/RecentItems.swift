@@ -34,13 +34,19 @@ final class RecentItems: Sendable {
     }
 
     private let limits: Limits
+    /// What must not be shown, where there is anything that mustn't.
+    private let hides: @Sendable () -> (@Sendable (EventWriter.Item) -> Bool)?
     private let state: Mutex<State>
     private let wake: AsyncStream<Void>.Continuation
     /// Yields when there is something to publish; for one reader.
     let wakes: AsyncStream<Void>
 
-    init(limits: Limits = Limits()) {
+    init(
+        limits: Limits = Limits(),
+        hides: @escaping @Sendable () -> (@Sendable (EventWriter.Item) -> Bool)? = { nil }
+    ) {
         self.limits = limits
+        self.hides = hides
         state = Mutex(State(slots: SourceSlots(limit: limits.sources)))
         (wakes, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -57,6 +63,24 @@ final class RecentItems: Sendable {
         since generation: Int, size: (Int) -> Int
     ) {
         guard !items.isEmpty, items.count == verdicts.count else { return }
+        if let hides = hides() {
+            let shown = items.indices.filter { !hides(items[$0]) }
+            hold(
+                shown.map { items[$0] }, shown.map { verdicts[$0] }, of: source, at: receivedAt,
+                since: generation
+            ) {
+                size(shown[$0])
+            }
+        } else {
+            hold(items, verdicts, of: source, at: receivedAt, since: generation, size: size)
+        }
+    }
+
+    private func hold(
+        _ items: [EventWriter.Item], _ verdicts: [Verdict], of source: SourceID, at receivedAt: Instant,
+        since generation: Int, size: (Int) -> Int
+    ) {
+        guard !items.isEmpty else { return }
         // What the end of this delivery would push out at once is left out. Too large an item is not held, but counted.
         var (start, bytes) = (items.count, 0)
         while start > 0, items.count - start < limits.items {

@@ -59,7 +59,10 @@ struct CollectRoutes: Sendable {
 
     /// A call with a single item fails when its item is refused.
     private static func check(_ outcome: Collector.Outcome, of call: CollectingCall) throws(Problem) {
-        if case .single = call, case .refused(let refusal)? = outcome.verdicts.first {
+        // What consent keeps from being stored is no mistake of the sender's, and not to be sent again.
+        if case .single = call, case .refused(let refusal)? = outcome.verdicts.first,
+            refusal.reason != .consent
+        {
             throw Problem.badRequest(refusal.detail, type: "refused-\(refusal.reason.rawValue)")
         }
     }

@@ -14,9 +14,13 @@ struct EventLog: Sendable {
     let window: Duration
     /// What people's names are hashed with, and what is sealed with.
     let profiles: ProfileStore
+    let rules: EventRules
     private let stream: StreamWriter
 
-    init(pool: PostgresPool, clock: ServiceClock, window: Duration, profiles: ProfileStore) {
+    init(
+        pool: PostgresPool, clock: ServiceClock, window: Duration, profiles: ProfileStore, rules: EventRules
+    ) {
+        self.rules = rules
         self.profiles = profiles
         stream = StreamWriter(.events, sealing: profiles.vault.days)
         self.pool = pool
@@ -31,7 +35,8 @@ struct EventLog: Sendable {
         return try await pool.transaction { transaction in
             let isNew = try await WebhookDeliveryStore.accept(
                 deliveries.map(\.webhook), at: now, vault: profiles.vault, in: transaction)
-            let new = zip(deliveries, isNew).filter(\.1).map(\.0)
+            let new = try await rules.held(
+                zip(deliveries, isNew).filter(\.1).map(\.0), at: now, in: transaction)
             let appended = try await prepare(new, at: now, in: transaction)
             try await transaction.commit(after: appended.statements)
             var verdicts = appended.verdicts[...]
@@ -43,7 +48,8 @@ struct EventLog: Sendable {
     func append(
         _ deliveries: [EventWriter.Delivery], at now: Instant, in transaction: PostgresTransaction
     ) async throws -> [[Verdict]] {
-        let appended = try await prepare(deliveries, at: now, in: transaction)
+        let held = try await rules.held(deliveries, at: now, in: transaction)
+        let appended = try await prepare(held, at: now, in: transaction)
         try await transaction.pipeline(appended.statements)
         return appended.verdicts
     }

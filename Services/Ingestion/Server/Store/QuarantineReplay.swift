@@ -56,9 +56,15 @@ struct QuarantineReplay: Sendable {
                     refused.append((stored.id, error))
                 }
             }
-            var fresh = try await log.log(
+            let permitted = try await log.rules.held(
                 events.map { EventLog.LoggedEvent($0.event, $0.stored.traceparent) }, at: now,
                 in: transaction)
+            let keys = Set(permitted.map(\.event.key))
+            for (stored, event) in events where !keys.contains(event.key) {
+                refused.append((stored.id, EventRules.refusal))
+            }
+            events.removeAll { !keys.contains($0.event.key) }
+            var fresh = try await log.log(permitted, at: now, in: transaction)
             var counts = ReconciliationCounts()
             var report = Report(hasMore: found.count > taken.count)
             var outcomes: [(id: QuarantineID, outcome: String)] = []

@@ -338,6 +338,7 @@ extension EventParser.Envelope {
     /// What has to be kept to parse the item again.
     var json: JSON {
         var members: [String: JSON] = ["context": .object(context), "mayNameProfile": .bool(mayNameProfile)]
+        if globalPrivacyControl { members["globalPrivacyControl"] = true }
         members["kind"] = kind.map { .string($0.rawValue) }
         members["sentAt"] = sentAt.map { .string($0.rfc3339) }
         return .object(members)
@@ -349,6 +350,7 @@ extension EventParser.Envelope {
             sourceID: stored.sourceID, receivedAt: stored.receivedAt,
             sentAt: try fields.optionalInstant("sentAt"), context: try fields.objectIfPresent("context"),
             kind: fields["kind"] == nil ? nil : try fields.choice("kind"),
-            mayNameProfile: fields["mayNameProfile"]?.bool ?? false)
+            mayNameProfile: fields["mayNameProfile"]?.bool ?? false,
+            globalPrivacyControl: fields["globalPrivacyControl"]?.bool ?? false)
     }
 }

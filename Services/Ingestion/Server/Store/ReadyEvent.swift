@@ -9,6 +9,8 @@ struct ReadyEvent: Sendable {
     let subject: String
     let shard: Shard
     let receivedAt: Instant
+    /// What a consent policy calls it by.
+    let rule: String
     /// The stored form, JSON in UTF-8.
     let text: [UInt8]
     /// What is appended for it, where it is sealed already.
@@ -20,14 +22,15 @@ struct ReadyEvent: Sendable {
         event.json.write(into: &text)
         self.init(
             key: MessageKey(sourceID: event.sourceID, messageID: event.messageID), subject: event.subjectKey,
-            receivedAt: event.receivedAt, text: text)
+            receivedAt: event.receivedAt, rule: EventStorageDecision.name(of: event), text: text)
     }
 
-    init(key: MessageKey, subject: String, receivedAt: Instant, text: [UInt8]) {
+    init(key: MessageKey, subject: String, receivedAt: Instant, rule: String, text: [UInt8]) {
         self.key = key
         self.subject = subject
         shard = Shard(hashing: subject)
         self.receivedAt = receivedAt
+        self.rule = rule
         self.text = text
     }
 }

@@ -1,3 +1,4 @@
+package import ConsentDomain
 package import Models
 
 /// What is left of a profile's earlier passages through a journey, whatever their version.
@@ -41,6 +42,8 @@ package enum RefusedEntry: Hashable, Sendable {
     case tooSoon(lastEnteredAt: Instant)
     /// The trigger came late: it happened before the previous passage ended, so it belongs to that one.
     case beforePreviousEnd(at: Instant)
+    /// The consent policy doesn't permit the journey to somebody with these consents.
+    case denied(ConsentDenial, policyVersion: Int64)
     /// What would end the journey has happened since the trigger.
     case exitAlreadyHappened(event: String, at: Instant)
 
@@ -52,6 +55,12 @@ package enum RefusedEntry: Hashable, Sendable {
         case .alreadyEntered(let at): ["reason": "alreadyEntered", "enteredAt": .string(at.rfc3339)]
         case .tooSoon(let at): ["reason": "tooSoon", "enteredAt": .string(at.rfc3339)]
         case .beforePreviousEnd(let at): ["reason": "beforePreviousEnd", "endedAt": .string(at.rfc3339)]
+        case .denied(let denial, let version):
+            [
+                "reason": "denied", "purpose": .string(denial.purpose),
+                "denial": .string(denial.reason.rawValue),
+                "policyVersion": .integer(version),
+            ]
         case .exitAlreadyHappened(let event, let at):
             ["reason": "exitAlreadyHappened", "exit": .string(event), "at": .string(at.rfc3339)]
         }

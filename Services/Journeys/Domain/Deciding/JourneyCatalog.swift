@@ -1,3 +1,28 @@
+package import ConsentDomain
+package import Models
+
+/// What journeys need of those who enter them, by a version of the consent policy.
+package struct JourneyConsent: Sendable {
+    package let policy: ConsentPolicy
+    package let version: Int64
+
+    /// Nil where the policy asks nothing for journeys.
+    package init?(_ policy: ConsentPolicy, version: Int64) {
+        guard !(policy.requires[.journeys] ?? [:]).isEmpty else { return nil }
+        (self.policy, self.version) = (policy, version)
+    }
+
+    /// Why somebody may not enter a journey now, if they may not.
+    package func refusal(
+        of journey: String, to words: [String: ConsentWord], country: JSON?, now: Instant
+    ) -> RefusedEntry? {
+        let use = ConsentUse(
+            things: [.init(.journeys, journey)],
+            jurisdiction: country?.string.flatMap(Jurisdiction.init(loosely:)))
+        return permits(policy, words, use, now: now).denial.map { .denied($0, policyVersion: version) }
+    }
+}
+
 /// The journeys there are: the current version of each, and the older ones that somebody is still in.
 package struct JourneyCatalog: Sendable {
     package struct Entry: Sendable {
@@ -25,6 +50,8 @@ package struct JourneyCatalog: Sendable {
     package let remembered: [EventPattern]
     package let asksTraits: Bool
     package let asksSegments: Bool
+    /// The consent policy, where it says what journeys need.
+    package var consent: JourneyConsent?
 
     package init(current: [Entry], older: [JourneyDefinition] = []) {
         open = current.filter { $0.status != .draft }.sorted { $0.definition.id < $1.definition.id }

@@ -1,9 +1,12 @@
+package import ConsentDomain
 package import Models
 
 /// A profile and all its journeys: applies facts and timers in the order of time, and collects what changed.
 package struct ProfileJourneys: Sendable {
     package let profileID: ProfileID
     package var traits: [String: JSON]
+    /// What the person last said of each purpose; read where the catalog's policy asks for it.
+    package var consents: [String: ConsentWord] = [:]
     package private(set) var memory: ProfileMemory
     package private(set) var running: [InstanceState]
     package private(set) var past: [String: JourneyPast]
@@ -43,7 +46,7 @@ package struct ProfileJourneys: Sendable {
                     fact, to: &next, profile: view, paused: catalog.isPaused(state.journey)))
             if next != state { keep(next) }
         }
-        for entry in catalog.open { decision.append(consider(fact, now: now, entry)) }
+        for entry in catalog.open { decision.append(consider(fact, now: now, entry, catalog)) }
         return decision
     }
 
@@ -167,7 +170,9 @@ package struct ProfileJourneys: Sendable {
             .min { ($0.dueAt ?? .distantFuture, $0.id) < ($1.dueAt ?? .distantFuture, $1.id) }
     }
 
-    private mutating func consider(_ fact: JourneyFact, now: Instant, _ entry: JourneyCatalog.Entry)
+    private mutating func consider(
+        _ fact: JourneyFact, now: Instant, _ entry: JourneyCatalog.Entry, _ catalog: JourneyCatalog
+    )
         -> Decision
     {
         let definition = entry.definition
@@ -176,6 +181,13 @@ package struct ProfileJourneys: Sendable {
             fact, now: now, paused: entry.status == .paused,
             isRunning: running.contains { $0.journey == definition.id },
             past: past[definition.id] ?? JourneyPast(), memory: memory)
+        if verdict == .enter,
+            let denied = catalog.consent?.refusal(
+                of: definition.id, to: consents, country: traits["country"], now: now)
+        {
+            decision.history.append(refusal(denied, fact, definition))
+            return decision
+        }
         switch verdict {
         case .irrelevant: break
         case .refused(let reason): decision.history.append(refusal(reason, fact, definition))

@@ -1,7 +1,9 @@
+import ConsentDomain
 package import JourneysDomain
 package import Logging
 import Models
 package import Postgres
+import ProfileStore
 import Synchronization
 
 /// Reads the journeys that there are. Texts are checked once per version; what is asked of the database in
@@ -16,10 +18,17 @@ package final class CatalogStore: Sendable {
     /// transaction is decided by the same definitions, and nobody enters a journey that is being deleted.
     private static let lockName = "martlet.journeys.catalog"
 
+    /// How old the consent policy may be.
+    private static let policyAge = Duration.seconds(1)
+
+    private let policies: ConsentPolicyReader<ConsentPolicy>
     private let logger: Logger
     private let known = Mutex<[Version: JourneyDefinition]>([:])
 
-    package init(logger: Logger) { self.logger = logger }
+    package init(logger: Logger) {
+        policies = ConsentPolicyReader { try ConsentPolicy(json: $0) }
+        self.logger = logger
+    }
 
     /// Keeps definitions from changing until the transaction ends.
     package static func lockAlone(in transaction: PostgresTransaction) async throws {
@@ -48,11 +57,15 @@ package final class CatalogStore: Sendable {
         }
         let used = try replies[1].map { try Self.version($0) }
         let definitions = try await definitions(current.map(\.0) + used, in: transaction)
-        return JourneyCatalog(
+        var catalog = JourneyCatalog(
             current: current.compactMap { version, status in
                 definitions[version].map { JourneyCatalog.Entry(definition: $0, status: status) }
             },
             older: used.compactMap { definitions[$0] })
+        if let found = try await policies.recentIfAny(Self.policyAge, in: transaction) {
+            catalog.consent = JourneyConsent(found.policy, version: found.version)
+        }
+        return catalog
     }
 
     private func definitions(

@@ -1,3 +1,4 @@
+import ConsentDomain
 package import JourneysDomain
 package import Models
 package import Postgres
@@ -101,11 +102,13 @@ package struct ProfileDesk {
         guard !ids.isEmpty else { return }
         let running = try await tables.running(ids)
         let past = try await tables.past(ids)
-        let traits = try await catalog.asksTraits ? traits(of: ids) : [:]
+        let traits = try await catalog.asksTraits || catalog.consent != nil ? traits(of: ids) : [:]
+        let consents = try await catalog.consent == nil ? [:] : consents(of: ids)
         for id in ids {
             open[id] = ProfileJourneys(
                 profileID: id, traits: traits[id] ?? [:], memory: memories[id] ?? ProfileMemory(),
                 running: running[id] ?? [], past: past[id] ?? [:])
+            open[id]?.consents = consents[id] ?? [:]
         }
     }
 
@@ -120,6 +123,14 @@ package struct ProfileDesk {
                 traits.apply(trait.entry, to: trait.name)
             }
             return traits.values
+        }
+    }
+
+    private func consents(of ids: [ProfileID]) async throws -> [ProfileID: [String: ConsentWord]] {
+        let people = try await profiles.people(ids, in: transaction)
+        let consents = try await profiles.consents(of: people.values, in: transaction)
+        return people.mapValues { person in
+            (consents[person.profileID] ?? [:]).mapValues { ConsentWord($0.state, at: $0.at) }
         }
     }
 

@@ -1,3 +1,4 @@
+import ConsentDomain
 import Models
 import Postgres
 import ProfileStore
@@ -9,6 +10,7 @@ struct RecommendationRoutes: Sendable {
     let pool: PostgresPool
     let clock: ServiceClock
     let profiles: ProfileStore
+    let policies: ConsentPolicyReader<ConsentPolicy>
 
     func add(to router: ServiceRouter) {
         router.get("/v1/recommendations", scope: .recommendationsRead) { try await recommend($0) }
@@ -33,7 +35,8 @@ struct RecommendationRoutes: Sendable {
             strategy = known
         }
         let now = try await clock.now()
-        let known = try await read(profileID)
+        let (read, refusal) = try await read(profileID, for: strategy, now: now)
+        let known = refusal == nil ? read : Known()
         let possessions = Possessions(orders: known.orders)
         var facts = Recommender.Facts(
             seeds: strategy == .popular
@@ -49,19 +52,41 @@ struct RecommendationRoutes: Sendable {
         let (chosen, items) = try await choose(strategy, &facts, limit: limit, now: now)
         return .json([
             "profileId": profileID.map { .string($0.description) } ?? .null,
-            "strategy": .string(strategy.rawValue),
+            "strategy": .string(strategy.rawValue), "denied": refusal ?? .null,
             "items": .array(chosen.compactMap { item in items[item.sku].map { Self.json(item, $0) } }),
         ])
     }
 
-    private func read(_ profileID: ProfileID?) async throws -> Known {
-        guard let profileID else { return Known() }
+    /// What is known of the person, or why consent doesn't permit to use it.
+    private func read(
+        _ profileID: ProfileID?, for strategy: Strategy, now: Instant
+    ) async throws -> (Known, denied: JSON?) {
+        guard let profileID else { return (Known(), nil) }
         guard let person = try await profiles.person(profileID, in: pool), person.erasedAt == nil else {
             throw Problem.notFound("no such profile", type: "unknown-profile")
         }
-        return Known(
+        if let denied = try await denial(of: strategy, to: person, now: now) { return (Known(), denied) }
+        let known = Known(
             orders: try await OrderStore.orders(of: person.memberIDs, in: pool),
             interests: try await InterestStore.interests(of: person.memberIDs, in: pool))
+        return (known, nil)
+    }
+
+    /// How old the consent policy may be.
+    private static let policyAge = Duration.seconds(1)
+
+    private func denial(of strategy: Strategy, to person: Person, now: Instant) async throws -> JSON? {
+        guard let found = try await policies.recentIfAny(Self.policyAge, in: pool),
+            found.policy.requirement(of: .recommendations, strategy.rawValue) != nil
+        else { return nil }
+        let consents = try await profiles.consents(of: person, in: pool)
+        let use = ConsentUse(things: [.init(.recommendations, strategy.rawValue)])
+        let words = consents.mapValues { ConsentWord($0.state, at: $0.at) }
+        guard let denial = permits(found.policy, words, use, now: now).denial else { return nil }
+        return [
+            "purpose": .string(denial.purpose), "reason": .string(denial.reason.rawValue),
+            "policyVersion": .integer(found.version),
+        ]
     }
 
     /// Asks the models, the dearer one only when the other leaves room. The catalog is read anew each time: what

@@ -6,12 +6,15 @@ package struct DirectRequest: Sendable {
     package let contentType: String?
     /// The W3C trace context to carry on with.
     package let traceparent: String?
+    /// Whether the browser sends `Sec-GPC: 1` (Global Privacy Control).
+    package let globalPrivacyControl: Bool
     package let body: [UInt8]
 
     init(head: PlainHead, body: [UInt8]) {
         authorization = head.authorization
         contentType = head.contentType
         traceparent = head.traceparent.flatMap { Traceparent.isValid($0) ? $0 : nil }
+        globalPrivacyControl = head.globalPrivacyControl
         self.body = body
     }
 }

@@ -20,6 +20,7 @@ struct PlainHead {
     var contentType: String?
     var traceparent: String?
     var forwardedFor: String?
+    var globalPrivacyControl = false
     /// Whether nothing in it asks for more than an answer to its body as it stands.
     var isPlain = true
 
@@ -45,6 +46,7 @@ private struct PlainHeadReader {
         case contentLength = "content-length"
         case contentType = "content-type"
         case forwardedFor = "x-forwarded-for"
+        case globalPrivacyControl = "sec-gpc"
         case transferEncoding = "transfer-encoding"
         case upgrade
 
@@ -135,6 +137,7 @@ private struct PlainHeadReader {
             return head.contentType != nil
         case .traceparent: head.traceparent = String(validating: value, as: UTF8.self)
         case .forwardedFor: head.forwardedFor = String(validating: value, as: UTF8.self)
+        case .globalPrivacyControl: head.globalPrivacyControl = value.elementsEqual("1".utf8)
         case .contentLength:
             guard (1...10).contains(value.count), value.allSatisfy({ (0x30...0x39).contains($0) }) else {
                 return false

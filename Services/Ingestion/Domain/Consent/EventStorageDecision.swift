@@ -1,0 +1,94 @@
+package import ConsentDomain
+package import Models
+
+/// What may be stored of an event whose kind needs purposes.
+package enum EventStorageDecision {
+    /// What a policy calls an event by: the name of a track call, `type:page` and so on of others.
+    package static func name(of event: TrackingEvent) -> String {
+        name(of: event.kind, event.name)
+    }
+
+    package static func name(of kind: TrackingEvent.Kind, _ name: String?) -> String {
+        kind == .track ? name ?? "" : "type:\(kind.rawValue)"
+    }
+
+    /// Decides by what is known of everybody that the event names, each with their words by purpose, and by what it says
+    /// itself. The event's own no counts at once. Its own yes counts where nothing else is known: what a device has once been
+    /// told is said again with each event, and must not undo a withdrawal that was made elsewhere.
+    package static func decide(
+        _ event: TrackingEvent, _ policy: ConsentPolicy, known: [[String: ConsentWord]], now: Instant
+    ) -> EventStorage {
+        let name = name(of: event)
+        guard let requirement = policy.requirement(of: .events, name) else { return .full }
+        let use = ConsentUse(
+            things: [.init(.events, name)],
+            jurisdiction: event.context["location"]?["country"]?.string.flatMap(Jurisdiction.init(loosely:)))
+        let said = EventSignals(event, policy).said
+        let people = known.isEmpty ? [[:]] : known
+        let isPermitted = people.allSatisfy { words in
+            var words = words
+            for own in said {
+                let word = ConsentWord(own.action.state, at: min(event.timestamp, now))
+                if word.state == .withdrawn || words[own.purpose] == nil { words[own.purpose] = word }
+            }
+            return permits(policy, words, use, now: now).isPermitted
+        }
+        guard !isPermitted else { return .full }
+        // Who is known by which names is all that these say.
+        let isAboutNames = [.identify, .alias, .group].contains(event.kind)
+        return isAboutNames ? .count : requirement.otherwise
+    }
+}
+
+extension TrackingEvent {
+    /// The event under another name, without anything that names a person, a device or an account: no identifiers, traits,
+    /// addresses and browsers, and of its properties only those that hold numbers, truths, and short texts that are neither
+    /// called like something personal nor look like an address.
+    package func pseudonymous(as pseudonym: String) -> TrackingEvent {
+        var event = TrackingEvent(
+            messageID: messageID, kind: kind, name: name, anonymousID: pseudonym, timestamp: timestamp,
+            originalTimestamp: originalTimestamp, sentAt: sentAt, receivedAt: receivedAt, sourceID: sourceID,
+            properties: Self.impersonal(properties))
+        var context: [String: JSON] = ["pseudonymous": true]
+        for kept in ["library", "campaign", "location"] {
+            if let members = self.context[kept]?.object { context[kept] = .object(Self.impersonal(members)) }
+        }
+        if let path = self.context["page"]?["path"]?.string, !Self.looksPersonal(path) {
+            context["page"] = ["path": .string(path)]
+        }
+        event.context = context
+        return event
+    }
+
+    private static func impersonal(_ members: [String: JSON]) -> [String: JSON] {
+        members.filter { !isPersonal($0.key) }.compactMapValues(impersonal)
+    }
+
+    private static func impersonal(_ value: JSON) -> JSON? {
+        switch value {
+        case .string(let text): text.utf8.count <= 128 && !looksPersonal(text) ? value : nil
+        case .array(let elements): .array(elements.compactMap(impersonal))
+        case .object(let members): .object(impersonal(members))
+        default: value
+        }
+    }
+
+    private static func looksPersonal(_ text: String) -> Bool {
+        text.contains("@") || text.contains("%40") || text.utf8.count { (48...57).contains($0) } >= 9
+    }
+
+    private static func isPersonal(_ key: String) -> Bool {
+        let name = key.lowercased().filter { $0.isLetter }
+        return personalParts.contains { name.contains($0) } || personalNames.contains(name)
+    }
+
+    private static let personalParts = [
+        "mail", "phone", "mobile", "address", "firstname", "lastname", "fullname", "username", "userid",
+        "customerid", "anonymousid", "deviceid", "birth", "passw", "token", "session", "street", "postal",
+        "zip",
+        "clickid", "orderid", "checkoutid", "latitude", "longitude",
+    ]
+    private static let personalNames: Set<String> = [
+        "name", "ip", "url", "referrer", "search", "gclid", "fbclid", "msclkid", "id", "user", "customer",
+    ]
+}
