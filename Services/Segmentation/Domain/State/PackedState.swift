@@ -59,8 +59,11 @@ package struct PackedState: Hashable, Sendable {
             last = held.slot
             held.memory.write(to: &writer, events, from: origin)
         }
-        // A copy, as the list that it was written to has room for more.
-        bytes = Array(writer.bytes[...])
+        // A copy, as the list that it was written to has room for more, which an array made of it would have as well.
+        let written = writer.bytes
+        bytes = Array(unsafeUninitializedCapacity: written.count) { buffer, count in
+            count = buffer.initialize(fromContentsOf: written)
+        }
     }
 
     /// The latest fact of the shard that positions are told from.
