@@ -51,6 +51,26 @@ package struct PreferenceMemory: Sendable {
 
     package init(_ last: [PreferenceReport.Key: PreferenceReport] = [:]) { self.last = last }
 
+    /// How long a no by one signal of a device stands against a yes by another, and after how long without it a no is one
+    /// anew.
+    package static let silence: Duration = .hours(24)
+
+    /// The same of a device that speaks by several signals (`others` are the keys of those): where they disagree a no
+    /// counts, also when they come with different events. So a yes is none within a day of a no by another signal, and is
+    /// looked at again with the next event; and a no that was not heard for a day is a decision again.
+    package mutating func take(_ report: PreferenceReport, beside others: [PreferenceReport.Key]) -> Bool {
+        let isDenied = others.contains { key in
+            last[key].map { $0.action != .grant && $0.at > report.at - Self.silence } ?? false
+        }
+        if report.action == .grant, isDenied { return false }
+        let before = last[report.key]
+        let isDecision = take(report)
+        guard !isDecision, report.action != .grant, let before, last[report.key] == report else {
+            return isDecision
+        }
+        return report.at - before.at >= Self.silence
+    }
+
     /// Takes a report in; true when it is a decision. What comes late says nothing of what stands; of two at the same
     /// instant the refusal counts.
     package mutating func take(_ report: PreferenceReport) -> Bool {

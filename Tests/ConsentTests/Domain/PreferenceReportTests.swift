@@ -31,6 +31,33 @@ struct PreferenceReportTests {
             PreferenceReport.preferences(of: event(.object(many))).count == PreferenceReport.mostCategories)
     }
 
+    @Test(
+        "a no by one signal of a device stands against a yes by another, and after a day of silence it is said anew"
+    )
+    func signals() {
+        func key(_ device: String) -> PreferenceReport.Key {
+            .init(profileID: profile, device: device, purpose: "ads")
+        }
+        var memory = PreferenceMemory()
+        func take(_ device: String, _ action: ConsentAction, _ hours: Int) -> Bool {
+            memory.take(
+                PreferenceReport(key(device), action, at: start + .hours(hours)),
+                beside: [key(device == "gpc" ? "preferences" : "gpc")])
+        }
+        #expect(take("gpc", .withdraw, 0))
+        // From a server that doesn't pass the header on, with what was once clicked.
+        #expect(!take("preferences", .grant, 1))
+        #expect(!take("gpc", .withdraw, 2))
+        #expect(!take("preferences", .grant, 3))
+        // The browser has not said it for a day: what was clicked counts.
+        #expect(take("preferences", .grant, 27))
+        #expect(!take("preferences", .grant, 28))
+        // And says it again.
+        #expect(take("gpc", .withdraw, 40))
+        #expect(!take("gpc", .withdraw, 41))
+        #expect(!take("preferences", .grant, 42))
+    }
+
     @Test("only what a device says anew is a decision, in whatever order its events come")
     func random() {
         var generator = seededGenerator("preferences")

@@ -22,6 +22,28 @@ struct ConsentBatchTests {
             headers: ["Content-Type": "application/x-ndjson"])
     }
 
+    @Test("an array says the same as lines, and anything else is no batch")
+    func array() async throws {
+        try await ConsentFixture.with { fixture in
+            let profile = try await fixture.makeProfile()
+            func send(_ text: String, _ type: String = "application/json") async throws
+                -> ServiceHarness.Answer
+            {
+                try await fixture.service.request(
+                    "POST", "/v1/consents/batch", body: Array(text.utf8), headers: ["Content-Type": type])
+            }
+            let row = row(profile, "grant", at: fixture.clock.now - .hours(1))
+            let lines = try await send(row, "application/x-ndjson")
+            let array = try await send("[\(row), 7]")
+            #expect(lines.json[path: "items.0.status"] == "recorded", "\(lines.text)")
+            #expect(array.json[path: "items.0.status"] == "duplicate", "\(array.text)")
+            #expect(array.json[path: "items.1.status"] == "refused")
+            #expect(try await send(row).status == 400)
+            #expect(try await send("[]").status == 400)
+            #expect(try await send("<a/>", "application/xml").status == 415)
+        }
+    }
+
     @Test(
         "each row has its verdict, what is broken does not keep the others from being recorded, and nothing is twice"
     )

@@ -119,7 +119,11 @@ struct EventRulesTests {
             let stored = try await collecting.stored()
             #expect(Set(stored.map(\.messageID)) == ["m1", "m2", "m4", "m5", "m6"])
             let pseudonymous = stored.filter { $0.context["pseudonymous"]?.bool == true }
-            #expect(Set(pseudonymous.map(\.messageID)) == ["m2", "m6"])
+            #expect(Set(pseudonymous.map(\.messageID)) == ["m2"])
+            // What ends the permission is kept of the event that says it, and that alone: consent has yet to hear of it.
+            let signal = try #require(stored.first { $0.messageID == "m6" })
+            #expect(signal.name == "Consent Signalled" && signal.anonymousID == "yes-browser")
+            #expect(signal.context["consent"]?[path: "categoryPreferences.analytics"] == false)
             #expect(pseudonymous.allSatisfy { $0.anonymousID?.hasPrefix("pseudonym-") == true })
             #expect(!stored.contains { $0.json.compact.contains("MARK") })
             // A single call is no mistake of its sender's either, and a number of them adds up.

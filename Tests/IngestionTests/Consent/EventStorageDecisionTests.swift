@@ -58,6 +58,34 @@ struct EventStorageDecisionTests {
         history.kind == .identify ? .count : history.otherwise
     }
 
+    @Test(
+        "what is said of consent is stored whatever the rule, and a no that nobody has recorded is kept of its event"
+    )
+    func saidOfConsent() {
+        var history = History(needs: ["a"])
+        var policy = policy(history)
+        policy.requires[.events] = ["*": .init(["a"], otherwise: .count)]
+        for name in ["Consent Withdrawn", "Unsubscribed"] {
+            var event = event(history)
+            event.name = name
+            event.properties = ["purpose": "b"]
+            #expect(EventStorageDecision.decide(event, policy, known: [], now: noon) == .full)
+        }
+        history.own = ["a": false]
+        var viewed = event(history)
+        viewed.properties = ["note": "personal"]
+        let withdrawn = ["a": ConsentWord(.withdrawn, at: noon)]
+        let granted = ["a": ConsentWord(.granted, at: noon)]
+        #expect(EventStorageDecision.decide(viewed, policy, known: [granted], now: noon) == .count)
+        #expect(EventStorageDecision.hasNews(viewed, policy, known: [granted]))
+        #expect(EventStorageDecision.hasNews(viewed, policy, known: []))
+        #expect(EventStorageDecision.hasNews(viewed, policy, known: [withdrawn, granted]))
+        #expect(!EventStorageDecision.hasNews(viewed, policy, known: [withdrawn]))
+        let alone = viewed.consentAlone
+        #expect(alone.properties.isEmpty && alone.anonymousID == "x" && alone.messageID == viewed.messageID)
+        #expect(EventSignals(alone, policy).said == EventSignals(viewed, policy).said)
+    }
+
     @Test("random words, stored and in the event, agree with a plain reading of the rule")
     func random() {
         var generator = seededGenerator()

@@ -46,10 +46,14 @@ package struct EventSignals: Sendable {
         let preferences = PreferenceReport.preferences(of: event)
         let isControlled = consent["globalPrivacyControl"]?.bool == true
         var mistakes: [Kind: SignalMistake] = [:]
-        let gpp = Self.parsed(consent["gppString"], .gpp, &mistakes) { text throws(SignalMistake) in
+        // Anybody may send strings; they are read where they mean something.
+        let (asksTCF, asksGPP) = policy.purposes.values.reduce((false, false)) {
+            ($0.0 || $1.signals.namesTCF, $0.1 || $1.signals.namesTCF || !$1.signals.gpp.isEmpty)
+        }
+        let gpp = Self.parsed(asksGPP ? consent["gppString"] : nil, .gpp, &mistakes) { text throws(SignalMistake) in
             try GPPString(text)
         }
-        let ownTCF = Self.parsed(consent["tcString"], .tcf, &mistakes) { text throws(SignalMistake) in
+        let ownTCF = Self.parsed(asksTCF ? consent["tcString"] : nil, .tcf, &mistakes) { text throws(SignalMistake) in
             try TCString(text)
         }
         let mode = consent["consentMode"]?.object

@@ -76,6 +76,15 @@ package struct TCString: Hashable, Sendable {
 
     private static func ranges(_ bits: inout BitReader, upTo most: Int) throws(SignalMistake) -> Set<Int> {
         var found: Set<Int> = []
+        try eachRange(&bits, upTo: most) { found.formUnion($0) }
+        return found
+    }
+
+    /// Ranges that together name nobody twice: else a short string could cost any number of vendors.
+    private static func eachRange(
+        _ bits: inout BitReader, upTo most: Int, _ take: (ClosedRange<Int>) -> Void
+    ) throws(SignalMistake) {
+        var named = 0
         for _ in 0..<(try bits.number(12)) {
             let isRange = try bits.bit()
             let first = try bits.number(16)
@@ -83,9 +92,10 @@ package struct TCString: Hashable, Sendable {
             guard first >= 1, first <= last, last <= most else {
                 throw SignalMistake("vendors that can't be")
             }
-            found.formUnion(first...last)
+            named += last - first + 1
+            guard named <= most else { throw SignalMistake("vendors that are there twice") }
+            take(first...last)
         }
-        return found
     }
 
     private static func readRestrictions(_ bits: inout BitReader) throws(SignalMistake) {
@@ -94,7 +104,7 @@ package struct TCString: Hashable, Sendable {
                 throw SignalMistake("a purpose that can't be")
             }
             _ = try bits.number(2)
-            _ = try ranges(&bits, upTo: 65_535)
+            try eachRange(&bits, upTo: 65_535) { _ in }
         }
     }
 

@@ -18,13 +18,14 @@ ALTER TABLE privacy_request
     -- What is to be put right, or which purposes are objected to; sealed.
     ADD COLUMN detail text;
 
-UPDATE privacy_request SET due_at = requested_at + interval '1 month', ended_at = completed_at,
+UPDATE privacy_request SET due_at = (requested_at AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC', ended_at = completed_at,
     state = CASE WHEN status = 'completed' THEN 'completed' ELSE 'inProgress' END;
 
 -- An instance of the version before knows of no due date.
 CREATE FUNCTION privacy_request_due() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.due_at := coalesce(NEW.due_at, NEW.requested_at + interval '1 month');
+    NEW.due_at := coalesce(
+        NEW.due_at, (NEW.requested_at AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC');
     RETURN NEW;
 END $$;
 CREATE TRIGGER privacy_request_due BEFORE INSERT ON privacy_request

@@ -78,7 +78,7 @@ struct PrivacyDesk: Sendable {
             }
             if person.erasedAt != nil {
                 verdicts.append(.refused(SubjectResolver.erased))
-            } else if wish.kind.work != .erasure, !erasing.isDisjoint(with: person.memberIDs) {
+            } else if wish.kind.work != .erasure, !wish.kind.isImmediate, !erasing.isDisjoint(with: person.memberIDs) {
                 verdicts.append(.refused(Self.beingErased))
             } else {
                 let request = try Self.made(of: wish, person, on: occasion, key)
@@ -190,7 +190,8 @@ private struct Book {
                         "this reference names another request of yours; send one of its own",
                         type: "reference-used"))
         }
-        guard joining else { return nil }
+        // Of the others no two say the same: what is to be put right, which purposes are objected to.
+        guard joining, wish.kind.work != nil else { return nil }
         return open.first {
             $0.kind == wish.kind && !Set($0.profileIDs).isDisjoint(with: person.memberIDs)
         }.map { .duplicate($0) }

@@ -47,7 +47,7 @@ extension PrivacyDesk {
         guard !erasures.isEmpty else { return [] }
         let open = try await PrivacyRequestStore.lockOpen(of: erasures.flatMap(\.profileIDs), in: transaction)
         var refused: [StoredPrivacyRequest] = []
-        for var request in open where request.kind.work != .erasure {
+        for var request in open where request.kind.work != .erasure && !request.kind.isImmediate {
             try request.lifecycle.take(.refuse(reason: Self.erasureReason), at: occasion.now)
             try await PrivacyRequestStore.update(request, in: transaction)
             refused.append(request)
@@ -75,8 +75,10 @@ extension PrivacyDesk {
                         profileID: request.profileID,
                         signal: ConsentSignal(
                             purpose: purpose, action: .withdraw, source: "privacy-request", textVersion: nil,
-                            occurredAt: request.lifecycle.receivedAt,
+                            // Now, whenever the letter came: a grant in between must not outlive the objection.
+                            occurredAt: occasion.now,
                             evidence: [
+                                "receivedAt": .string(request.lifecycle.receivedAt.rfc3339),
                                 "kind": "privacyRequest", "type": .string(request.kind.rawValue),
                                 "requestId": .string(request.id.description),
                                 "caller": .string(occasion.caller),

@@ -22,12 +22,25 @@ struct Rectification: Sendable {
         case failed(reason: String)
     }
 
-    /// Carries out what is due; returns how many. While identity is away, throws to be tried again.
+    /// After how long one is tried again that could not be carried out.
+    private static let pause: Duration = .minutes(1)
+
+    /// Carries out what is due; returns how many. One that can't be, because identity is away or has no answer to it, is
+    /// tried again later and holds up no other.
     func fire(_ now: Instant, limit: Int, desk: PrivacyDesk) async throws -> Int {
         let due = try await PrivacyStepStore.due(
             PrivacyStepStore.rectification, upTo: now, limit: limit, in: pool)
         for (id, _) in due {
-            let outcome = try await carryOut(id, desk: desk)
+            let outcome: Outcome?
+            do { outcome = try await carryOut(id, desk: desk) } catch is CancellationError {
+                throw CancellationError()
+            } catch {
+                try await pool.transaction { transaction in
+                    try await PrivacyStepStore.set(
+                        [(id, now + Self.pause)], of: PrivacyStepStore.rectification, in: transaction)
+                }
+                continue
+            }
             try await pool.transaction { transaction in
                 try await finish(id, outcome, at: now, desk: desk, in: transaction)
             }

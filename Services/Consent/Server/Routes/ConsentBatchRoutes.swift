@@ -5,7 +5,7 @@ import Postgres
 import ProfileStore
 import ServiceKit
 
-/// `POST /v1/consents/batch`: consents that were given elsewhere, a line of JSON each, with a verdict for each.
+/// `POST /v1/consents/batch`: consents that were given elsewhere, in an array or a line each, with a verdict for each.
 struct ConsentBatchRoutes: Sendable {
     let pool: PostgresPool
     let clock: ServiceClock
@@ -40,11 +40,7 @@ struct ConsentBatchRoutes: Sendable {
     }
 
     private func take(_ request: ServiceRequest) async throws -> ServiceResponse {
-        let bytes = try await request.decodedBody(maxBytes: Self.maxBytes)
-        let lines = bytes.split(separator: UInt8(ascii: "\n")).filter { line in
-            line.contains { $0 != 0x20 && $0 != 0x09 && $0 != 0x0D }
-        }
-        guard !lines.isEmpty else { throw Problem.badRequest("the body must be NDJSON, one consent a line") }
+        let lines = try await Self.lines(of: request)
         guard lines.count <= Self.mostRows else {
             throw Problem.badRequest(
                 "a batch may have at most \(Self.mostRows) lines; send it in parts", type: "too-many-items")
@@ -65,6 +61,26 @@ struct ConsentBatchRoutes: Sendable {
             verdicts.merge(try await record(chunk, at: now, by: request)) { $1 }
         }
         return .json(Self.answer(lines.count, verdicts))
+    }
+
+    /// The texts of the rows: what is wrong inside one is that one's verdict.
+    private static func lines(of request: ServiceRequest) async throws -> [ArraySlice<UInt8>] {
+        try request.requireMediaType(["application/x-ndjson", "application/json"])
+        let bytes = try await request.decodedBody(maxBytes: maxBytes)
+        let isSpace = { (byte: UInt8) in [0x20, 0x09, 0x0A, 0x0D].contains(byte) }
+        let lines: [ArraySlice<UInt8>]
+        if request.mediaType == "application/json" {
+            guard bytes.first(where: { !isSpace($0) }) == UInt8(ascii: "[") else {
+                throw Problem.badRequest("the body must be an array of consents, or NDJSON, one consent a line")
+            }
+            lines = try JSONParser.elements(of: bytes[...])
+        } else {
+            lines = bytes.split(separator: UInt8(ascii: "\n")).filter { !$0.allSatisfy(isSpace) }
+        }
+        guard !lines.isEmpty else {
+            throw Problem.badRequest("the body must be an array of consents, or NDJSON, one consent a line")
+        }
+        return lines
     }
 
     private struct RowMistake: Error {

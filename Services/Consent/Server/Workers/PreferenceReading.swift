@@ -13,6 +13,8 @@ struct PreferenceReading: Sendable {
     /// What is said with an event, and the event.
     struct Said: Sendable {
         let report: PreferenceReport
+        /// Those of the same device's other signals.
+        let others: [PreferenceReport.Key]
         let said: EventSignals.Said
         let event: TrackingEvent
     }
@@ -34,11 +36,14 @@ struct PreferenceReading: Sendable {
         let name = event.anonymousID ?? event.userID ?? event.subjectKey
         return signals.said.map { said in
             // Each signal for itself: one that is not sent with every event would else seem to change its mind.
-            let device = said.kind == .preferences ? name : "\(said.kind.rawValue) \(name)"
+            func place(_ kind: EventSignals.Kind) -> PreferenceReport.Key {
+                let device = kind == .preferences ? name : "\(kind.rawValue) \(name)"
+                return .init(profileID: profile, device: key.mark(of: device), purpose: said.purpose)
+            }
             return Said(
                 report: PreferenceReport(
-                    .init(profileID: profile, device: key.mark(of: device), purpose: said.purpose),
-                    said.action, at: min(event.timestamp, event.receivedAt)), said: said, event: event)
+                    place(said.kind), said.action, at: min(event.timestamp, event.receivedAt)),
+                others: EventSignals.Kind.allCases.filter { $0 != said.kind }.map(place), said: said, event: event)
         }
     }
 
@@ -47,15 +52,17 @@ struct PreferenceReading: Sendable {
         _ all: [Said], in transaction: PostgresTransaction
     ) async throws -> [NewDecision] {
         guard !all.isEmpty else { return [] }
-        let known = try await PreferenceStore.read(Set(all.map(\.report.key)), in: transaction)
+        let known = try await PreferenceStore.read(
+            Set(all.flatMap { [$0.report.key] + $0.others }), in: transaction)
         var memory = PreferenceMemory(known)
-        let decisions = all.filter { memory.take($0.report) }.map { said in
+        let decisions = all.filter { memory.take($0.report, beside: $0.others) }.map { said in
             NewDecision(
                 profileID: said.report.key.profileID,
                 signal: ConsentSignal(said.event, says: said.said).with(Origin(of: said.event)))
         }
         let new = memory.last.filter { key, report in
             guard let before = known[key] else { return true }
+            guard before != report else { return false }
             return before.action != report.action || report.at - before.at >= .hours(1)
         }
         try await PreferenceStore.keep(Array(new.values), in: transaction)

@@ -32,7 +32,7 @@ struct UpsertRoutes {
         return try await again {
             try await idempotency.run(request, body: body) { now, transaction in
                 let verdicts = try await upserts.run(
-                    [.success(Upserts.Item(upsert: upsert, messageID: base))],
+                    [.success(Upserts.Item(upsert: upsert, messageID: base))], onlyIf: request.ifMatch,
                     traceparent: request.traceparent, at: now, in: transaction)
                 guard let verdict = verdicts.first, case .object(var members) = verdict.json(at: 0) else {
                     throw Problem.noProfile

@@ -1,7 +1,9 @@
+import HTTPTypes
 import IdentityDomain
 import Models
 import Postgres
 import ProfileStore
+import ServiceKit
 
 /// Takes in what callers say of people, as if each item were an identify call: the resolver decides who is meant, and
 /// it stands on the timeline, so that everything that follows the facts follows these.
@@ -16,9 +18,11 @@ struct Upserts {
     }
 
     /// A verdict for each item, in their order. Fails with `RetryLater` when another instance meets one of the people
-    /// for the first time at the same time.
+    /// for the first time at the same time, and with a 412 when the first item's profile is in none of the versions
+    /// `wanted`.
     func run(
-        _ items: [Result<Item, ItemRefusal>], traceparent: String?, at now: Instant,
+        _ items: [Result<Item, ItemRefusal>], onlyIf wanted: [String]? = nil, traceparent: String?,
+        at now: Instant,
         in transaction: PostgresTransaction
     ) async throws -> [UpsertVerdict] {
         let policy = try await resolution.policies.current(in: transaction)
@@ -38,6 +42,7 @@ struct Upserts {
         let tombstones = try await resolution.tombstones(for: observations, in: transaction)
         // Under the locks that the resolver's rows have.
         var known = try await Known(observations, policy: policy, reading: reading, in: transaction)
+        if let wanted, let first = observations.first { try known.check(first, against: wanted) }
         let verdicts = events.map { event -> UpsertVerdict in
             switch event {
             case .failure(let refusal): .refused(refusal)
@@ -109,6 +114,20 @@ private struct Known {
         let values = profile.values
         guard event.traits.allSatisfy({ name, value in values[name] ?? .null == value }) else { return nil }
         return (id, observation.refused)
+    }
+
+    /// Holds the profile that an observation means to the versions that its caller has seen.
+    func check(_ observation: Observation, against wanted: [String]) throws(Problem) {
+        let owner = observation.allIdentifiers.lazy.compactMap { owners[$0] }.first
+        guard let profile = owner.flatMap({ profiles[$0] }) else {
+            throw .preconditionFailed(
+                "nobody is known by these identifiers; leave `If-Match` out to make a profile")
+        }
+        guard !wanted.contains("*"), !wanted.contains(profile.etag.replacing("\"", with: "")) else { return }
+        var problem = Problem.preconditionFailed(
+            "read the profile again; `If-Match` must name its ETag, which is now the one of this answer")
+        problem.headers[.eTag] = profile.etag
+        throw problem
     }
 
     /// The people of an event are not told any more from what was known: it has changed.

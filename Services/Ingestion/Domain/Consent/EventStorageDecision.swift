@@ -19,6 +19,8 @@ package enum EventStorageDecision {
         _ event: TrackingEvent, _ policy: ConsentPolicy, known: [[String: ConsentWord]], now: Instant
     ) -> EventStorage {
         let name = name(of: event)
+        // By it people grant and withdraw; to lose one because of what it withdraws would leave what it was to end.
+        guard ConsentSignal.read(event) == .none else { return .full }
         guard let requirement = policy.requirement(of: .events, name) else { return .full }
         let use = ConsentUse(
             things: [.init(.events, name)],
@@ -40,7 +42,32 @@ package enum EventStorageDecision {
     }
 }
 
+extension EventStorageDecision {
+    /// Whether an event that may not be stored says no to a purpose, which has yet to be recorded of somebody whom it
+    /// names. Then that alone is stored of it.
+    package static func hasNews(
+        _ event: TrackingEvent, _ policy: ConsentPolicy, known: [[String: ConsentWord]]
+    ) -> Bool {
+        EventSignals(event, policy).said.contains { said in
+            said.action.state == .withdrawn
+                && (known.isEmpty || known.contains { $0[said.purpose]?.state != .withdrawn })
+        }
+    }
+}
+
 extension TrackingEvent {
+    /// What the event says of consent, and of whom, without anything else.
+    package var consentAlone: TrackingEvent {
+        var event = TrackingEvent(
+            messageID: messageID, kind: .track, name: "Consent Signalled", userID: userID,
+            anonymousID: anonymousID,
+            profileID: profileID, timestamp: timestamp, originalTimestamp: originalTimestamp, sentAt: sentAt,
+            receivedAt: receivedAt, sourceID: sourceID)
+        event.context = ["consent": context["consent"] ?? .null]
+        event.context["externalIds"] = context["externalIds"]
+        return event
+    }
+
     /// The event under another name, without anything that names a person, a device or an account: no identifiers, traits,
     /// addresses and browsers, and of its properties only those that hold numbers, truths, and short texts that are neither
     /// called like something personal nor look like an address.

@@ -118,6 +118,8 @@ final class EventRules: Sendable {
         let known = people.compactMap { words.words[$0] }
         switch EventStorageDecision.decide(event, policy, known: known, now: now) {
         case .full: return .event(ready)
+        case _ where EventStorageDecision.hasNews(event, policy, known: known):
+            return .event(ReadyEvent(event.consentAlone))
         case .pseudonymous:
             let day = event.receivedAt.milliseconds / 86_400_000
             let pseudonym = "pseudonym-" + profiles.key.mark(of: "\(day) \(event.subjectKey)")

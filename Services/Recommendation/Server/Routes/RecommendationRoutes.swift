@@ -65,6 +65,9 @@ struct RecommendationRoutes: Sendable {
         guard let person = try await profiles.person(profileID, in: pool), person.erasedAt == nil else {
             throw Problem.notFound("no such profile", type: "unknown-profile")
         }
+        if try await !profiles.restricted(person.memberIDs, in: pool).isEmpty {
+            return (Known(), ["reason": "restricted"])
+        }
         if let denied = try await denial(of: strategy, to: person, now: now) { return (Known(), denied) }
         let known = Known(
             orders: try await OrderStore.orders(of: person.memberIDs, in: pool),

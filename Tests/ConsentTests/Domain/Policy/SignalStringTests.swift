@@ -101,6 +101,26 @@ struct SignalStringTests {
             ])
     }
 
+    @Test("a string that names vendors over and over is none, whatever it would cost to read")
+    func repeatedVendors() {
+        var generator = seededGenerator()
+        guard let (written, _) = core(&generator) else {
+            Issue.record("there is a core")
+            return
+        }
+        var bits = BitWriter()
+        bits.put(1, 3)
+        bits.put(65_535, 16)
+        bits.put(1, 1)
+        bits.put(2_900, 12)
+        for _ in 0..<2_900 {
+            bits.put(1, 1)
+            bits.put(1, 16)
+            bits.put(65_535, 16)
+        }
+        #expect(throws: SignalMistake.self) { try TCString("\(written.text()).\(bits.text())") }
+    }
+
     private func randomSet(_ generator: inout SeededGenerator, upTo most: Int) -> Set<Int> {
         let count = Int.random(in: 0...8, using: &generator)
         return Set((0..<count).map { _ in Int.random(in: 1...most, using: &generator) })

@@ -16,6 +16,28 @@ struct UpsertTests {
         return ["identifiers": .array(identifiers), "traits": traits]
     }
 
+    @Test("who has read a profile adds to it only if it is still as it was")
+    func ifMatch() async throws {
+        try await ProfileAPI.with { api in
+            func post(_ body: JSON, _ etag: String) async throws -> ServiceHarness.Answer {
+                try await api.service.request("POST", "/v1/profiles", json: body, headers: ["If-Match": etag])
+            }
+            #expect(try await post(person("u"), "*").status == 412)
+            let made = try await api.post("/v1/profiles", person("u", traits: ["plan": "pro"]))
+            let id = try #require(made.json["profileId"]?.string)
+            func etag() async throws -> String {
+                let answer = try await api.service.request("GET", "/v1/profiles/\(id)")
+                return answer.headers.first { $0.key.lowercased() == "etag" }?.value ?? ""
+            }
+            let seen = try await etag()
+            #expect(try await post(person("u", traits: ["plan": "free"]), seen).status == 200)
+            let late = try await post(person("u", traits: ["plan": "gold"]), seen)
+            #expect(late.status == 412)
+            #expect(try await api.lookUp("userId", "u")[path: "traits.plan.value"] == "free")
+            #expect(try await post(person("u", traits: ["plan": "gold"]), try await etag()).status == 200)
+        }
+    }
+
     @Test("what is said of somebody as of before they were erased brings nobody back")
     func erased() async throws {
         try await ProfileAPI.with { api in
