@@ -57,18 +57,21 @@ struct RotateEncryption: AsyncParsableCommand {
         }
     }
 
-    /// Wraps everything anew, again while services that run still make keys under an older one; returns what is left.
+    /// Wraps everything anew, again while services that run still make keys under an older one; returns what is left. They
+    /// read the new one some seconds after it is there, so nothing left once doesn't mean that nothing comes.
     static func rewrap(_ rewrapping: KeyRewrapping, current: String) async throws -> [String: Int] {
         var left: [String: Int] = [:]
+        var isQuiet = false
         for attempt in 0..<4 {
-            if attempt > 0 { try await Task.sleep(for: .seconds(3)) }
+            if attempt > 0 { try await Task.sleep(for: .seconds(6)) }
             let total = try await rewrapping.counts().filter { $0.key != current }.values.reduce(0, +)
             if total > 0 {
                 let done = try await rewrapping.run { print("wrapped \($0) of \(total) data keys anew") }
                 print("wrapped \(done) data keys anew")
             }
             left = try await rewrapping.counts().filter { $0.key != current }
-            if left.isEmpty { break }
+            if left.isEmpty, isQuiet { break }
+            isQuiet = left.isEmpty
         }
         return left
     }

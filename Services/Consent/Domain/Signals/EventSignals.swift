@@ -50,10 +50,12 @@ package struct EventSignals: Sendable {
         let (asksTCF, asksGPP) = policy.purposes.values.reduce((false, false)) {
             ($0.0 || $1.signals.namesTCF, $0.1 || $1.signals.namesTCF || !$1.signals.gpp.isEmpty)
         }
-        let gpp = Self.parsed(asksGPP ? consent["gppString"] : nil, .gpp, &mistakes) { text throws(SignalMistake) in
+        let gpp = Self.parsed(asksGPP ? consent["gppString"] : nil, .gpp, &mistakes) {
+            text throws(SignalMistake) in
             try GPPString(text)
         }
-        let ownTCF = Self.parsed(asksTCF ? consent["tcString"] : nil, .tcf, &mistakes) { text throws(SignalMistake) in
+        let ownTCF = Self.parsed(asksTCF ? consent["tcString"] : nil, .tcf, &mistakes) {
+            text throws(SignalMistake) in
             try TCString(text)
         }
         let mode = consent["consentMode"]?.object

@@ -78,7 +78,9 @@ struct PrivacyDesk: Sendable {
             }
             if person.erasedAt != nil {
                 verdicts.append(.refused(SubjectResolver.erased))
-            } else if wish.kind.work != .erasure, !wish.kind.isImmediate, !erasing.isDisjoint(with: person.memberIDs) {
+            } else if wish.kind.work != .erasure, !wish.kind.isImmediate,
+                !erasing.isDisjoint(with: person.memberIDs)
+            {
                 verdicts.append(.refused(Self.beingErased))
             } else {
                 let request = try Self.made(of: wish, person, on: occasion, key)

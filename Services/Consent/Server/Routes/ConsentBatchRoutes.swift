@@ -71,17 +71,20 @@ struct ConsentBatchRoutes: Sendable {
         let lines: [ArraySlice<UInt8>]
         if request.mediaType == "application/json" {
             guard bytes.first(where: { !isSpace($0) }) == UInt8(ascii: "[") else {
-                throw Problem.badRequest("the body must be an array of consents, or NDJSON, one consent a line")
+                throw Self.noBatch
             }
             lines = try JSONParser.elements(of: bytes[...])
         } else {
             lines = bytes.split(separator: UInt8(ascii: "\n")).filter { !$0.allSatisfy(isSpace) }
         }
         guard !lines.isEmpty else {
-            throw Problem.badRequest("the body must be an array of consents, or NDJSON, one consent a line")
+            throw Self.noBatch
         }
         return lines
     }
+
+    private static let noBatch = Problem.badRequest(
+        "the body must be an array of consents, or NDJSON, one consent a line")
 
     private struct RowMistake: Error {
         let reason: String

@@ -43,7 +43,8 @@ struct PreferenceReading: Sendable {
             return Said(
                 report: PreferenceReport(
                     place(said.kind), said.action, at: min(event.timestamp, event.receivedAt)),
-                others: EventSignals.Kind.allCases.filter { $0 != said.kind }.map(place), said: said, event: event)
+                others: EventSignals.Kind.allCases.filter { $0 != said.kind }.map(place), said: said,
+                event: event)
         }
     }
 
