@@ -20,14 +20,16 @@ compile() { # MODULE SOURCES…
 }
 
 # Again only when something that it is made of has changed.
-stamp=$(find Shared/Models Services/Ingestion/Domain Tests/Fuzz scripts/fuzz.sh -type f | sort | xargs cat | sha256sum)
+stamp=$(find Shared/Models Services/Consent/Domain Services/Ingestion/Domain Tests/Fuzz scripts/fuzz.sh -type f | sort | xargs cat | sha256sum)
 if [ "$(cat "$out/stamp" 2>/dev/null || true)" != "$stamp" ]; then
     mapfile -t models < <(find Shared/Models -name '*.swift')
     mapfile -t domain < <(find Services/Ingestion/Domain -name '*.swift')
     compile Models "${models[@]}"
+    mapfile -t consent < <(find Services/Consent/Domain -name '*.swift')
+    compile ConsentDomain "${consent[@]}"
     compile IngestionDomain "${domain[@]}"
     swiftc "${flags[@]}" -module-name IngestionFuzz -o "$out/ingestion-fuzz" Tests/Fuzz/*.swift \
-        "$out/Models.o" "$out/IngestionDomain.o" > "$out/link.log" 2>&1 || { tail -20 "$out/link.log" >&2; exit 1; }
+        "$out/Models.o" "$out/ConsentDomain.o" "$out/IngestionDomain.o" > "$out/link.log" 2>&1 || { tail -20 "$out/link.log" >&2; exit 1; }
     echo "$stamp" > "$out/stamp"
 fi
 

@@ -124,13 +124,17 @@ final class PostgresListener: Sendable {
     }
 
     private func announceStart(listeningTo channels: Set<String>) {
-        state.withLock { state in
+        // Told after the lock: a subscriber that is just being cancelled holds its task's own, and waits for ours to go.
+        let started = state.withLock { state in
+            var started: [AsyncStream<PostgresNotification>.Continuation] = []
             for (id, subscriber) in state.subscribers
             where !subscriber.isStarted && subscriber.channels.isSubset(of: channels) {
                 state.subscribers[id]?.isStarted = true
-                subscriber.continuation.yield(.reconnected)
+                started.append(subscriber.continuation)
             }
+            return started
         }
+        for continuation in started { continuation.yield(.reconnected) }
     }
 
     private func deliver(from handle: ConnectionHandle) {
@@ -138,10 +142,11 @@ final class PostgresListener: Sendable {
             defer { PQfreemem(raw) }
             let channel = String(cString: raw.pointee.relname)
             let payload = raw.pointee.extra.map { String(cString: $0) } ?? ""
-            state.withLock { state in
-                for subscriber in state.subscribers.values where subscriber.channels.contains(channel) {
-                    subscriber.continuation.yield(.message(channel: channel, payload: payload))
-                }
+            let listening = state.withLock { state in
+                state.subscribers.values.filter { $0.channels.contains(channel) }.map(\.continuation)
+            }
+            for continuation in listening {
+                continuation.yield(.message(channel: channel, payload: payload))
             }
         }
     }
