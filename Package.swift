@@ -82,10 +82,10 @@ let sharedTargets: [Target] = [
         name: "CCurl", path: "Shared/CCurl", pkgConfig: "libcurl",
         providers: [.apt(["libcurl4-openssl-dev"])]),
     .target(
-        name: "Contracts", path: "openapi",
-        resources: [
-            "ingestion", "identity", "consent", "segmentation", "recommendation", "journeys", "delivery",
-        ].map { .embedInCode("\($0).yaml") }, swiftSettings: house),
+        name: "Contracts", path: "openapi", swiftSettings: house, plugins: ["EmbedContracts"]),
+    .plugin(name: "EmbedContracts", capability: .buildTool(), dependencies: ["embed-contract"]),
+    .executableTarget(
+        name: "embed-contract", path: "Plugins/embed-contract", swiftSettings: house),
     .systemLibrary(
         name: "CZlib", path: "Shared/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     shared("Models", []),
