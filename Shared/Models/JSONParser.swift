@@ -22,15 +22,32 @@ package struct JSONParser {
         }
     }
 
-    /// Parses one value with nothing but white space around it.
-    package static func parse(_ text: String, limits: Limits = Limits()) throws(JSONError) -> JSON {
-        try parse(text.utf8, limits: limits)
+    /// Members that no values are made of: those of a name, in the objects at a depth (the outermost is at 1).
+    package struct PassedOver: Sendable {
+        package var name: String
+        package var depth: Int
+
+        package init(_ name: String, atDepth depth: Int) { (self.name, self.depth) = (name, depth) }
+    }
+
+    /// Parses one value with nothing but white space around it. Members that are passed over are missing in it, and only
+    /// their syntax is looked at.
+    package static func parse(
+        _ text: String, limits: Limits = Limits(), passingOver members: PassedOver? = nil
+    ) throws(JSONError) -> JSON {
+        guard let members else { return try parse(text.utf8, limits: limits) }
+        var text = text
+        let result = text.withUTF8 { buffer in
+            Result { () throws(JSONError) in try parse(buffer, limits: limits, passingOver: members) }
+        }
+        return try result.get()
     }
 
     private static func parse(
-        _ buffer: UnsafeBufferPointer<UInt8>, limits: Limits
+        _ buffer: UnsafeBufferPointer<UInt8>, limits: Limits, passingOver members: PassedOver? = nil
     ) throws(JSONError) -> JSON {
         var scanner = JSONScanner(buffer)
+        if let members { scanner.passedOver = (members.name, limits.maxDepth + 1 - members.depth) }
         let value = try scanner.value(depthLeft: limits.maxDepth)
         try scanner.end()
         return value

@@ -2,6 +2,8 @@
 struct JSONScanner {
     let bytes: UnsafeBufferPointer<UInt8>
     var position = 0
+    /// The members that no values are made of, by their name and the depth that is left where they stand.
+    var passedOver: (name: String, depthLeft: Int)?
 
     init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
 
@@ -82,7 +84,11 @@ struct JSONScanner {
         var members = [String: JSON](minimumCapacity: 6)
         repeat {
             let name = try memberName()
-            members[name] = try value(depthLeft: depthLeft - 1)
+            if let passedOver, depthLeft == passedOver.depthLeft, name == passedOver.name {
+                _ = try valueRange()
+            } else {
+                members[name] = try value(depthLeft: depthLeft - 1)
+            }
             skipWhitespace()
         } while take(UInt8(ascii: ","))
         try expect(UInt8(ascii: "}"), "',' or '}'")

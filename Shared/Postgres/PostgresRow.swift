@@ -4,16 +4,15 @@ import CPostgres
 /// from any thread.
 final class PostgresResult: @unchecked Sendable {
     let raw: OpaquePointer
-    let columns: [String: Int32]
+    private let columns: [String]
 
     init(_ raw: OpaquePointer) {
         self.raw = raw
-        var columns: [String: Int32] = [:]
-        for index in 0..<PQnfields(raw) {
-            if let name = PQfname(raw, index) { columns[String(cString: name)] = index }
-        }
-        self.columns = columns
+        columns = (0..<PQnfields(raw)).map { index in PQfname(raw, index).map { String(cString: $0) } ?? "" }
     }
+
+    /// The last column of a name. There are few, and comparing short names is quicker than hashing one.
+    func position(of column: String) -> Int32? { columns.lastIndex(of: column).map { Int32($0) } }
 
     deinit { PQclear(raw) }
 
@@ -49,7 +48,7 @@ package struct PostgresRow: Sendable {
     package func get<T: PostgresDecodable>(
         _ column: String, as type: T.Type = T.self
     ) throws(PostgresError) -> T {
-        guard let position = result.columns[column] else {
+        guard let position = result.position(of: column) else {
             throw .decoding(column: column, message: "is not in the result")
         }
         do {

@@ -165,4 +165,17 @@ struct JSONParserTests {
         let error = #expect(throws: JSONError.self) { try JSONParser.parse("{\"a\":1,}") }
         #expect(error?.description == "expected a member name, found '}' at byte 7")
     }
+
+    @Test("members that are passed over are missing at their depth alone")
+    func passedOver() throws {
+        let text =
+            #"{"context": 1, "event": {"context": {"a": [1, "}"]}, "properties": {"context": 2}, "b": 3}}"#
+        let read = try JSONParser.parse(text, passingOver: .init("context", atDepth: 2))
+        #expect(
+            read == ["context": 1, "event": ["properties": ["context": 2], "b": 3]])
+        #expect(throws: JSONError.self) {
+            try JSONParser.parse(
+                #"{"event": {"context": {"a": [1}}}"#, passingOver: .init("context", atDepth: 2))
+        }
+    }
 }

@@ -28,11 +28,15 @@ final class StateLayouts: Sendable {
         return layout
     }
 
-    /// A statement that makes a set's layout known for good, together with the states that are of it.
+    /// A statement that makes a set's layout known for good, together with the states that are of it. One that is known
+    /// is not written, nor locked, so that nobody waits for anybody here.
     static func write(_ set: SegmentSet) -> SQL {
         """
         INSERT INTO state_layout (key, layout, revision)
-        VALUES (\(Int64(bitPattern: set.layout.key)), \(set.layout.json), \(set.revision))
+        SELECT w.key, w.layout, w.revision
+        FROM (VALUES (\(Int64(bitPattern: set.layout.key))::bigint, \(set.layout.json)::jsonb,
+                      \(set.revision)::bigint)) AS w (key, layout, revision)
+        WHERE NOT EXISTS (SELECT FROM state_layout s WHERE s.key = w.key AND s.revision >= w.revision)
         ON CONFLICT (key) DO UPDATE SET revision = excluded.revision
         WHERE state_layout.revision < excluded.revision
         """

@@ -30,7 +30,8 @@ enum TimelineReading {
         return entries
     }
 
-    /// The same event by event, a page of them in memory, and those alone that are wanted (nil for all).
+    /// The same event by event, a page of them in memory, and those alone that are wanted (nil for all). Of those the
+    /// context is left out, as what is wanted by name is decided by properties and traits.
     static func each(
         of profiles: some Collection<ProfileID>, wanted: [WantedEvents]?, vault: Vault,
         in transaction: PostgresTransaction, _ take: (ProfileID, Entry) -> Void
@@ -39,12 +40,16 @@ enum TimelineReading {
             "DECLARE history NO SCROLL CURSOR FOR \(statement(of: profiles, wanted: wanted))")
         while true {
             let rows = try await transaction.query("FETCH \(unsafe: String(page)) FROM history")
-            for (root, entry) in try await read(rows, vault, transaction) { take(root, entry) }
+            for (root, entry) in try await read(rows, vault, transaction, context: wanted == nil) {
+                take(root, entry)
+            }
             guard rows.count == page else { break }
         }
         try await transaction.execute("CLOSE history")
     }
 
+    /// The context of the event in the body of a fact.
+    private static let context = JSONParser.PassedOver("context", atDepth: 2)
     /// Events that are held in memory at once.
     private static let page = 5_000
 
@@ -68,7 +73,9 @@ enum TimelineReading {
             )
             SELECT m.root, t.shard, t."offset", t.key, t.recorded_at, t.profile_id, t.body
             FROM member m
-            JOIN profiles.timeline t ON t.profile_id = m.id
+            -- By the index for each, also where nothing is known yet of a table that has just been filled.
+            CROSS JOIN LATERAL (
+                SELECT * FROM profiles.timeline t WHERE t.profile_id = m.id OFFSET 0) t
             WHERE t.type NOT IN ('merge', 'mergedInto', 'unmerge', 'unmergedFrom', 'withheld', 'erased')
                 AND NOT EXISTS (SELECT FROM above a WHERE a.root = m.root AND a.id::text = t.key)
                 AND (\(wanted == nil)::boolean OR t.type = ANY(\(kinds)::text[])
@@ -79,13 +86,14 @@ enum TimelineReading {
     }
 
     private static func read(
-        _ rows: [PostgresRow], _ vault: Vault, _ transaction: PostgresTransaction
+        _ rows: [PostgresRow], _ vault: Vault, _ transaction: PostgresTransaction, context: Bool = true
     ) async throws -> [(root: ProfileID, entry: Entry)] {
         var entries: [(root: ProfileID, entry: Entry)] = []
+        entries.reserveCapacity(rows.count)
         let bodies = try await StreamBodies.open(rows, of: .profileEvents, vault: vault, in: transaction)
         for (row, text) in zip(rows, bodies) {
             // What does not read as a fact went to quarantine when it came, and is left out here as well.
-            guard let body = try? JSONParser.parse(Array(text.utf8)[...]),
+            guard let body = try? JSONParser.parse(text, passingOver: context ? nil : Self.context),
                 let fact = try? ProfileFact(json: body),
                 case .event(_, _, var event) = fact, let key = ProfileID(try row.get("key", as: String.self))
             else { continue }

