@@ -25,13 +25,13 @@ enum ProbeService {
     ) { context in
         ServiceParts(routes: { router in
             router.get("/v1/open", access: .open) { _ in .json(["ok": true]) }
-            router.get("/v1/items/{id}", scope: .profilesRead) { request in
+            router.get("/v1/items/{id}", scope: .profilesRead, touches: .definitions) { request in
                 .json(["id": .string(try request.path("id"))])
             }
-            router.post("/v1/items", scope: .profilesWrite) { request in
+            router.post("/v1/items", scope: .profilesWrite, touches: .people) { request in
                 .json(try await request.json(maxBytes: 1_000), status: .created)
             }
-            router.get("/v1/list", scope: .profilesRead) { request in
+            router.get("/v1/list", scope: .profilesRead, touches: .people) { request in
                 let limit = try request.query("limit", in: 1...10, default: 5)
                 let cursor = try Cursor.decode(try request.query("cursor"), count: 1)
                 return .page([.integer(Int64(limit))], nextCursor: Cursor.encode([cursor?.first ?? "a"]))

@@ -48,18 +48,18 @@ enum OperationRoutes {
             }
             return feed
         }
-        router.get("/v1/streams/{stream}", scope: .streamsRead) { request in
+        router.get("/v1/streams/{stream}", scope: .streamsRead, touches: .people) { request in
             let feed = try feed(request)
             return try await page(of: feed, after: try positions(request), request: request)
         }
-        router.get("/v1/streams/{stream}/heads", scope: .streamsRead) { request in
+        router.get("/v1/streams/{stream}/heads", scope: .streamsRead, touches: .definitions) { request in
             let heads = try await feed(request).heads().sorted { $0.key < $1.key }
             return .json([
                 "heads": .array(
                     heads.map { ["shard": .integer(Int64($0.key.number)), "offset": .integer($0.value)] })
             ])
         }
-        router.get("/v1/streams/{stream}/{shard}", scope: .streamsRead) { request in
+        router.get("/v1/streams/{stream}/{shard}", scope: .streamsRead, touches: .people) { request in
             let feed = try feed(request)
             guard let shard = Int16(try request.path("shard")).flatMap({ Shard(number: $0) }) else {
                 throw Problem.badRequest("`shard` must be a number from 0 to \(Shard.count - 1)")

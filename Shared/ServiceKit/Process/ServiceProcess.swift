@@ -129,6 +129,7 @@ package enum Schema {
     package static let platformMigrations = [
         Migration(resource: "V0001_platform", bytes: PackageResources.V0001_platform_sql),
         Migration(resource: "V0002_profile_keys", bytes: PackageResources.V0002_profile_keys_sql),
+        Migration(resource: "V0003_identifier_scope", bytes: PackageResources.V0003_identifier_scope_sql),
     ]
 
     /// Applies the platform's migrations, then the service's, and returns the names of those applied now.
@@ -210,7 +211,9 @@ package final class RunningService: Sendable {
             "MAX_CONNECTIONS", in: 1...1_000_000, default: OpenFiles.roomForConnections(most: 10_000))
         let edge = RequestEdge(routes: RouteTable(routes), logger: logger)
         let application = Application(
-            router: router.build(control: control, limiter: limiter, edge: edge),
+            router: router.build(
+                control: control, limiter: limiter,
+                disclosure: Disclosure(Pseudonyms(secret: try settings.identifierSecret())), edge: edge),
             server: router.server(limiter: limiter, edge: edge, patience: patience),
             configuration: .init(
                 address: .hostname(host, port: port), serverName: "martlet",

@@ -19,11 +19,13 @@ struct AuditRoutes: Sendable {
     private typealias Signed = [Shard: [Int64: [UInt8]]]
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/audit/verify", scope: .consentRead) { try await verify($0, signed: [:]) }
-        router.post("/v1/audit/verify", scope: .consentRead) { request in
+        router.get("/v1/audit/verify", scope: .consentRead, touches: .pseudonyms) {
+            try await verify($0, signed: [:])
+        }
+        router.post("/v1/audit/verify", scope: .consentRead, touches: .pseudonyms) { request in
             try await verify(request, signed: try await signed(request))
         }
-        router.get("/v1/audit/heads", scope: .consentRead) { _ in
+        router.get("/v1/audit/heads", scope: .consentRead, touches: .definitions) { _ in
             .json(try signer.sign(try await HeadSigner.current(at: try await clock.now(), in: pool)))
         }
     }
