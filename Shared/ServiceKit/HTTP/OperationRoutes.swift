@@ -7,7 +7,13 @@ import Streams
 
 /// The routes that every service has: health, metrics, its contract, and the streams it publishes.
 enum OperationRoutes {
-    static func add(to router: ServiceRouter, definition: ServiceDefinition, context: ServiceContext) {
+    static func add(
+        to router: ServiceRouter, definition: ServiceDefinition, context: ServiceContext
+    ) throws {
+        AuditLogRoutes(
+            logs: definition.auditLogs, pool: context.pool, clock: context.clock,
+            signer: try ChainSigner(tokens: context.tokens)
+        ).add(to: router)
         router.get("/livez", access: .open) { _ in .json(["status": "live"]) }
         router.get("/readyz", access: .open) { _ in
             let findings = await Readiness.findings(pool: context.pool)

@@ -81,7 +81,8 @@ package final class ServiceRouter {
 
     /// The responder for Hummingbird: the routes, with a 405 for the methods that a path does not know.
     func build(
-        control: AccessControl, limiter: RateLimiter, disclosure: Disclosure, edge: RequestEdge
+        control: AccessControl, limiter: RateLimiter, disclosure: Disclosure, trail: AuditTrail,
+        edge: RequestEdge
     ) -> Router<ServiceRequestContext> {
         let router = Router(context: ServiceRequestContext.self)
         router.add(middleware: EdgeMiddleware(edge: edge))
@@ -91,15 +92,21 @@ package final class ServiceRouter {
                     route.access == .provenToHandler
                     ? .anonymous
                     : try await control.caller(authorization: request.headers[.authorization])
-                try Self.check(route.access, caller: caller)
                 let address = limiter.proxies.client(
                     of: context.remoteAddress, forwarded: request.headers[.forwardedFor])
-                try limiter.check(caller: caller, address: address)
                 let touches = route.touches ?? .definitions
-                try Disclosure.check(touches, caller: caller)
                 let serviceRequest = ServiceRequest(request: request, context: context, caller: caller)
+                do throws(Problem) {
+                    try Self.check(route.access, caller: caller)
+                    try Disclosure.check(touches, caller: caller)
+                } catch {
+                    try limiter.check(caller: caller, address: address)
+                    try await trail.refused(serviceRequest, at: route, error)
+                    throw error
+                }
+                try limiter.check(caller: caller, address: address)
                 return try await TraceContext.$traceparent.withValue(serviceRequest.traceparent) {
-                    let answer = try await handler(serviceRequest)
+                    let answer = try await trail.recorded(serviceRequest, at: route, handler)
                     return try disclosure.shown(answer, touching: touches, to: caller)
                         .hummingbird(answering: request)
                 }
