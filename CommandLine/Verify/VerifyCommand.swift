@@ -7,7 +7,7 @@ import ServiceKit
 struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Check that what was recorded is still what it was.",
-        subcommands: [VerifyLedgerCommand.self, VerifyReceiptCommand.self])
+        subcommands: [VerifyLedgerCommand.self, VerifyAuditCommand.self, VerifyReceiptCommand.self])
 }
 
 /// `martlet verify ledger`
@@ -56,10 +56,14 @@ struct VerifyLedgerCommand: AsyncParsableCommand {
 
     private func signedHeads() throws -> [JSON] {
         let path = heads ?? options.installation.path(of: "ledger-heads") + "/ledger-heads.ndjson"
-        guard let data = FileManager.default.contents(atPath: path) else {
-            if let heads { throw CommandProblem("\(heads) can't be read") }
-            return []
-        }
+        if let documents = try Self.documents(in: path) { return documents }
+        if let heads { throw CommandProblem("\(heads) can't be read") }
+        return []
+    }
+
+    /// The last lines of a file of signed ends; nil where it is not there.
+    static func documents(in path: String) throws -> [JSON]? {
+        guard let data = FileManager.default.contents(atPath: path) else { return nil }
         let lines = String(decoding: data, as: UTF8.self).split(separator: "\n").suffix(Self.lines)
         return try lines.map { line in
             guard let document = try? JSONParser.parse(Array(line.utf8)[...]) else {

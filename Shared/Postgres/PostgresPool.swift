@@ -33,6 +33,12 @@ package final class PostgresPool: PostgresSession {
     /// Lends a connection for the time of `body`.
     @discardableResult
     package func withConnection<T>(_ body: (PostgresConnection) async throws -> T) async throws -> T {
+        // What has to be part of a commit is so also where a statement would have committed by itself.
+        if CommitHook.beforeCommit != nil { return try await transaction { try await body($0.connection) } }
+        return try await lend(body)
+    }
+
+    private func lend<T>(_ body: (PostgresConnection) async throws -> T) async throws -> T {
         let connection = try await acquire()
         defer { lending.giveBack(connection) }
         return try await body(connection)
@@ -51,7 +57,7 @@ package final class PostgresPool: PostgresSession {
         var attempt = 0
         while true {
             do {
-                return try await withConnection { try await $0.transactionOnce(isolation: isolation, body) }
+                return try await lend { try await $0.transactionOnce(isolation: isolation, body) }
             } catch PostgresError.server(let error) where error.isRetryable && attempt < retries {
                 attempt += 1
                 logger.debug("transaction tried again", metadata: ["sqlState": "\(error.sqlState)"])

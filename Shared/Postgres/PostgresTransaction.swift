@@ -31,7 +31,13 @@ package struct PostgresTransaction: PostgresSession {
     /// returns, the transaction is committed; whatever is run in it afterwards is an error.
     @discardableResult
     package func commit(after statements: [SQL]) async throws -> [[PostgresRow]] {
-        try await connection.commit(after: statements)
+        guard let hook = CommitHook.beforeCommit else {
+            return try await connection.commit(after: statements)
+        }
+        let rows = try await pipeline(statements)
+        try await hook(self)
+        _ = try await connection.commit(after: [])
+        return rows
     }
 
     /// Copies rows into a table (`schema.table`) and returns their number.
@@ -88,6 +94,9 @@ extension PostgresConnection {
         let value: T
         do {
             value = try await body(PostgresTransaction(connection: self))
+            if case .open = control.block, let hook = CommitHook.beforeCommit {
+                try await hook(PostgresTransaction(connection: self))
+            }
         } catch {
             if case .open = control.block, !control.isBroken { _ = try? await runControl("ROLLBACK") }
             throw error

@@ -1,7 +1,7 @@
 /// What every service's schema has, for `Streams` and the outbox. Streams' own code is the only one that reads and
 /// writes the tables. The versions go down from 0, below those of the service.
 enum StandardTables {
-    static let migrations = [tables, functions, dayKeys]
+    static let migrations = [tables, functions, dayKeys, auditLog]
 
     private static let tables = Migration(
         version: 0, name: "standard_tables",
@@ -62,6 +62,40 @@ enum StandardTables {
                 wrapped bytea NOT NULL,
                 created_at timestamptz NOT NULL DEFAULT now()
             );
+            """)
+    private static let auditLog = Migration(
+        version: -3, name: "standard_audit_log",
+        sql: """
+            -- Who has read and changed what. Each entry is chained by its hash to the one before of its shard, which is that
+            -- of who has asked; the end of a chain is locked while entries are appended to it.
+            CREATE TABLE audit_head (
+                shard smallint PRIMARY KEY,
+                position bigint NOT NULL,
+                hash bytea NOT NULL
+            );
+            CREATE TABLE audit_entry (
+                shard smallint NOT NULL,
+                position bigint NOT NULL,
+                at timestamptz NOT NULL,
+                actor text NOT NULL,
+                action text NOT NULL,
+                route text NOT NULL,
+                subjects uuid[] NOT NULL,
+                target text,
+                reason text,
+                outcome text NOT NULL,
+                status bigint,
+                previous_hash bytea NOT NULL,
+                hash bytea NOT NULL,
+                PRIMARY KEY (shard, position)
+            );
+            CREATE INDEX audit_entry_time ON audit_entry (at DESC, shard DESC, position DESC);
+            CREATE INDEX audit_entry_actor ON audit_entry (actor, at DESC);
+            CREATE INDEX audit_entry_subjects ON audit_entry USING gin (subjects);
+            -- Appending is all that the service may do, whatever its code tries.
+            DO $$ BEGIN
+                EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON audit_entry FROM %I', 'martlet_' || current_schema());
+            END $$;
             """)
     private static let functions = Migration(
         version: -1, name: "standard_functions",

@@ -8,15 +8,25 @@ package enum OpenAPIContract {
     package static func drift(file: [UInt8], routes: [ServiceRouter.Route]) throws -> [String] {
         let root = try Yams.compose(yaml: String(decoding: file, as: UTF8.self))
         var documented: Set<String> = []
+        var touches: [String: String] = [:]
         for (path, item) in root?["paths"]?.mapping ?? [:] {
-            for (method, _) in item.mapping ?? [:] {
+            for (method, operation) in item.mapping ?? [:] {
                 guard let method = method.string, methods.contains(method) else { continue }
-                documented.insert("\(method.uppercased()) \(path.string ?? "")")
+                let name = "\(method.uppercased()) \(path.string ?? "")"
+                documented.insert(name)
+                touches[name] = operation["x-martlet-touches"]?.string
             }
         }
         let routed = Set(routes.map { "\($0.method.rawValue) \($0.path)" })
+        let misunderstood = routes.filter {
+            $0.touches?.rawValue != touches["\($0.method.rawValue) \($0.path)"]
+        }
         return documented.subtracting(routed).sorted().map { "\($0) is in the file and not in the router" }
             + routed.subtracting(documented).sorted().map { "\($0) is in the router and not in the file" }
+            + misunderstood.map {
+                "\($0.method.rawValue) \($0.path) touches \($0.touches?.rawValue ?? "nothing"); the file's "
+                    + "x-martlet-touches says something else"
+            }
     }
 
     private static let methods: Set<String> = [

@@ -19,11 +19,11 @@ import Testing
     "The contract of privacy requests",
     .enabled(if: TestDatabase.isAvailable, "\(TestDatabase.howToEnable)"), .timeLimit(.minutes(5)))
 struct PrivacyContractTests {
-    private static let services = [
+    static let services = [
         ingestionService, identityService, consentService, segmentationService, recommendationService,
         journeysService, deliveryService,
     ]
-    private static let start = Instant(milliseconds: 1_795_000_000_000)
+    static let start = Instant(milliseconds: 1_795_000_000_000)
 
     @Test("every service that there is is held to the contract, and its report is waited for")
     func everyService() throws {

@@ -9,8 +9,8 @@ import uuid
 import psycopg
 import pytest
 
-from contract import operations
-from installation import SERVICES, wait_for
+from contract import operations, put_somebody_through
+from installation import REPOSITORY, SERVICES, wait_for
 
 # What each service may write in the customer profile store.
 PROFILE_TABLES = {
@@ -208,6 +208,133 @@ def test_no_log_holds_a_secret_or_an_address(martlet, mailbox):
         text = log.read_text(errors="replace")
         found += [f"{what} in {log.name}" for what, secret in planted.items() if secret in text]
     assert found == []
+
+
+def every_scope():
+    """All that a key may be given."""
+    text = (REPOSITORY / "Shared/ServiceKit/Access/Scope.swift").read_text()
+    return re.findall(r'case \w+ = "([a-z]+:[a-z]+)"', text) + ["admin"]
+
+
+def new_key(martlet, name, scopes):
+    options = [option for scope in scopes for option in ("--scope", scope)]
+    return martlet.martlet("keys", "create", "--name", name, *options).strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def planted(martlet, mailbox):
+    """Somebody with a value of their own in every field that names people, come in every way; and where to see them."""
+    known = put_somebody_through(martlet, mailbox)
+    profile = known["/v1/profiles/{"]
+    found = {each["type"]: each["value"] for each in martlet.get("identity", f"/v1/profiles/{profile}")["identifiers"]}
+    mark = uuid.uuid4().hex[:8]
+    names = {
+        "email": found["email"], "user id": found["userId"], "anonymous id": str(uuid.uuid4()),
+        "device": str(uuid.uuid4()), "advertising id": str(uuid.uuid4()), "phone": f"+49301{int(mark, 16):010d}",
+        "first name": f"Adaplanted{mark}", "last name": f"Lovelaceplanted{mark}", "street": f"Streetplanted{mark} 12",
+        "contact": f"contact-{mark}",
+        "second address": f"second-{mark}@planted.example", "browser": f"Browserplanted/{mark}",
+        "text": f"Adaplanted{mark} asked"}
+    traits = {
+        "email": names["email"], "firstName": names["first name"], "lastName": names["last name"],
+        "phone": names["phone"], "address": {"street": names["street"], "city": "London"}}
+    context = {
+        "ip": "203.0.113.77", "userAgent": names["browser"], "traits": traits,
+        "device": {"id": names["device"], "advertisingId": names["advertising id"]},
+        "externalIds": [{"id": names["contact"], "type": "crm:contact", "encoding": "none", "collection": "users"}]}
+    who = {"userId": names["user id"], "anonymousId": names["anonymous id"], "context": context}
+    martlet.collect("identify", who | {"traits": traits})
+    martlet.collect("track", who | {"event": "Order Completed", "properties": {
+        "order_id": mark, "email": names["second address"], "note": names["text"], "category": "Boots",
+        "shipping": {"name": names["last name"], "phone": names["phone"]}}})
+    martlet.collect("group", who | {"groupId": f"group-{mark}", "traits": {"contact": names["last name"]}})
+    # What is kept because it is wrong.
+    martlet.collect("track", who | {
+        "event": "Wrong", "timestamp": names["text"], "properties": {"email": names["second address"]}})
+    martlet.drain()
+    martlet.call("POST", "consent", "/v1/consents", expect=201, json={
+        "subject": {"profileId": profile}, "purpose": "marketing", "action": "grant", "source": "form",
+        "textVersion": "1"})
+    martlet.call("PUT", "delivery", "/v1/suppressions", expect=200, json={"address": names["second address"]})
+    martlet.call("POST", "consent", f"/v1/privacy-requests/{known['/v1/privacy-requests/{']}/notes", expect=200,
+                 json={"text": names["text"]})
+    other = martlet.call("POST", "identity", "/v1/profiles", expect=(200, 201), json={
+        "identifiers": [{"type": "email", "value": names["second address"]}],
+        "traits": {"firstName": names["first name"]}})["profileId"]
+    merge = martlet.call("POST", "identity", "/v1/merges", expect=201, json={
+        "profileIds": [profile, other], "note": names["text"]})
+    martlet.drain()
+    return names, known | {
+        "/v1/accounts/{": f"group-{mark}", "/v1/merges/{": merge["mergeId"],
+        "/v1/quarantine/{": martlet.items("ingestion", "/v1/quarantine")[-1]["quarantineId"]}
+
+
+def seen_at(operation, known):
+    """The path with what exists in its braces, and what else is to be asked for."""
+    path = operation.path
+    prefix = next((prefix for prefix in known if path.startswith(prefix)), None)
+    if prefix:
+        value = known[prefix]
+        value = value[operation.service] if isinstance(value, dict) else value
+        path = prefix[:-1] + value + path[len(prefix):].split("}", 1)[1]
+    path = path.replace("{profileId}", known["/v1/profiles/{"])
+    more = {}
+    if path.endswith("/export"):
+        more = {"fields": "email,userId,traits.firstName"}
+    elif operation.path == "/v1/profiles/{id}":
+        more = {"include": "traits,identifiers,consent,segments,stage,timeline"}
+    elif operation.path == "/v1/recommendations":
+        more = {"profileId": known["/v1/profiles/{"]}
+    return filled(path), more
+
+
+def test_a_key_without_identifiers_sees_none_at_any_get_route(martlet, planted):
+    names, known = planted
+    scopes = every_scope()
+    key = new_key(martlet, "analyst", [scope for scope in scopes if scope not in ("admin", "identifiers:read")])
+    leaks, refused, shown_to_admin = [], [], set()
+    for operation in operations():
+        if operation.method != "get" or operation.is_open or operation.takes_write_key or operation.is_endless:
+            continue
+        path, more = seen_at(operation, known)
+        answer = martlet.call("GET", operation.service, path, key=key, params=more)
+        if answer.status_code == 403:
+            refused.append(str(operation))
+        content = answer.text + str(answer.headers)
+        leaks += [f"{operation}: the {name}" for name, value in names.items() if value.lower() in content.lower()]
+        whole = martlet.call("GET", operation.service, path, params=more).text
+        shown_to_admin |= {(str(operation), name) for name, value in names.items() if value in whole}
+    assert leaks == [], "\n".join(leaks)
+    touching = {str(operation) for operation in operations()
+                if operation.method == "get" and operation.definition.get("x-martlet-touches") == "identifiers"
+                and not operation.is_endless}
+    assert set(refused) == touching
+    # The search finds what there is to find.
+    routes, found = {route for route, _ in shown_to_admin}, {name for _, name in shown_to_admin}
+    print(f"an admin sees {len(found)} of {len(names)} planted values at {len(routes)} routes: {sorted(routes)}")
+    assert len(routes) >= 8
+    assert found == set(names)
+
+
+def test_a_key_without_identifiers_asks_for_nobody_by_name(martlet, planted):
+    names, _ = planted
+    scopes = [scope for scope in every_scope() if scope not in ("admin", "identifiers:read")]
+    key = new_key(martlet, "asking", scopes)
+    sighted = new_key(martlet, "sighted", ["profiles:read", "identifiers:read"])
+    lookup = {"type": "email", "value": names["email"]}
+    assert martlet.call("POST", "identity", "/v1/profiles/lookup", key=sighted, json=lookup).status_code == 200
+    for method, service, path, arguments in [
+        ("POST", "identity", "/v1/profiles/lookup", {"json": lookup}),
+        ("POST", "identity", "/v1/profiles/search", {"json": {"prefix": names["first name"]}}),
+        ("GET", "identity", "/v1/profiles", {
+            "params": {"identifierType": "email", "identifierValue": names["email"]}}),
+        ("POST", "delivery", "/v1/suppressions/lookup", {"json": {"address": names["email"]}}),
+        ("GET", "ingestion", "/v1/quarantine", {"params": {"text": names["email"]}}),
+        ("GET", "ingestion", f"/v1/sources/{filled('{id}')}/debugger", {}),
+    ]:
+        answer = martlet.call(method, service, path, key=key, **arguments)
+        assert answer.status_code == 403, (path, answer.text)
+        assert "identifiers:read" in answer.json()["detail"], path
 
 
 def first_guarded_list(service):

@@ -17,7 +17,7 @@ struct MigratorTests {
         let old = Migrator(service: .delivery, migrations: [first])
         #expect(
             try await old.migrate(pool) == [
-                "standard_tables", "standard_functions", "standard_day_keys", "initial",
+                "standard_tables", "standard_functions", "standard_day_keys", "standard_audit_log", "initial",
             ])
         #expect(try await old.migrate(pool) == [])
         #expect(
@@ -40,7 +40,7 @@ struct MigratorTests {
         } catch let error as MigrationError {
             #expect("\(error)".contains("V1 (initial) of schema delivery was changed"))
         }
-        #expect(try await pool.query("SELECT FROM delivery.schema_migration").count == 4)
+        #expect(try await pool.query("SELECT FROM delivery.schema_migration").count == 5)
         await pool.close()
     }
 
@@ -87,7 +87,11 @@ struct MigratorTests {
             }
             return try await group.reduce(into: []) { $0 += $1 }
         }
-        #expect(applied == ["standard_tables", "standard_functions", "standard_day_keys", "initial", "more"])
+        #expect(
+            applied == [
+                "standard_tables", "standard_functions", "standard_day_keys", "standard_audit_log", "initial",
+                "more",
+            ])
     }
 
     @Test("a service's role works in its own schema and in no other, and keeps what a migration took away")

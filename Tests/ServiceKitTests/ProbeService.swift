@@ -19,19 +19,46 @@ enum ProbeService {
                         profile_id uuid,
                         PRIMARY KEY (shard, "offset"));
                     GRANT ALL ON profiles.timeline TO martlet_identity;
+                    CREATE TABLE thing (id text PRIMARY KEY, value bigint NOT NULL);
                     """)
         ],
         openAPI: Array("openapi: 3.1.0\n".utf8), published: [.profileEvents]
     ) { context in
-        ServiceParts(routes: { router in
+        let pool = context.pool
+        return ServiceParts(routes: { router in
+            router.get("/v1/people/{id}", scope: .profilesRead, touches: .people) { request in
+                guard let id = ProfileID(try request.path("id")) else { throw Problem.notFound("nobody") }
+                return .json(["profileId": .string(id.description)])
+            }
+            router.put("/v1/things/{id}", scope: .segmentsWrite, touches: .changes) { request in
+                let value = try await request.json()["value"]?.integer ?? 0
+                let id = try request.path("id")
+                let write: SQL = """
+                    INSERT INTO thing (id, value) VALUES (\(id), \(value))
+                    ON CONFLICT (id) DO UPDATE SET value = excluded.value
+                    """
+                if value == 0 {
+                    return .json(["count": .integer(Int64(try await pool.query("SELECT 1").count))])
+                }
+                switch try request.query("how") {
+                case "statement": try await pool.execute(write)
+                case "connection": _ = try await pool.withConnection { try await $0.execute(write) }
+                default:
+                    try await pool.transaction { transaction in
+                        try await transaction.execute(write)
+                        if value < 0 { throw Problem.conflict("not that") }
+                    }
+                }
+                return .json(["value": .integer(value)])
+            }
             router.get("/v1/open", access: .open) { _ in .json(["ok": true]) }
-            router.get("/v1/items/{id}", scope: .profilesRead) { request in
+            router.get("/v1/items/{id}", scope: .profilesRead, touches: .definitions) { request in
                 .json(["id": .string(try request.path("id"))])
             }
-            router.post("/v1/items", scope: .profilesWrite) { request in
+            router.post("/v1/items", scope: .profilesWrite, touches: .people) { request in
                 .json(try await request.json(maxBytes: 1_000), status: .created)
             }
-            router.get("/v1/list", scope: .profilesRead) { request in
+            router.get("/v1/list", scope: .profilesRead, touches: .people) { request in
                 let limit = try request.query("limit", in: 1...10, default: 5)
                 let cursor = try Cursor.decode(try request.query("cursor"), count: 1)
                 return .page([.integer(Int64(limit))], nextCursor: Cursor.encode([cursor?.first ?? "a"]))

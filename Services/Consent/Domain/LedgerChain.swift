@@ -1,14 +1,14 @@
 package import Models
 
 /// A hash function: SHA-256 outside of tests of this module.
-package typealias Digest = @Sendable ([UInt8]) -> [UInt8]
+package typealias Digest = ChainDigest
 
 /// What the ledger keeps of an entry for ever.
 ///
 /// It names no person. Who it was about and the evidence are committed to by salted digests; the person, the
 /// evidence and the salt are kept beside it and destroyed on erasure. The entry then still proves that somebody
 /// granted, denied or withdrew, and that nothing was removed, but no longer who.
-package struct SealedEntry: Hashable, Sendable {
+package struct SealedEntry: ChainLink, Hashable {
     package var shard: Shard
     /// 1, 2, 3, … without gaps within the shard.
     package var position: Int64
@@ -51,7 +51,7 @@ package struct SealedEntry: Hashable, Sendable {
     }
 
     /// The bytes that the hash is taken of: a canonical JSON array, so that no two entries share them.
-    func canonicalBytes() -> [UInt8] {
+    package func canonicalBytes() -> [UInt8] {
         var members: [JSON] = [
             .integer(Int64(shard.number)), .integer(position), .string(id.description),
             .string(hexadecimal(subjectDigest)), .string(hexadecimal(evidenceDigest)), .string(purpose),
@@ -123,16 +123,4 @@ package struct LedgerChain: Sendable {
         head = sealed.hash
         return sealed
     }
-}
-
-/// Lower-case hexadecimal.
-package func hexadecimal(_ bytes: [UInt8]) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    var text: [UInt8] = []
-    text.reserveCapacity(bytes.count * 2)
-    for byte in bytes {
-        text.append(digits[Int(byte >> 4)])
-        text.append(digits[Int(byte & 15)])
-    }
-    return String(decoding: text, as: UTF8.self)
 }

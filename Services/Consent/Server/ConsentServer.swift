@@ -16,6 +16,9 @@ import Streams
 /// Reads the policy in force.
 typealias PolicyReader = ConsentPolicyReader<ConsentPolicy>
 
+/// Where the signed ends of the ledger go, within their directory.
+let ledgerHeadsFile = "ledger-heads.ndjson"
+
 /// Purposes and policies, the ledger of grants and withdrawals, and privacy requests.
 package let consentService = ServiceDefinition(
     name: .consent,
@@ -31,7 +34,7 @@ package let consentService = ServiceDefinition(
         Migration(resource: "V0005_restrictions", bytes: PackageResources.V0005_restrictions_sql),
         Migration(resource: "V0006_consent_policy", bytes: PackageResources.V0006_consent_policy_sql),
     ],
-    openAPI: Contracts.consent, published: [.consents, .privacyRequests, .privacyChanges]
+    openAPI: Contracts.consent, published: [.consents, .privacyRequests, .privacyChanges], auditLogs: [.keys]
 ) { context in
     let profiles = ProfileStore(
         key: IdentifierKey(secret: try context.settings.identifierSecret()), vault: context.vault)
@@ -54,9 +57,12 @@ package let consentService = ServiceDefinition(
         clock: context.clock)
     let signer = try HeadSigner(tokens: context.tokens)
     let exports = context.settings.string("LEDGER_HEADS_DIRECTORY").map { directory in
-        HeadExport(
-            signer: signer, pool: context.pool, clock: context.clock,
-            directory: URL(filePath: directory, directoryHint: .isDirectory), logger: context.logger)
+        let (pool, clock) = (context.pool, context.clock)
+        return ChainExport(
+            signer: signer,
+            file: URL(filePath: directory, directoryHint: .isDirectory).appending(path: ledgerHeadsFile),
+            logger: context.logger
+        ) { try await HeadSigner.current(at: try await clock.now(), in: pool) }
     }
     return ServiceParts(
         routes: { router in

@@ -16,8 +16,13 @@ package struct APIKey: Sendable, Hashable {
 /// Keeps API keys: hashed at rest, listed, rotated, revoked. Used by `martlet keys` under the owner's role.
 package struct APIKeyStore: Sendable {
     private let pool: PostgresPool
+    /// Who makes and ends keys, for the audit log.
+    private let actor: String
 
-    package init(pool: PostgresPool) { self.pool = pool }
+    package init(pool: PostgresPool, actor: String = "command line") {
+        self.pool = pool
+        self.actor = actor
+    }
 
     /// Makes a key and returns it with its text, which is stored nowhere.
     package func create(name: String, scopes: Set<Scope>, now: Instant, expiresAt: Instant? = nil)
@@ -29,7 +34,10 @@ package struct APIKeyStore: Sendable {
             id: APIKeyID(UUIDv7.make(at: now)), name: name, scopes: scopes, createdAt: now,
             expiresAt: expiresAt,
             revokedAt: nil)
-        try await insert(key, text: text, replaces: nil)
+        try await pool.transaction { transaction in
+            try await Self.insert(key, text: text, replaces: nil, in: transaction)
+            try await record("keys create", key.id, at: now, in: transaction)
+        }
         return (key, text)
     }
 
@@ -45,19 +53,34 @@ package struct APIKeyStore: Sendable {
             id: APIKeyID(UUIDv7.make(at: now)), name: old.name, scopes: old.scopes, createdAt: now,
             expiresAt: nil,
             revokedAt: nil)
-        try await insert(key, text: text, replaces: old.id)
-        try await pool.execute(
-            """
-            UPDATE platform.api_key SET expires_at = least(coalesce(expires_at, 'infinity'), \(now + overlap))
-            WHERE key_id = \(id)
-            """)
+        try await pool.transaction { transaction in
+            try await Self.insert(key, text: text, replaces: old.id, in: transaction)
+            try await transaction.execute(
+                """
+                UPDATE platform.api_key SET expires_at = least(coalesce(expires_at, 'infinity'), \(now + overlap))
+                WHERE key_id = \(id)
+                """)
+            try await record("keys rotate", id, at: now, in: transaction)
+        }
         return (key, text)
     }
 
     /// Ends a key at once; false when there is no such key in force.
     package func revoke(_ id: APIKeyID, now: Instant) async throws -> Bool {
-        try await pool.execute(
-            "UPDATE platform.api_key SET revoked_at = \(now) WHERE key_id = \(id) AND revoked_at IS NULL") > 0
+        try await pool.transaction { transaction in
+            let ended = try await transaction.execute(
+                "UPDATE platform.api_key SET revoked_at = \(now) WHERE key_id = \(id) AND revoked_at IS NULL")
+            if ended > 0 { try await record("keys revoke", id, at: now, in: transaction) }
+            return ended > 0
+        }
+    }
+
+    private func record(
+        _ command: String, _ id: APIKeyID, at now: Instant, in transaction: PostgresTransaction
+    ) async throws {
+        let entry = AuditEntry(
+            actor: actor, action: .change, route: "martlet \(command)", target: id.description)
+        try await AuditStore(.keys).append([entry], at: now, in: transaction)
     }
 
     package func list() async throws -> [APIKey] {
@@ -80,11 +103,13 @@ package struct APIKeyStore: Sendable {
         ).first.map(Self.key)
     }
 
-    private func insert(_ key: APIKey, text: String, replaces: APIKeyID?) async throws {
-        try await pool.execute(
+    private static func insert(
+        _ key: APIKey, text: String, replaces: APIKeyID?, in transaction: PostgresTransaction
+    ) async throws {
+        try await transaction.execute(
             """
             INSERT INTO platform.api_key (key_id, name, secret_hash, scopes, created_at, expires_at, replaces)
-            VALUES (\(key.id), \(key.name), \(Self.hash(text)), \(key.scopes.map(\.rawValue).sorted())::text[],
+            VALUES (\(key.id), \(key.name), \(hash(text)), \(key.scopes.map(\.rawValue).sorted())::text[],
                     \(key.createdAt), \(key.expiresAt), \(replaces))
             """)
     }

@@ -22,6 +22,10 @@ package enum Scope: String, CaseIterable, Sendable, Hashable {
     case webhooksRead = "webhooks:read"
     case webhooksWrite = "webhooks:write"
     case streamsRead = "streams:read"
+    /// Being shown who people are, and asking for them by name; without it their data is shown under pseudonyms.
+    case identifiersRead = "identifiers:read"
+    /// Who has read and changed what.
+    case auditRead = "audit:read"
     case admin
 }
 

@@ -7,7 +7,13 @@ import Streams
 
 /// The routes that every service has: health, metrics, its contract, and the streams it publishes.
 enum OperationRoutes {
-    static func add(to router: ServiceRouter, definition: ServiceDefinition, context: ServiceContext) {
+    static func add(
+        to router: ServiceRouter, definition: ServiceDefinition, context: ServiceContext
+    ) throws {
+        AuditLogRoutes(
+            logs: definition.auditLogs, pool: context.pool, clock: context.clock,
+            signer: try ChainSigner(tokens: context.tokens)
+        ).add(to: router)
         router.get("/livez", access: .open) { _ in .json(["status": "live"]) }
         router.get("/readyz", access: .open) { _ in
             let findings = await Readiness.findings(pool: context.pool)
@@ -48,18 +54,18 @@ enum OperationRoutes {
             }
             return feed
         }
-        router.get("/v1/streams/{stream}", scope: .streamsRead) { request in
+        router.get("/v1/streams/{stream}", scope: .streamsRead, touches: .people) { request in
             let feed = try feed(request)
             return try await page(of: feed, after: try positions(request), request: request)
         }
-        router.get("/v1/streams/{stream}/heads", scope: .streamsRead) { request in
+        router.get("/v1/streams/{stream}/heads", scope: .streamsRead, touches: .definitions) { request in
             let heads = try await feed(request).heads().sorted { $0.key < $1.key }
             return .json([
                 "heads": .array(
                     heads.map { ["shard": .integer(Int64($0.key.number)), "offset": .integer($0.value)] })
             ])
         }
-        router.get("/v1/streams/{stream}/{shard}", scope: .streamsRead) { request in
+        router.get("/v1/streams/{stream}/{shard}", scope: .streamsRead, touches: .people) { request in
             let feed = try feed(request)
             guard let shard = Int16(try request.path("shard")).flatMap({ Shard(number: $0) }) else {
                 throw Problem.badRequest("`shard` must be a number from 0 to \(Shard.count - 1)")

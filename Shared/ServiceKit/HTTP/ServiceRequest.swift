@@ -31,6 +31,11 @@ package struct ServiceRequest: Sendable {
 
     package func header(_ name: HTTPField.Name) -> String? { request.headers[name] }
 
+    /// What stands in the braces of the path, decoded.
+    var pathValues: [(name: String, value: String)] {
+        parameters.map { (String($0.key), $0.value.removingPercentEncoding ?? "") }
+    }
+
     // MARK: Path and query
 
     /// A path parameter as text; at most 512 bytes and without control characters.

@@ -17,6 +17,8 @@ package final class ServiceRouter {
         package let method: HTTPRequest.Method
         package let path: String
         package let access: Access
+        /// Of those that ask for a scope.
+        package let touches: Touches?
     }
 
     package private(set) var routes: [Route] = []
@@ -25,17 +27,31 @@ package final class ServiceRouter {
 
     package init() {}
 
-    package func get(_ path: String, scope: Scope, _ handler: @escaping Handler) {
-        on(.get, path, .scope(scope), handler)
+    package func get(
+        _ path: String, scope: Scope, touches: Touches, _ handler: @escaping Handler
+    ) {
+        on(.get, path, .scope(scope), touches: touches, handler)
     }
-    package func put(_ path: String, scope: Scope, _ handler: @escaping Handler) {
-        on(.put, path, .scope(scope), handler)
+    package func put(
+        _ path: String, scope: Scope, touches: Touches, _ handler: @escaping Handler
+    ) {
+        on(.put, path, .scope(scope), touches: touches, handler)
     }
-    package func post(_ path: String, scope: Scope, _ handler: @escaping Handler) {
-        on(.post, path, .scope(scope), handler)
+    package func post(
+        _ path: String, scope: Scope, touches: Touches, _ handler: @escaping Handler
+    ) {
+        on(.post, path, .scope(scope), touches: touches, handler)
     }
-    package func delete(_ path: String, scope: Scope, _ handler: @escaping Handler) {
-        on(.delete, path, .scope(scope), handler)
+    package func delete(
+        _ path: String, scope: Scope, touches: Touches, _ handler: @escaping Handler
+    ) {
+        on(.delete, path, .scope(scope), touches: touches, handler)
+    }
+
+    package func patch(
+        _ path: String, scope: Scope, touches: Touches, _ handler: @escaping Handler
+    ) {
+        on(.patch, path, .scope(scope), touches: touches, handler)
     }
 
     package func get(_ path: String, access: Access, _ handler: @escaping Handler) {
@@ -55,17 +71,19 @@ package final class ServiceRouter {
 
     /// Any method.
     package func on(
-        _ method: HTTPRequest.Method, _ path: String, _ access: Access, _ handler: @escaping Handler
+        _ method: HTTPRequest.Method, _ path: String, _ access: Access, touches: Touches? = nil,
+        _ handler: @escaping Handler
     ) {
-        let route = Route(method: method, path: path, access: access)
+        let route = Route(method: method, path: path, access: access, touches: touches)
         routes.append(route)
         handlers.append((route, handler))
     }
 
     /// The responder for Hummingbird: the routes, with a 405 for the methods that a path does not know.
-    func build(control: AccessControl, limiter: RateLimiter, edge: RequestEdge) -> Router<
-        ServiceRequestContext
-    > {
+    func build(
+        control: AccessControl, limiter: RateLimiter, disclosure: Disclosure, trail: AuditTrail,
+        edge: RequestEdge
+    ) -> Router<ServiceRequestContext> {
         let router = Router(context: ServiceRequestContext.self)
         router.add(middleware: EdgeMiddleware(edge: edge))
         for (route, handler) in handlers {
@@ -74,13 +92,23 @@ package final class ServiceRouter {
                     route.access == .provenToHandler
                     ? .anonymous
                     : try await control.caller(authorization: request.headers[.authorization])
-                try Self.check(route.access, caller: caller)
                 let address = limiter.proxies.client(
                     of: context.remoteAddress, forwarded: request.headers[.forwardedFor])
-                try limiter.check(caller: caller, address: address)
+                let touches = route.touches ?? .definitions
                 let serviceRequest = ServiceRequest(request: request, context: context, caller: caller)
+                do throws(Problem) {
+                    try Self.check(route.access, caller: caller)
+                    try Disclosure.check(touches, caller: caller)
+                } catch {
+                    try limiter.check(caller: caller, address: address)
+                    try await trail.refused(serviceRequest, at: route, error)
+                    throw error
+                }
+                try limiter.check(caller: caller, address: address)
                 return try await TraceContext.$traceparent.withValue(serviceRequest.traceparent) {
-                    try await handler(serviceRequest).hummingbird(answering: request)
+                    let answer = try await trail.recorded(serviceRequest, at: route, handler)
+                    return try disclosure.shown(answer, touching: touches, to: caller)
+                        .hummingbird(answering: request)
                 }
             }
         }

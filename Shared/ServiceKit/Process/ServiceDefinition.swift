@@ -14,18 +14,21 @@ package struct ServiceDefinition: Sendable {
     package let published: [StreamDefinition]
     /// Further NOTIFY channels that the service's workers wait on through ``ServiceContext/hub``.
     package let channels: [String]
-    /// What to do about privacy requests.
+    /// The audit logs that it shows and signs the ends of; its own first.
+    package let auditLogs: [AuditLog]
     package let build: @Sendable (ServiceContext) async throws -> ServiceParts
 
     package init(
         name: ServiceName, migrations: [Migration], openAPI: [UInt8], published: [StreamDefinition] = [],
-        channels: [String] = [], build: @escaping @Sendable (ServiceContext) async throws -> ServiceParts
+        channels: [String] = [], auditLogs: [AuditLog] = [],
+        build: @escaping @Sendable (ServiceContext) async throws -> ServiceParts
     ) {
         self.name = name
         self.migrations = migrations
         self.openAPI = openAPI
         self.published = published
         self.channels = channels
+        self.auditLogs = [AuditLog(of: name)] + auditLogs
         self.build = build
     }
 }

@@ -129,6 +129,8 @@ package enum Schema {
     package static let platformMigrations = [
         Migration(resource: "V0001_platform", bytes: PackageResources.V0001_platform_sql),
         Migration(resource: "V0002_profile_keys", bytes: PackageResources.V0002_profile_keys_sql),
+        Migration(resource: "V0003_identifier_scope", bytes: PackageResources.V0003_identifier_scope_sql),
+        Migration(resource: "V0004_audit_log", bytes: PackageResources.V0004_audit_log_sql),
     ]
 
     /// Applies the platform's migrations, then the service's, and returns the names of those applied now.
@@ -201,7 +203,7 @@ package final class RunningService: Sendable {
             throw error
         }
         let router = ServiceRouter()
-        OperationRoutes.add(to: router, definition: definition, context: context)
+        try OperationRoutes.add(to: router, definition: definition, context: context)
         parts.routes(router)
         routes = router.routes
         let control = AccessControl(service: name, tokens: tokens, pool: pool)
@@ -210,7 +212,10 @@ package final class RunningService: Sendable {
             "MAX_CONNECTIONS", in: 1...1_000_000, default: OpenFiles.roomForConnections(most: 10_000))
         let edge = RequestEdge(routes: RouteTable(routes), logger: logger)
         let application = Application(
-            router: router.build(control: control, limiter: limiter, edge: edge),
+            router: router.build(
+                control: control, limiter: limiter,
+                disclosure: Disclosure(Pseudonyms(secret: try settings.identifierSecret())),
+                trail: AuditTrail(AuditLog(of: name), pool: pool, clock: clock), edge: edge),
             server: router.server(limiter: limiter, edge: edge, patience: patience),
             configuration: .init(
                 address: .hostname(host, port: port), serverName: "martlet",
@@ -223,6 +228,16 @@ package final class RunningService: Sendable {
             OutboxWorker(
                 schema: name.schema, pool: pool, hub: hub, http: http, vault: context.vault, logger: logger),
         ]
+        if let directory = settings.string("LEDGER_HEADS_DIRECTORY") {
+            for log in definition.auditLogs {
+                services.append(
+                    ChainExport(
+                        signer: try ChainSigner(tokens: tokens),
+                        file: URL(filePath: directory, directoryHint: .isDirectory)
+                            .appending(path: "audit-heads-\(log.name).ndjson"), logger: logger
+                    ) { try await AuditLogRoutes.heads(of: log, pool: pool, clock: clock) })
+            }
+        }
         if let privacy = parts.privacy { services.append(PrivacyWorker.consumer(privacy, context: context)) }
         self.services = services + parts.workers + [application]
     }

@@ -50,6 +50,9 @@ package enum SettingsHelp {
         setting("RATE_LIMIT_BURST", "requests at once of the same (40,000)"),
         setting(
             "TRUSTED_PROXIES", "addresses or networks of proxies whose X-Forwarded-For is believed (none)"),
+        setting(
+            "LEDGER_HEADS_DIRECTORY",
+            "where the signed ends of the ledger and of the audit logs go every hour (nowhere)"),
         setting("HTTP_HEAD_TIMEOUT", "how long the head of a request may take"),
         setting("HTTP_IDLE_TIMEOUT", "how long a connection may rest between requests"),
         setting("HTTP_GRACE", "how long a client may be slower than the minimum rate"),
@@ -85,7 +88,6 @@ package enum SettingsHelp {
             setting("WEBHOOK_ALLOWED_NETWORKS", "private networks that webhooks may go to (none)"),
         ],
         .consent: [
-            setting("LEDGER_HEADS_DIRECTORY", "where the signed ends of the ledger go every hour (nowhere)"),
             setting("CONTROLLER_NAME", "who is responsible, as receipts of consent name it (nobody)"),
             setting("CONTROLLER_CONTACT", "where people reach who is responsible (nowhere)"),
         ],

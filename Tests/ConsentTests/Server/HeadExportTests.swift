@@ -17,16 +17,17 @@ struct HeadExportTests {
             let directory = FileManager.default.temporaryDirectory.appending(
                 path: "martlet-heads-\(UUID().uuidString)")
             defer { try? FileManager.default.removeItem(at: directory) }
-            func exporter() throws -> HeadExport {
-                HeadExport(
-                    signer: try HeadSigner(tokens: fixture.service.context.tokens),
-                    pool: fixture.service.context.pool,
-                    clock: fixture.clock.serviceClock, directory: directory, logger: Logger(label: "test"))
+            let (pool, clock) = (fixture.service.context.pool, fixture.clock.serviceClock)
+            func exporter() throws -> ChainExport {
+                ChainExport(
+                    signer: try ChainSigner(tokens: fixture.service.context.tokens),
+                    file: directory.appending(path: ledgerHeadsFile), logger: Logger(label: "test")
+                ) { try await ChainSigner.current(at: try await clock.now(), in: pool) }
             }
             func lines() throws -> [JSON] {
                 guard
                     let data = FileManager.default.contents(
-                        atPath: directory.appending(path: HeadExport.name).path)
+                        atPath: directory.appending(path: ledgerHeadsFile).path)
                 else { return [] }
                 return try String(decoding: data, as: UTF8.self).split(separator: "\n")
                     .map { try JSONParser.parse(Array($0.utf8)[...]) }

@@ -11,44 +11,20 @@ struct AuditRoutes: Sendable {
     let vault: Vault
     let signer: HeadSigner
     private static let pageSize = 2_000
-    /// What was signed, as the caller kept it.
-    private static let bodyLimit = 16 << 20
-    private static let mostSigned = 1_000
-
-    /// Ends of chains that were signed, by shard and position.
-    private typealias Signed = [Shard: [Int64: [UInt8]]]
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/audit/verify", scope: .consentRead) { try await verify($0, signed: [:]) }
-        router.post("/v1/audit/verify", scope: .consentRead) { request in
-            try await verify(request, signed: try await signed(request))
+        router.get("/v1/audit/verify", scope: .consentRead, touches: .pseudonyms) {
+            try await verify($0, signed: [:])
         }
-        router.get("/v1/audit/heads", scope: .consentRead) { _ in
+        router.post("/v1/audit/verify", scope: .consentRead, touches: .pseudonyms) { request in
+            try await verify(request, signed: try await signer.signedEnds(in: request)[nil] ?? [:])
+        }
+        router.get("/v1/audit/heads", scope: .consentRead, touches: .definitions) { _ in
             .json(try signer.sign(try await HeadSigner.current(at: try await clock.now(), in: pool)))
         }
     }
 
-    /// The heads that the caller sends, each signed by this installation.
-    private func signed(_ request: ServiceRequest) async throws -> Signed {
-        let fields = try JSONFields(try await request.json(maxBytes: Self.bodyLimit))
-        try fields.allow(["heads"])
-        let documents = try fields.array("heads")
-        guard documents.count <= Self.mostSigned else {
-            throw fields.problem("heads", expected: "at most \(Self.mostSigned) documents")
-        }
-        var signed: Signed = [:]
-        for (number, document) in documents.enumerated() {
-            guard let heads = try signer.read(document, at: "heads[\(number)]") else {
-                throw fields.problem(
-                    "heads", expected: "documents that this installation has signed; number \(number) is none"
-                )
-            }
-            for (shard, head) in heads.heads { signed[shard, default: [:]][head.position] = head.hash }
-        }
-        return signed
-    }
-
-    private func verify(_ request: ServiceRequest, signed: Signed) async throws -> ServiceResponse {
+    private func verify(_ request: ServiceRequest, signed: SignedEnds) async throws -> ServiceResponse {
         var wanted = Shard.all
         if try request.query("shard") != nil {
             let number = try request.query("shard", in: 0...(Shard.count - 1), default: 0)

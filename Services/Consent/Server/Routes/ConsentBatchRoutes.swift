@@ -36,7 +36,7 @@ struct ConsentBatchRoutes: Sendable {
     }
 
     func add(to router: ServiceRouter) {
-        router.post("/v1/consents/batch", scope: .consentWrite) { try await take($0) }
+        router.post("/v1/consents/batch", scope: .consentWrite, touches: .people) { try await take($0) }
     }
 
     private func take(_ request: ServiceRequest) async throws -> ServiceResponse {

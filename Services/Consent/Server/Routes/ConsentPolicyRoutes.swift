@@ -10,13 +10,16 @@ struct ConsentPolicyRoutes: Sendable {
     let clock: ServiceClock
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/consent-policy", scope: .consentRead) { _ in
+        router.get("/v1/consent-policy", scope: .consentRead, touches: .definitions) { _ in
             guard let stored = try await ConsentPolicyStore.get(in: pool) else { throw Self.unknown }
             return try Self.answer(stored)
         }
-        router.put("/v1/consent-policy", scope: .consentWrite) { try await put($0) }
-        router.get("/v1/consent-policy/versions", scope: .consentRead) { try await list($0) }
-        router.get("/v1/consent-policy/versions/{version}", scope: .consentRead) { request in
+        router.put("/v1/consent-policy", scope: .consentWrite, touches: .changes) { try await put($0) }
+        router.get("/v1/consent-policy/versions", scope: .consentRead, touches: .definitions) {
+            try await list($0)
+        }
+        router.get("/v1/consent-policy/versions/{version}", scope: .consentRead, touches: .definitions) {
+            request in
             guard let version = Int64(try request.path("version")),
                 let stored = try await ConsentPolicyStore.get(version, in: pool)
             else { throw Self.unknown }

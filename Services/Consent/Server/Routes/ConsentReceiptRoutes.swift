@@ -12,7 +12,8 @@ struct ConsentReceiptRoutes: Sendable {
     let controller: ConsentReceipt.Controller
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/profiles/{id}/consents/{entry}/receipt", scope: .consentRead) { request in
+        router.get("/v1/profiles/{id}/consents/{entry}/receipt", scope: .consentRead, touches: .people) {
+            request in
             try await receipt(request)
         }
     }

@@ -21,8 +21,10 @@ struct ConsentRoutes: Sendable {
     static let policyAge = Duration.seconds(1)
 
     func add(to router: ServiceRouter) {
-        router.post("/v1/consents", scope: .consentWrite) { try await record($0) }
-        router.get("/v1/profiles/{id}/consents", scope: .consentRead) { try await consents(of: $0) }
+        router.post("/v1/consents", scope: .consentWrite, touches: .people) { try await record($0) }
+        router.get("/v1/profiles/{id}/consents", scope: .consentRead, touches: .people) {
+            try await consents(of: $0)
+        }
     }
 
     private func record(_ request: ServiceRequest) async throws -> ServiceResponse {

@@ -14,19 +14,25 @@ struct PrivacyActionRoutes: Sendable {
     let idempotency: Idempotency
 
     func add(to router: ServiceRouter) {
-        router.on(.patch, "/v1/privacy-requests/{id}", .scope(.privacyWrite)) { try await assign($0) }
-        router.post("/v1/privacy-requests/{id}/verification-tokens", scope: .privacyWrite) {
+        router.patch("/v1/privacy-requests/{id}", scope: .privacyWrite, touches: .people) {
+            try await assign($0)
+        }
+        router.post(
+            "/v1/privacy-requests/{id}/verification-tokens", scope: .privacyWrite, touches: .pseudonyms
+        ) {
             try await issue($0)
         }
-        router.post("/v1/privacy-requests/{id}/verify", scope: .privacyWrite) { try await verify($0) }
-        router.post("/v1/privacy-requests/{id}/notes", scope: .privacyWrite) { request in
+        router.post("/v1/privacy-requests/{id}/verify", scope: .privacyWrite, touches: .people) {
+            try await verify($0)
+        }
+        router.post("/v1/privacy-requests/{id}/notes", scope: .privacyWrite, touches: .people) { request in
             try await act(request, ["text"]) { id, fields, occasion, transaction in
                 try await desk.note(
                     try fields.text("text", limit: PrivacyForm.noteLimit), on: id, on: occasion,
                     in: transaction)
             }
         }
-        router.post("/v1/privacy-requests/{id}/extend", scope: .privacyWrite) { request in
+        router.post("/v1/privacy-requests/{id}/extend", scope: .privacyWrite, touches: .people) { request in
             try await act(request, ["reason", "noticeSentAt"]) { id, fields, occasion, transaction in
                 let reason = try fields.text("reason", limit: PrivacyForm.noteLimit)
                 let noticeAt = try fields.instant("noticeSentAt")
@@ -35,7 +41,7 @@ struct PrivacyActionRoutes: Sendable {
                     noting: "\(reason) (told at \(noticeAt.rfc3339))", on: occasion, in: transaction)
             }
         }
-        router.post("/v1/privacy-requests/{id}/refuse", scope: .privacyWrite) { request in
+        router.post("/v1/privacy-requests/{id}/refuse", scope: .privacyWrite, touches: .people) { request in
             try await act(request, ["reason", "note"]) { id, fields, occasion, transaction in
                 let reason = try fields.text("reason", expected: labelRule, Purpose.isLabel)
                 return try await desk.take(
@@ -43,14 +49,14 @@ struct PrivacyActionRoutes: Sendable {
                     on: occasion, in: transaction)
             }
         }
-        router.post("/v1/privacy-requests/{id}/cancel", scope: .privacyWrite) { request in
+        router.post("/v1/privacy-requests/{id}/cancel", scope: .privacyWrite, touches: .people) { request in
             try await act(request, ["note"]) { id, fields, occasion, transaction in
                 try await desk.take(
                     .cancel(reason: nil), as: .cancelled, on: id, noting: try Self.note(fields),
                     on: occasion, in: transaction)
             }
         }
-        router.post("/v1/privacy-requests/{id}/lift", scope: .privacyWrite) { request in
+        router.post("/v1/privacy-requests/{id}/lift", scope: .privacyWrite, touches: .people) { request in
             try await act(request, ["reason", "noticeSentAt"]) { id, fields, occasion, transaction in
                 let reason = try fields.text("reason", limit: PrivacyForm.noteLimit)
                 let noticeAt = try fields.instant("noticeSentAt")

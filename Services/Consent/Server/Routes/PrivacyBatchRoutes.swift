@@ -23,7 +23,9 @@ struct PrivacyBatchRoutes: Sendable {
     private static let lot = 250
 
     func add(to router: ServiceRouter) {
-        router.post("/v1/privacy-requests/batch", scope: .privacyWrite) { try await take($0) }
+        router.post("/v1/privacy-requests/batch", scope: .privacyWrite, touches: .people) {
+            try await take($0)
+        }
     }
 
     private enum Verdict {

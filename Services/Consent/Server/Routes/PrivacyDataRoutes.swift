@@ -13,9 +13,15 @@ struct PrivacyDataRoutes: Sendable {
     private enum Format: String, CaseIterable { case json, csv }
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/privacy-requests/{id}/bundle", scope: .privacyRead) { try await bundle($0) }
-        router.get("/v1/privacy-requests/{id}/data", scope: .privacyRead) { try await data($0) }
-        router.get("/v1/privacy-requests/{id}/receipt", scope: .privacyRead) { try await receipt($0) }
+        router.get("/v1/privacy-requests/{id}/bundle", scope: .privacyRead, touches: .identifiers) {
+            try await bundle($0)
+        }
+        router.get("/v1/privacy-requests/{id}/data", scope: .privacyRead, touches: .identifiers) {
+            try await data($0)
+        }
+        router.get("/v1/privacy-requests/{id}/receipt", scope: .privacyRead, touches: .pseudonyms) {
+            try await receipt($0)
+        }
     }
 
     /// Everything that the services found, once all have reported.

@@ -13,9 +13,9 @@ struct PrivacyRequestRoutes: Sendable {
     let idempotency: Idempotency
 
     func add(to router: ServiceRouter) {
-        router.post("/v1/privacy-requests", scope: .privacyWrite) { try await create($0) }
-        router.get("/v1/privacy-requests", scope: .privacyRead) { try await list($0) }
-        router.get("/v1/privacy-requests/{id}", scope: .privacyRead) { try await get($0) }
+        router.post("/v1/privacy-requests", scope: .privacyWrite, touches: .people) { try await create($0) }
+        router.get("/v1/privacy-requests", scope: .privacyRead, touches: .people) { try await list($0) }
+        router.get("/v1/privacy-requests/{id}", scope: .privacyRead, touches: .people) { try await get($0) }
         router.put("/v1/privacy-requests/{id}/results/{service}", access: .service) { try await report($0) }
         router.put("/v1/privacy-requests/{id}/recipients/{event}", access: .service) {
             try await settle($0)

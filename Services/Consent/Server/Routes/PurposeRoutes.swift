@@ -10,9 +10,9 @@ struct PurposeRoutes: Sendable {
     let clock: ServiceClock
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/purposes", scope: .consentRead) { try await list($0) }
-        router.get("/v1/purposes/{id}", scope: .consentRead) { try await get($0) }
-        router.put("/v1/purposes/{id}", scope: .consentWrite) { try await put($0) }
+        router.get("/v1/purposes", scope: .consentRead, touches: .definitions) { try await list($0) }
+        router.get("/v1/purposes/{id}", scope: .consentRead, touches: .definitions) { try await get($0) }
+        router.put("/v1/purposes/{id}", scope: .consentWrite, touches: .changes) { try await put($0) }
     }
 
     private func list(_ request: ServiceRequest) async throws -> ServiceResponse {

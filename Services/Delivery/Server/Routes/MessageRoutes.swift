@@ -16,8 +16,8 @@ struct MessageRoutes: Sendable {
     }
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/messages", scope: .deliveryRead) { try await list($0) }
-        router.get("/v1/messages/{id}", scope: .deliveryRead) { request in
+        router.get("/v1/messages", scope: .deliveryRead, touches: .people) { try await list($0) }
+        router.get("/v1/messages/{id}", scope: .deliveryRead, touches: .people) { request in
             guard let detail = try await store.detail(try request.pathID("id"), in: pool) else {
                 throw Problem.notFound("no such message", type: "unknown-message")
             }

@@ -18,10 +18,14 @@ struct SuppressionRoutes: Sendable {
     }
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/suppressions", scope: .deliveryRead) { try await list($0) }
-        router.put("/v1/suppressions", scope: .deliveryWrite) { try await put($0) }
-        router.post("/v1/suppressions/lookup", scope: .deliveryRead) { try await lookUp($0) }
-        router.delete("/v1/suppressions/{id}", scope: .deliveryWrite) { try await delete($0) }
+        router.get("/v1/suppressions", scope: .deliveryRead, touches: .pseudonyms) { try await list($0) }
+        router.put("/v1/suppressions", scope: .deliveryWrite, touches: .pseudonyms) { try await put($0) }
+        router.post("/v1/suppressions/lookup", scope: .deliveryRead, touches: .identifiers) {
+            try await lookUp($0)
+        }
+        router.delete("/v1/suppressions/{id}", scope: .deliveryWrite, touches: .pseudonyms) {
+            try await delete($0)
+        }
     }
 
     private func list(_ request: ServiceRequest) async throws -> ServiceResponse {

@@ -11,10 +11,10 @@ struct TemplateRoutes: Sendable {
     let store: TemplateStore
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/templates", scope: .deliveryRead) { try await list($0) }
-        router.get("/v1/templates/{id}", scope: .deliveryRead) { try await get($0) }
-        router.put("/v1/templates/{id}", scope: .deliveryWrite) { try await put($0) }
-        router.delete("/v1/templates/{id}", scope: .deliveryWrite) { try await delete($0) }
+        router.get("/v1/templates", scope: .deliveryRead, touches: .definitions) { try await list($0) }
+        router.get("/v1/templates/{id}", scope: .deliveryRead, touches: .definitions) { try await get($0) }
+        router.put("/v1/templates/{id}", scope: .deliveryWrite, touches: .changes) { try await put($0) }
+        router.delete("/v1/templates/{id}", scope: .deliveryWrite, touches: .changes) { try await delete($0) }
     }
 
     private func list(_ request: ServiceRequest) async throws -> ServiceResponse {

@@ -10,7 +10,7 @@ struct AccountRoutes {
     let vault: Vault
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/accounts/{groupId}", scope: .profilesRead) { request in
+        router.get("/v1/accounts/{groupId}", scope: .profilesRead, touches: .people) { request in
             let id = try request.path("groupId")
             let account = try await pool.transaction(isolation: .repeatableRead) {
                 try await AccountStore.account(id, vault: vault, in: $0)
@@ -18,7 +18,7 @@ struct AccountRoutes {
             guard let account else { throw Self.unknown }
             return .json(account)
         }
-        router.get("/v1/accounts/{groupId}/members", scope: .profilesRead) { request in
+        router.get("/v1/accounts/{groupId}/members", scope: .profilesRead, touches: .people) { request in
             let id = try request.path("groupId")
             let limit = try request.query("limit", in: 1...200, default: 50)
             let parts = try Cursor.decode(try request.query("cursor"), count: 1)

@@ -14,14 +14,14 @@ struct LookupRoutes {
     private static let mostIdentifiers = 200
 
     func add(to router: ServiceRouter) {
-        router.post("/v1/profiles/lookup", scope: .profilesRead) { request in
+        router.post("/v1/profiles/lookup", scope: .profilesRead, touches: .identifiers) { request in
             let body = try await request.json(maxBytes: Self.bodyBytes)
             if body["identifiers"] != nil { return .json(try await lookUp(many: body)) }
             let identifier = try await policies.latest(in: reading.pool).identifier(json: body)
             guard let profile = try await reading.profile(of: identifier) else { throw Problem.noProfile }
             return .json(profile.json, headers: [.eTag: profile.etag])
         }
-        router.post("/v1/profiles/search", scope: .profilesRead) { request in
+        router.post("/v1/profiles/search", scope: .profilesRead, touches: .identifiers) { request in
             try await search(try JSONFields(try await request.json(maxBytes: Self.bodyBytes)))
         }
     }

@@ -14,7 +14,7 @@ struct MatchingLookupRoutes {
     private static let mostCandidates = 100
 
     func add(to router: ServiceRouter) {
-        router.post("/v1/matching/lookup", scope: .profilesRead) { try await look($0) }
+        router.post("/v1/matching/lookup", scope: .profilesRead, touches: .identifiers) { try await look($0) }
     }
 
     private func look(_ request: ServiceRequest) async throws -> ServiceResponse {

@@ -16,8 +16,8 @@ struct MatchingProposalRoutes {
     private var pool: PostgresPool { reading.pool }
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/matching/proposals", scope: .profilesRead) { try await list($0) }
-        router.get("/v1/matching/proposals/{id}", scope: .profilesRead) { request in
+        router.get("/v1/matching/proposals", scope: .profilesRead, touches: .people) { try await list($0) }
+        router.get("/v1/matching/proposals/{id}", scope: .profilesRead, touches: .people) { request in
             let id = try request.pathID("id", as: MatchingProposalID.self)
             return try await pool.transaction(isolation: .repeatableRead) { transaction in
                 guard let proposal = try await MatchingProposalStore.find(id, in: transaction) else {
@@ -27,7 +27,9 @@ struct MatchingProposalRoutes {
                 return .json(try await explained(opened, in: transaction))
             }
         }
-        router.post("/v1/matching/proposals/{id}/decision", scope: .profilesWrite) { try await decide($0) }
+        router.post("/v1/matching/proposals/{id}/decision", scope: .profilesWrite, touches: .people) {
+            try await decide($0)
+        }
     }
 
     private func list(_ request: ServiceRequest) async throws -> ServiceResponse {

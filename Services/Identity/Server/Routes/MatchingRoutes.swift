@@ -16,13 +16,15 @@ struct MatchingRoutes {
     private static let mostNamed = 100
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/matching/jobs", scope: .profilesRead) { try await list($0) }
-        router.get("/v1/matching/jobs/{id}", scope: .profilesRead) { request in
+        router.get("/v1/matching/jobs", scope: .profilesRead, touches: .definitions) { try await list($0) }
+        router.get("/v1/matching/jobs/{id}", scope: .profilesRead, touches: .definitions) { request in
             .json(try await job(try request.pathID("id"), in: pool).json)
         }
-        router.post("/v1/matching/jobs", scope: .profilesWrite) { try await start($0) }
-        router.get("/v1/matching/jobs/{id}/records", scope: .profilesRead) { try await listRecords($0) }
-        router.post("/v1/matching/jobs/{id}/cancel", scope: .profilesWrite) { request in
+        router.post("/v1/matching/jobs", scope: .profilesWrite, touches: .changes) { try await start($0) }
+        router.get("/v1/matching/jobs/{id}/records", scope: .profilesRead, touches: .people) {
+            try await listRecords($0)
+        }
+        router.post("/v1/matching/jobs/{id}/cancel", scope: .profilesWrite, touches: .changes) { request in
             let id = try request.pathID("id", as: MatchingJobID.self)
             let now = try await clock.now()
             return try await pool.transaction { transaction in

@@ -16,21 +16,21 @@ struct MergeRoutes {
     private static let longestNote = 1000
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/merges", scope: .profilesRead) { try await list($0) }
-        router.get("/v1/merges/{id}", scope: .profilesRead) { request in
+        router.get("/v1/merges", scope: .profilesRead, touches: .people) { try await list($0) }
+        router.get("/v1/merges/{id}", scope: .profilesRead, touches: .people) { request in
             guard let merge = try await MergeStore.find(try request.pathID("id"), in: pool) else {
                 throw Problem.noMerge
             }
             return .json(try await notes.opened(merge).json)
         }
-        router.post("/v1/merges", scope: .profilesWrite) { try await make($0) }
-        router.post("/v1/merges/{id}/undo", scope: .profilesWrite) { request in
+        router.post("/v1/merges", scope: .profilesWrite, touches: .people) { try await make($0) }
+        router.post("/v1/merges/{id}/undo", scope: .profilesWrite, touches: .people) { request in
             let id = try request.pathID("id", as: MergeID.self)
             return try await change(request, of: id) { step, transaction in
                 try await merging.undo(id, step, traceparent: request.traceparent, in: transaction)
             }
         }
-        router.post("/v1/merges/{id}/allow", scope: .profilesWrite) { request in
+        router.post("/v1/merges/{id}/allow", scope: .profilesWrite, touches: .people) { request in
             let id = try request.pathID("id", as: MergeID.self)
             return try await change(request, of: id) { step, transaction in
                 try await merging.allow(id, step, in: transaction)

@@ -15,11 +15,11 @@ struct PolicyRoutes {
     private static let mostEvents = 2_000_000
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/identity-policy", scope: .profilesRead) { _ in
+        router.get("/v1/identity-policy", scope: .profilesRead, touches: .definitions) { _ in
             Self.answer(try await PolicyStore.latest(in: pool))
         }
-        router.put("/v1/identity-policy", scope: .profilesWrite) { try await put($0) }
-        router.post("/v1/identity-policy/rehearsal", scope: .profilesRead) { request in
+        router.put("/v1/identity-policy", scope: .profilesWrite, touches: .changes) { try await put($0) }
+        router.post("/v1/identity-policy/rehearsal", scope: .profilesRead, touches: .people) { request in
             let limit = try request.query("events", in: 1...Self.mostEvents, default: 100_000)
             let policy = try Self.read(try await request.body(maxBytes: PolicyReader.maxBytes))
             let (report, isPart) = try await Rehearsing(pool: pool, vault: vault).run(policy, events: limit)

@@ -9,13 +9,13 @@ struct ProfileRoutes {
     let policies: PolicyRegistry
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/profiles/{id}", scope: .profilesRead) { request in
+        router.get("/v1/profiles/{id}", scope: .profilesRead, touches: .people) { request in
             let id = try request.pathID("id", as: ProfileID.self)
             let sections = try sections(of: request)
             guard let profile = try await reading.profile(id, with: sections) else { throw Problem.noProfile }
             return .json(profile.json, headers: [.eTag: profile.etag])
         }
-        router.get("/v1/profiles", scope: .profilesRead) { request in
+        router.get("/v1/profiles", scope: .profilesRead, touches: .people) { request in
             if let identifier = try await identifier(in: request) {
                 let found = try await reading.profile(of: identifier)
                 return .page(found.map { [$0.json] } ?? [], nextCursor: nil)
@@ -52,6 +52,7 @@ struct ProfileRoutes {
         let type = try request.query("identifierType")
         let value = try request.query("identifierValue")
         if type == nil, value == nil { return nil }
+        try request.requireIdentifiers(for: "asking for a profile by an identifier")
         guard let type, let value else {
             throw Problem.badRequest("`identifierType` and `identifierValue` go together")
         }

@@ -15,7 +15,7 @@ struct ResolveRoutes {
     private static let attempts = 5
 
     func add(to router: ServiceRouter) {
-        router.post("/v1/profiles/resolve", scope: .profilesWrite) { request in
+        router.post("/v1/profiles/resolve", scope: .profilesWrite, touches: .identifiers) { request in
             let policy = try await upserts.resolution.policies.latest(in: pool)
             let identifiers = try identifiers(in: try await request.json(maxBytes: 64 << 10), policy)
             let (id, isNew, withheld) =

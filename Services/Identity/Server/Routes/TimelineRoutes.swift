@@ -6,7 +6,7 @@ struct TimelineRoutes {
     let reading: ProfileReading
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/profiles/{id}/timeline", scope: .profilesRead) { request in
+        router.get("/v1/profiles/{id}/timeline", scope: .profilesRead, touches: .people) { request in
             let id = try request.pathID("id", as: ProfileID.self)
             let limit = try request.query("limit", in: 1...500, default: 50)
             let place = try TimelinePlace(cursor: try request.query("cursor"))

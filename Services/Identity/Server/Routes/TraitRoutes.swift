@@ -15,7 +15,7 @@ struct TraitRoutes {
     let clock: ServiceClock
 
     func add(to router: ServiceRouter) {
-        router.on(.patch, "/v1/profiles/{id}/traits", .scope(.profilesWrite)) { request in
+        router.patch("/v1/profiles/{id}/traits", scope: .profilesWrite, touches: .people) { request in
             let id = try request.pathID("id", as: ProfileID.self)
             let source = try request.queryID("source", as: SourceID.self)
             let traits = try await traits(in: request)

@@ -17,10 +17,10 @@ struct UpsertRoutes {
     private static let mostItems = 1_000
 
     func add(to router: ServiceRouter) {
-        router.post("/v1/profiles", scope: .profilesWrite) { request in
+        router.post("/v1/profiles", scope: .profilesWrite, touches: .people) { request in
             try await one(request)
         }
-        router.post("/v1/profiles/batch", scope: .profilesWrite) { request in
+        router.post("/v1/profiles/batch", scope: .profilesWrite, touches: .people) { request in
             try await batch(request)
         }
     }

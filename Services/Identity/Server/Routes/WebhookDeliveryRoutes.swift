@@ -12,18 +12,30 @@ struct WebhookDeliveryRoutes: Sendable {
     init(access: WebhookAccess) { self.access = access }
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/webhook-endpoints/{id}/deliveries", scope: .webhooksRead) { try await list($0) }
-        router.get("/v1/webhook-endpoints/{id}/deliveries/{deliveryId}", scope: .webhooksRead) { request in
+        router.get("/v1/webhook-endpoints/{id}/deliveries", scope: .webhooksRead, touches: .people) {
+            try await list($0)
+        }
+        router.get(
+            "/v1/webhook-endpoints/{id}/deliveries/{deliveryId}", scope: .webhooksRead, touches: .people
+        ) { request in
             let endpoint = try await access.endpoint(request, in: access.pool)
             return .json(try await delivery(request, of: endpoint, in: access.pool).json)
         }
-        router.post("/v1/webhook-endpoints/{id}/deliveries/{deliveryId}/redeliver", scope: .webhooksWrite) {
+        router.post(
+            "/v1/webhook-endpoints/{id}/deliveries/{deliveryId}/redeliver", scope: .webhooksWrite,
+            touches: .people
+        ) {
             try await redeliver($0)
         }
-        router.post("/v1/webhook-endpoints/{id}/deliveries/{deliveryId}/cancel", scope: .webhooksWrite) {
+        router.post(
+            "/v1/webhook-endpoints/{id}/deliveries/{deliveryId}/cancel", scope: .webhooksWrite,
+            touches: .people
+        ) {
             try await cancel($0)
         }
-        router.post("/v1/webhook-endpoints/{id}/test", scope: .webhooksWrite) { try await test($0) }
+        router.post("/v1/webhook-endpoints/{id}/test", scope: .webhooksWrite, touches: .changes) {
+            try await test($0)
+        }
     }
 
     private func list(_ request: ServiceRequest) async throws -> ServiceResponse {

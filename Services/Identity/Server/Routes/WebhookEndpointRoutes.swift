@@ -14,20 +14,26 @@ struct WebhookEndpointRoutes: Sendable {
     private static let longestOverlap: Duration = .hours(7 * 24)
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/webhook-endpoints", scope: .webhooksRead) { try await list($0) }
-        router.post("/v1/webhook-endpoints", scope: .webhooksWrite) { try await create($0) }
-        router.get("/v1/webhook-endpoints/{id}", scope: .webhooksRead) { request in
+        router.get("/v1/webhook-endpoints", scope: .webhooksRead, touches: .definitions) {
+            try await list($0)
+        }
+        router.post("/v1/webhook-endpoints", scope: .webhooksWrite, touches: .changes) {
+            try await create($0)
+        }
+        router.get("/v1/webhook-endpoints/{id}", scope: .webhooksRead, touches: .definitions) { request in
             answer(try await access.endpoint(request, in: access.pool))
         }
-        router.on(.patch, "/v1/webhook-endpoints/{id}", .scope(.webhooksWrite)) { try await change($0) }
-        router.delete("/v1/webhook-endpoints/{id}", scope: .webhooksWrite) { request in
+        router.patch("/v1/webhook-endpoints/{id}", scope: .webhooksWrite, touches: .changes) {
+            try await change($0)
+        }
+        router.delete("/v1/webhook-endpoints/{id}", scope: .webhooksWrite, touches: .changes) { request in
             try await access.pool.transaction { transaction in
                 let endpoint = try await access.lock(request, in: transaction)
                 try await access.endpoints.delete(endpoint.id, in: transaction)
             }
             return .empty()
         }
-        router.post("/v1/webhook-endpoints/{id}/rotate-secret", scope: .webhooksWrite) {
+        router.post("/v1/webhook-endpoints/{id}/rotate-secret", scope: .webhooksWrite, touches: .changes) {
             try await rotate($0)
         }
     }

@@ -7,7 +7,9 @@ struct DebuggerRoutes: Sendable {
     let debugger: Debugger
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/sources/{id}/debugger", scope: .sourcesRead) { try await debugger.watch($0) }
+        router.get("/v1/sources/{id}/debugger", scope: .sourcesRead, touches: .identifiers) {
+            try await debugger.watch($0)
+        }
     }
 }
 

@@ -13,13 +13,25 @@ struct ImportJobRoutes: Sendable {
     let preview: ImportPreview
 
     func add(to router: ServiceRouter) {
-        router.post("/v1/imports/{id}/preview", scope: .sourcesWrite) { try await preview($0) }
-        router.post("/v1/imports/{id}/run", scope: .sourcesWrite) { try await act(.run, $0) }
-        router.post("/v1/imports/{id}/pause", scope: .sourcesWrite) { try await act(.pause, $0) }
-        router.post("/v1/imports/{id}/resume", scope: .sourcesWrite) { try await act(.resume, $0) }
-        router.post("/v1/imports/{id}/cancel", scope: .sourcesWrite) { try await act(.cancel, $0) }
-        router.get("/v1/imports/{id}/report", scope: .sourcesRead) { try await report($0) }
-        router.delete("/v1/imports/{id}", scope: .sourcesWrite) { try await delete($0) }
+        router.post("/v1/imports/{id}/preview", scope: .sourcesWrite, touches: .identifiers) {
+            try await preview($0)
+        }
+        router.post("/v1/imports/{id}/run", scope: .sourcesWrite, touches: .changes) {
+            try await act(.run, $0)
+        }
+        router.post("/v1/imports/{id}/pause", scope: .sourcesWrite, touches: .changes) {
+            try await act(.pause, $0)
+        }
+        router.post("/v1/imports/{id}/resume", scope: .sourcesWrite, touches: .changes) {
+            try await act(.resume, $0)
+        }
+        router.post("/v1/imports/{id}/cancel", scope: .sourcesWrite, touches: .changes) {
+            try await act(.cancel, $0)
+        }
+        router.get("/v1/imports/{id}/report", scope: .sourcesRead, touches: .definitions) {
+            try await report($0)
+        }
+        router.delete("/v1/imports/{id}", scope: .sourcesWrite, touches: .changes) { try await delete($0) }
     }
 
     private func act(_ action: ImportState.Action, _ request: ServiceRequest) async throws -> ServiceResponse

@@ -21,11 +21,11 @@ struct ImportRoutes: Sendable {
     ]
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/imports", scope: .sourcesRead) { try await list($0) }
-        router.post("/v1/imports", scope: .sourcesWrite) { try await create($0) }
-        router.get("/v1/imports/{id}", scope: .sourcesRead) { try await get($0) }
-        router.put("/v1/imports/{id}/file", scope: .sourcesWrite) { try await upload($0) }
-        router.put("/v1/imports/{id}/mapping", scope: .sourcesWrite) { try await map($0) }
+        router.get("/v1/imports", scope: .sourcesRead, touches: .definitions) { try await list($0) }
+        router.post("/v1/imports", scope: .sourcesWrite, touches: .changes) { try await create($0) }
+        router.get("/v1/imports/{id}", scope: .sourcesRead, touches: .definitions) { try await get($0) }
+        router.put("/v1/imports/{id}/file", scope: .sourcesWrite, touches: .changes) { try await upload($0) }
+        router.put("/v1/imports/{id}/mapping", scope: .sourcesWrite, touches: .changes) { try await map($0) }
     }
 
     private func list(_ request: ServiceRequest) async throws -> ServiceResponse {

@@ -11,10 +11,14 @@ struct QuarantineRoutes: Sendable {
     let replay: QuarantineReplay
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/quarantine", scope: .sourcesRead) { try await list($0) }
-        router.get("/v1/quarantine/{id}", scope: .sourcesRead) { try await get($0) }
-        router.post("/v1/quarantine/replay", scope: .sourcesWrite) { try await replayMany($0) }
-        router.post("/v1/quarantine/{id}/replay", scope: .sourcesWrite) { try await replayOne($0) }
+        router.get("/v1/quarantine", scope: .sourcesRead, touches: .people) { try await list($0) }
+        router.get("/v1/quarantine/{id}", scope: .sourcesRead, touches: .people) { try await get($0) }
+        router.post("/v1/quarantine/replay", scope: .sourcesWrite, touches: .people) {
+            try await replayMany($0)
+        }
+        router.post("/v1/quarantine/{id}/replay", scope: .sourcesWrite, touches: .people) {
+            try await replayOne($0)
+        }
     }
 
     private func list(_ request: ServiceRequest) async throws -> ServiceResponse {
@@ -24,6 +28,7 @@ struct QuarantineRoutes: Sendable {
         filter.messageID = try request.query("messageId")
         filter.event = try request.query("event")
         filter.text = try request.query("text")
+        if filter.text != nil { try request.requireIdentifiers(for: "`text`") }
         filter.from = try request.queryInstant("from") ?? .distantPast
         filter.to = try request.queryInstant("to") ?? .distantFuture
         if let reason = try request.query("reason") { filter.reason = try Self.reason(reason) }
@@ -74,6 +79,7 @@ struct QuarantineRoutes: Sendable {
         filter.messageID = try fields.optionalString("messageId")
         filter.event = try fields.optionalString("event")
         filter.text = try fields.optionalString("text")
+        if filter.text != nil { try request.requireIdentifiers(for: "`text`") }
         filter.from = try fields.optionalInstant("from") ?? .distantPast
         filter.to = try fields.optionalInstant("to") ?? .distantFuture
         if let reason = try fields.optionalString("reason") { filter.reason = try Self.reason(reason) }

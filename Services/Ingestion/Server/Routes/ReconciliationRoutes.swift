@@ -10,7 +10,7 @@ struct ReconciliationRoutes: Sendable {
     let window: Duration
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/reconciliation", scope: .sourcesRead) { request in
+        router.get("/v1/reconciliation", scope: .sourcesRead, touches: .definitions) { request in
             let from = try request.queryInstant("from") ?? .distantPast
             let to = try request.queryInstant("to") ?? .distantFuture
             guard from <= to else { throw Problem.badRequest("`from` must not be after `to`") }

@@ -14,11 +14,15 @@ struct SourceRoutes: Sendable {
     }
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/sources", scope: .sourcesRead) { try await list($0) }
-        router.post("/v1/sources", scope: .sourcesWrite) { try await create($0) }
-        router.get("/v1/sources/{id}", scope: .sourcesRead) { try await get($0) }
-        router.post("/v1/sources/{id}/write-keys", scope: .sourcesWrite) { try await addKey($0) }
-        router.delete("/v1/sources/{id}/write-keys/{key}", scope: .sourcesWrite) { try await revokeKey($0) }
+        router.get("/v1/sources", scope: .sourcesRead, touches: .definitions) { try await list($0) }
+        router.post("/v1/sources", scope: .sourcesWrite, touches: .changes) { try await create($0) }
+        router.get("/v1/sources/{id}", scope: .sourcesRead, touches: .definitions) { try await get($0) }
+        router.post("/v1/sources/{id}/write-keys", scope: .sourcesWrite, touches: .changes) {
+            try await addKey($0)
+        }
+        router.delete("/v1/sources/{id}/write-keys/{key}", scope: .sourcesWrite, touches: .changes) {
+            try await revokeKey($0)
+        }
     }
 
     private func list(_ request: ServiceRequest) async throws -> ServiceResponse {

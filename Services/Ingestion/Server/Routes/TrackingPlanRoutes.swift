@@ -12,11 +12,21 @@ struct TrackingPlanRoutes: Sendable {
     let clock: ServiceClock
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/sources/{id}/tracking-plan", scope: .sourcesRead) { try await get($0) }
-        router.put("/v1/sources/{id}/tracking-plan", scope: .sourcesWrite) { try await put($0) }
-        router.delete("/v1/sources/{id}/tracking-plan", scope: .sourcesWrite) { try await delete($0) }
-        router.get("/v1/sources/{id}/treatment", scope: .sourcesRead) { try await getTreatment($0) }
-        router.put("/v1/sources/{id}/treatment", scope: .sourcesWrite) { try await putTreatment($0) }
+        router.get("/v1/sources/{id}/tracking-plan", scope: .sourcesRead, touches: .definitions) {
+            try await get($0)
+        }
+        router.put("/v1/sources/{id}/tracking-plan", scope: .sourcesWrite, touches: .changes) {
+            try await put($0)
+        }
+        router.delete("/v1/sources/{id}/tracking-plan", scope: .sourcesWrite, touches: .changes) {
+            try await delete($0)
+        }
+        router.get("/v1/sources/{id}/treatment", scope: .sourcesRead, touches: .definitions) {
+            try await getTreatment($0)
+        }
+        router.put("/v1/sources/{id}/treatment", scope: .sourcesWrite, touches: .changes) {
+            try await putTreatment($0)
+        }
     }
 
     private func get(_ request: ServiceRequest) async throws -> ServiceResponse {

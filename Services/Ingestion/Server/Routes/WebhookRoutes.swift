@@ -19,11 +19,11 @@ struct WebhookRoutes: Sendable {
     private static let secretCount = 10
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/webhooks", scope: .sourcesRead) { try await list($0) }
-        router.post("/v1/webhooks", scope: .sourcesWrite) { try await create($0) }
-        router.get("/v1/webhooks/{id}", scope: .sourcesRead) { try await get($0) }
-        router.put("/v1/webhooks/{id}", scope: .sourcesWrite) { try await change($0) }
-        router.delete("/v1/webhooks/{id}", scope: .sourcesWrite) { try await disable($0) }
+        router.get("/v1/webhooks", scope: .sourcesRead, touches: .definitions) { try await list($0) }
+        router.post("/v1/webhooks", scope: .sourcesWrite, touches: .changes) { try await create($0) }
+        router.get("/v1/webhooks/{id}", scope: .sourcesRead, touches: .definitions) { try await get($0) }
+        router.put("/v1/webhooks/{id}", scope: .sourcesWrite, touches: .changes) { try await change($0) }
+        router.delete("/v1/webhooks/{id}", scope: .sourcesWrite, touches: .changes) { try await disable($0) }
     }
 
     private func list(_ request: ServiceRequest) async throws -> ServiceResponse {

@@ -11,9 +11,9 @@ package struct InstanceRoutes: Sendable {
     package init(pool: PostgresPool, vault: Vault) { queries = InstanceQueries(pool, vault: vault) }
 
     package func add(to router: ServiceRouter) {
-        router.get("/v1/journeys/{id}/instances", scope: .journeysRead, instances)
-        router.get("/v1/journeys/{id}/history", scope: .journeysRead, history)
-        router.get("/v1/instances/{id}", scope: .journeysRead, instance)
+        router.get("/v1/journeys/{id}/instances", scope: .journeysRead, touches: .people, instances)
+        router.get("/v1/journeys/{id}/history", scope: .journeysRead, touches: .people, history)
+        router.get("/v1/instances/{id}", scope: .journeysRead, touches: .people, instance)
     }
 
     @Sendable

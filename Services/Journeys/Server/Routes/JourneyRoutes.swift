@@ -21,10 +21,10 @@ package struct JourneyRoutes: Sendable {
     }
 
     package func add(to router: ServiceRouter) {
-        router.get("/v1/journeys", scope: .journeysRead, list)
-        router.get("/v1/journeys/{id}", scope: .journeysRead, get)
-        router.put("/v1/journeys/{id}", scope: .journeysWrite, put)
-        router.delete("/v1/journeys/{id}", scope: .journeysWrite, delete)
+        router.get("/v1/journeys", scope: .journeysRead, touches: .definitions, list)
+        router.get("/v1/journeys/{id}", scope: .journeysRead, touches: .definitions, get)
+        router.put("/v1/journeys/{id}", scope: .journeysWrite, touches: .changes, put)
+        router.delete("/v1/journeys/{id}", scope: .journeysWrite, touches: .changes, delete)
     }
 
     @Sendable

@@ -12,9 +12,11 @@ struct CatalogRoutes: Sendable {
     private static let batchBytes = 8 << 20
 
     func add(to router: ServiceRouter) {
-        router.put("/v1/catalog/items", scope: .catalogWrite) { try await put($0) }
-        router.get("/v1/catalog/items", scope: .catalogRead) { try await list($0) }
-        router.get("/v1/catalog/items/{sku}", scope: .catalogRead) { try await get($0) }
+        router.put("/v1/catalog/items", scope: .catalogWrite, touches: .changes) { try await put($0) }
+        router.get("/v1/catalog/items", scope: .catalogRead, touches: .definitions) { try await list($0) }
+        router.get("/v1/catalog/items/{sku}", scope: .catalogRead, touches: .definitions) {
+            try await get($0)
+        }
     }
 
     /// Creates or replaces each good item of a batch and says of each what became of it.

@@ -13,7 +13,9 @@ struct RecommendationRoutes: Sendable {
     let policies: ConsentPolicyReader<ConsentPolicy>
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/recommendations", scope: .recommendationsRead) { try await recommend($0) }
+        router.get("/v1/recommendations", scope: .recommendationsRead, touches: .people) {
+            try await recommend($0)
+        }
     }
 
     /// What is known of the person, if one was named.

@@ -14,7 +14,9 @@ struct ExportRoutes {
     private enum Format: String, CaseIterable { case csv, ndjson }
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/segments/{id}/export", scope: .segmentsRead) { try await export($0) }
+        router.get("/v1/segments/{id}/export", scope: .segmentsRead, touches: .people) {
+            try await export($0)
+        }
     }
 
     private func export(_ request: ServiceRequest) async throws -> ServiceResponse {

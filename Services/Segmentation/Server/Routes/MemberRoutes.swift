@@ -13,9 +13,15 @@ struct MemberRoutes {
     let profiles: ProfileStore
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/segments/{id}/members", scope: .segmentsRead) { try await members($0) }
-        router.get("/v1/segments/{id}/members/{profileId}/why", scope: .segmentsRead) { try await why($0) }
-        router.get("/v1/profiles/{id}/segments", scope: .segmentsRead) { try await segments($0) }
+        router.get("/v1/segments/{id}/members", scope: .segmentsRead, touches: .people) {
+            try await members($0)
+        }
+        router.get("/v1/segments/{id}/members/{profileId}/why", scope: .segmentsRead, touches: .people) {
+            try await why($0)
+        }
+        router.get("/v1/profiles/{id}/segments", scope: .segmentsRead, touches: .people) {
+            try await segments($0)
+        }
     }
 
     private func members(_ request: ServiceRequest) async throws -> ServiceResponse {

@@ -27,7 +27,9 @@ final class PreviewRoutes: Sendable {
     private static let atOnce = 50
 
     func add(to router: ServiceRouter) {
-        router.post("/v1/segments/preview", scope: .segmentsRead) { try await self.preview($0) }
+        router.post("/v1/segments/preview", scope: .segmentsRead, touches: .people) {
+            try await self.preview($0)
+        }
     }
 
     /// What was seen of the sample.

@@ -19,7 +19,9 @@ struct ScorecardRoutes {
     private static let listed = 50
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/scorecard/{profileId}", scope: .segmentsRead) { try await scorecard($0) }
+        router.get("/v1/scorecard/{profileId}", scope: .segmentsRead, touches: .people) {
+            try await scorecard($0)
+        }
     }
 
     private func scorecard(_ request: ServiceRequest) async throws -> ServiceResponse {

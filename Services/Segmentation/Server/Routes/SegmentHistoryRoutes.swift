@@ -17,7 +17,9 @@ struct SegmentHistoryRoutes {
     }
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/segments/{id}/history", scope: .segmentsRead) { try await history($0) }
+        router.get("/v1/segments/{id}/history", scope: .segmentsRead, touches: .definitions) {
+            try await history($0)
+        }
     }
 
     private func history(_ request: ServiceRequest) async throws -> ServiceResponse {

@@ -11,10 +11,10 @@ struct SegmentRoutes {
     let registry: SegmentRegistry
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/segments", scope: .segmentsRead) { try await list($0) }
-        router.get("/v1/segments/{id}", scope: .segmentsRead) { try await get($0) }
-        router.put("/v1/segments/{id}", scope: .segmentsWrite) { try await put($0) }
-        router.delete("/v1/segments/{id}", scope: .segmentsWrite) { try await delete($0) }
+        router.get("/v1/segments", scope: .segmentsRead, touches: .definitions) { try await list($0) }
+        router.get("/v1/segments/{id}", scope: .segmentsRead, touches: .definitions) { try await get($0) }
+        router.put("/v1/segments/{id}", scope: .segmentsWrite, touches: .changes) { try await put($0) }
+        router.delete("/v1/segments/{id}", scope: .segmentsWrite, touches: .changes) { try await delete($0) }
     }
 
     private func list(_ request: ServiceRequest) async throws -> ServiceResponse {

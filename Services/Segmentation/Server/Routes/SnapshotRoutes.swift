@@ -12,11 +12,17 @@ struct SnapshotRoutes {
     private static let noteLength = 500
 
     func add(to router: ServiceRouter) {
-        router.post("/v1/segments/{id}/snapshot", scope: .segmentsWrite) { try await make($0) }
-        router.get("/v1/segments/{id}/snapshots", scope: .segmentsRead) { try await list($0) }
-        router.get("/v1/snapshots/{id}", scope: .segmentsRead) { try await get($0) }
-        router.get("/v1/snapshots/{id}/members", scope: .segmentsRead) { try await members($0) }
-        router.delete("/v1/snapshots/{id}", scope: .segmentsWrite) { try await delete($0) }
+        router.post("/v1/segments/{id}/snapshot", scope: .segmentsWrite, touches: .changes) {
+            try await make($0)
+        }
+        router.get("/v1/segments/{id}/snapshots", scope: .segmentsRead, touches: .definitions) {
+            try await list($0)
+        }
+        router.get("/v1/snapshots/{id}", scope: .segmentsRead, touches: .definitions) { try await get($0) }
+        router.get("/v1/snapshots/{id}/members", scope: .segmentsRead, touches: .people) {
+            try await members($0)
+        }
+        router.delete("/v1/snapshots/{id}", scope: .segmentsWrite, touches: .changes) { try await delete($0) }
     }
 
     private func make(_ request: ServiceRequest) async throws -> ServiceResponse {

@@ -11,10 +11,10 @@ struct StageRoutes {
     let registry: SegmentRegistry
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/stages", scope: .segmentsRead) { _ in
+        router.get("/v1/stages", scope: .segmentsRead, touches: .definitions) { _ in
             Self.answer(try await pool.withConnection { try await StageStore($0).stages() })
         }
-        router.put("/v1/stages", scope: .segmentsWrite) { try await put($0) }
+        router.put("/v1/stages", scope: .segmentsWrite, touches: .changes) { try await put($0) }
     }
 
     private func put(_ request: ServiceRequest) async throws -> ServiceResponse {

@@ -27,7 +27,9 @@ final class InteractionMatrixRoutes: Sendable {
     }
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/interaction-matrix", scope: .segmentsRead) { try await self.matrix($0) }
+        router.get("/v1/interaction-matrix", scope: .segmentsRead, touches: .definitions) {
+            try await self.matrix($0)
+        }
     }
 
     private struct Seen {

@@ -13,17 +13,19 @@ struct TouchpointModelRoutes {
     private static let mostOpen = 10
 
     func add(to router: ServiceRouter) {
-        router.get("/v1/touchpoint-models", scope: .segmentsRead) { try await list($0) }
-        router.post("/v1/touchpoint-models", scope: .segmentsWrite) { request in
+        router.get("/v1/touchpoint-models", scope: .segmentsRead, touches: .definitions) {
+            try await list($0)
+        }
+        router.post("/v1/touchpoint-models", scope: .segmentsWrite, touches: .changes) { request in
             try await create(request)
         }
-        router.get("/v1/touchpoint-models/{id}", scope: .segmentsRead) { request in
+        router.get("/v1/touchpoint-models/{id}", scope: .segmentsRead, touches: .definitions) { request in
             let id = try request.pathID("id", as: TouchpointModelID.self)
             guard let model = try await pool.withConnection({ try await TouchpointModelStore($0).get(id) })
             else { throw Problem.noTouchpointModel }
             return .json(model.json)
         }
-        router.delete("/v1/touchpoint-models/{id}", scope: .segmentsWrite) { request in
+        router.delete("/v1/touchpoint-models/{id}", scope: .segmentsWrite, touches: .changes) { request in
             let id = try request.pathID("id", as: TouchpointModelID.self)
             guard try await pool.withConnection({ try await TouchpointModelStore($0).delete(id) }) else {
                 throw Problem.noTouchpointModel
