@@ -80,6 +80,7 @@ def put_somebody_through(martlet, mailbox):
     load.define(martlet)
     martlet.call("PUT", "segmentation", "/v1/scores/load-orders", expect=(200, 201), json={
         "events": [{"event": "Order Completed", "weight": 5, "perDay": 2, "cap": "7.5"}], "halfLife": "7d"})
+    martlet.call("PUT", "segmentation", "/v1/computed-traits/load-value", expect=(200, 201), json={"rfm": {}})
     martlet.call("PUT", "segmentation", "/v1/stages", expect=200, json={"stages": [
         {"id": "load-ordered", "rule": {"count": {"event": "Order Completed"}}}]})
     shopper = uuid.uuid4().hex[:12]
@@ -110,6 +111,7 @@ def put_somebody_through(martlet, mailbox):
         "/v1/instances/{": instance["id"],
         "/v1/segments/{": "load-buyers",
         "/v1/scores/{": "load-orders",
+        "/v1/computed-traits/{": "load-value",
         "/v1/journeys/{": "load-thanks",
         "/v1/templates/{": "load-thanks",
         "/v1/purposes/{": "transactional",

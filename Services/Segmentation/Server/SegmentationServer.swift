@@ -27,6 +27,7 @@ package let segmentationService = ServiceDefinition(
         Migration(resource: "V0007_history_watch", bytes: PackageResources.V0007_history_watch_sql),
         Migration(
             resource: "V0008_touchpoint_models", bytes: PackageResources.V0008_touchpoint_models_sql),
+        Migration(resource: "V0009_computed_traits", bytes: PackageResources.V0009_computed_traits_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships],
     channels: [SegmentStore.channel, TouchpointModelStore.channel]
@@ -47,6 +48,9 @@ package let segmentationService = ServiceDefinition(
             ScoreRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             StageRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             ScorecardRoutes(
+                pool: context.pool, clock: context.clock, registry: registry, profiles: profiles
+            ).add(to: router)
+            ComputedTraitRoutes(
                 pool: context.pool, clock: context.clock, registry: registry, profiles: profiles
             ).add(to: router)
             PreviewRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)

@@ -57,7 +57,8 @@ struct RandomRules {
         }
     }
 
-    private mutating func selector(isStatic: Bool = false) -> [String: JSON] {
+    /// Members that say which events are meant.
+    mutating func selector(isStatic: Bool = false) -> [String: JSON] {
         self.isStatic = isStatic
         var members: [String: JSON] = [
             "event": generator.pick(["A", "B", "C", "*", ["A", "B"], ["B", "C"]] as [JSON])
@@ -106,7 +107,8 @@ struct RandomRules {
         return ["property": .string(property), key: duration([1, 40, 250, 1_000])]
     }
 
-    private mutating func windowed(_ members: [String: JSON]) -> [String: JSON] {
+    /// The same with a window.
+    mutating func windowed(_ members: [String: JSON]) -> [String: JSON] {
         var members = members
         switch generator.below(100) {
         case ..<(scale.isCalendar ? 30 : 70):
