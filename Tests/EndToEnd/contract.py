@@ -112,6 +112,7 @@ def put_somebody_through(martlet, mailbox):
         "/v1/segments/{": "load-buyers",
         "/v1/scores/{": "load-orders",
         "/v1/computed-traits/{": "load-value",
+        "/v1/rfm-models/{": put_a_model_through(martlet),
         "/v1/journeys/{": "load-thanks",
         "/v1/templates/{": "load-thanks",
         "/v1/purposes/{": "transactional",
@@ -123,6 +124,14 @@ def put_somebody_through(martlet, mailbox):
             "ingestion": "events", "identity": "profile-events", "consent": "consents",
             "segmentation": "memberships", "journeys": "intents"},
     }
+
+
+def put_a_model_through(martlet):
+    """An edition of a model of recency, frequency and monetary value; returns its id."""
+    made = martlet.call("POST", "segmentation", "/v1/rfm-models", expect=202, json={"model": "load"})
+    path = f"/v1/rfm-models/{made['modelId']}"
+    wait_for(lambda: martlet.get("segmentation", path)["status"] == "done", "the edition of the model")
+    return made["modelId"]
 
 
 def put_a_file_through(martlet, source, shopper):

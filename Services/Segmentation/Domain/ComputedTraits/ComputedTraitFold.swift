@@ -91,6 +91,18 @@ package struct ComputedTraitFold: Sendable {
         return value
     }
 
+    /// What the orders come to of which a trait of the kind `rfm` tells; nil if there are none.
+    package func orders() -> RFMStanding? {
+        var fold = self
+        fold.settle()
+        let inside = fold.inside(at: now)
+        guard let last = inside.last?.at else { return nil }
+        let total = inside.reduce(into: Int128(0)) { $0 += $1.total }
+        return RFMStanding(
+            recency: now - last, frequency: inside.count, monetary: Amount(millionths: Int64(clamping: total))
+        )
+    }
+
     private func value(
         _ standing: TraitStanding, of inside: [TraitOccurrence], until end: Instant?
     ) -> ComputedTraitValue {
