@@ -50,14 +50,27 @@ struct ComputedTraitTests {
                 guard try ComputedTrait(RuleField(trait.json)) == trait else {
                     throw Disagreement(description: "\(json.compact) is not read as it is written")
                 }
-                let plain = PlainTraits(json)
-                for _ in 0..<3 {
-                    let now = Self.instant(among: all, scale, &random)
-                    // What is told later, and, where clocks disagree, what is told already.
-                    let told = random.chance(50) ? all : all.filter { SegmentDecider.instant(of: $0) <= now }
-                    try Self.compare(trait, plain, told, at: now, scale, &random)
-                }
+                try Self.compare(trait, PlainTraits(json), all, scale, &random)
             }
+            var rules = RandomRules(generator: random, scale: scale)
+            let payload = JSON.object(rules.rfm())
+            random = rules.generator
+            let edition = try #require(payload["edition"])
+            let trait = try ComputedTrait(RuleField(["rfm": ["model": "default"]]))
+                .by(RFMEdition(RuleField(edition)))
+            try Self.compare(trait, PlainTraits(by: edition), all, scale, &random)
+        }
+    }
+
+    /// At some instants, by what is told later, and, where clocks disagree, by what is told already.
+    private static func compare(
+        _ trait: ComputedTrait, _ plain: PlainTraits, _ all: [TrackingEvent], _ scale: RandomScale,
+        _ random: inout SeededGenerator
+    ) throws {
+        for _ in 0..<3 {
+            let now = instant(among: all, scale, &random)
+            let told = random.chance(50) ? all : all.filter { SegmentDecider.instant(of: $0) <= now }
+            try compare(trait, plain, told, at: now, scale, &random)
         }
     }
 
@@ -151,6 +164,10 @@ struct ComputedTraitTests {
         #expect(place(["averageOrderValue": []]) == "averageOrderValue")
         #expect(place(["averageOrderValue": [:]]) == nil)
         #expect(place(["count": [:]]) == "count.event")
+        #expect(place(["rfm": ["model": "default"]]) == nil)
+        #expect(place(["rfm": ["model": "A"]]) == "rfm.model")
+        #expect(place(["rfm": ["model": "a", "within": "9d"]]) == "rfm.within")
+        #expect(place(["averageOrderValue": ["model": "a"]]) == "averageOrderValue.model")
     }
 
     @Test("in words it says what it is made of")

@@ -6,6 +6,14 @@ struct PlainTraits {
     let payload: JSON
     private let oracle = PlainOracle(rule: .null)
 
+    /// The thresholds of the model, for a trait that has one.
+    var edition: JSON?
+
+    /// By a model of RFM.
+    init(by edition: JSON) {
+        (kind, payload, self.edition) = ("rfm", edition["orders"] ?? .null, edition)
+    }
+
     init(_ definition: JSON) {
         (kind, payload) = definition.object?.first.map { ($0.key, $0.value) } ?? ("", .null)
     }
@@ -60,8 +68,17 @@ struct PlainTraits {
         case "daysSinceLast": return days(since: found.last?.event)
         default:
             guard let last = found.last?.event else { return .nothing }
+            let age = instant.milliseconds - oracle.time(last).milliseconds
+            let scores = edition.map { edition in
+                [
+                    1 + (edition["recency"]?.array ?? []).count { age < oracle.length($0) ?? 0 },
+                    1 + (edition["frequency"]?.array ?? []).count { found.count > Int($0.integer ?? 0) },
+                    1 + (edition["monetary"]?.array ?? []).count { total > oracle.number($0) ?? 0 },
+                ]
+            }
             return .rfm(
-                days: elapsed(since: oracle.time(last), at: instant), orders: found.count, total: total)
+                days: elapsed(since: oracle.time(last), at: instant), orders: found.count, total: total,
+                scores: scores ?? [], name: scores.map { PlainOracle.grid[5 - $0[0]][$0[1] - 1] })
         }
     }
 
@@ -92,7 +109,7 @@ enum PlainValue: Equatable {
     case nothing
     case number(Double)
     case text(String)
-    case rfm(days: Int, orders: Int, total: Double)
+    case rfm(days: Int, orders: Int, total: Double, scores: [Int], name: String?)
 
     /// What the service says.
     init(_ json: JSON, of kind: String) {
@@ -101,7 +118,9 @@ enum PlainValue: Equatable {
         case "rfm":
             self = .rfm(
                 days: Int(json["recencyDays"]?.integer ?? -1), orders: Int(json["frequency"]?.integer ?? -1),
-                total: Double(json["monetary"]?.string ?? "") ?? .nan)
+                total: Double(json["monetary"]?.string ?? "") ?? .nan,
+                scores: ["recency", "frequency", "monetary"].compactMap { json["scores"]?[$0]?.integer }
+                    .map { Int($0) }, name: json["segment"]?.string)
         case "first", "last", "mostFrequent", "firstTime", "lastTime": self.init(plain: json)
         default: self = .number(json.number ?? Double(json.string ?? "") ?? .nan)
         }

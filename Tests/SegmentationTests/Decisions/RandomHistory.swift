@@ -239,7 +239,7 @@ struct RandomRules {
     }
 
     /// By an edition as it is written into rules, of no population that there is.
-    private mutating func rfm() -> [String: JSON] {
+    mutating func rfm() -> [String: JSON] {
         var members: [String: JSON] = ["model": generator.pick(["default", "is", "2nd"])]
         if generator.chance(50) {
             members["segment"] = .string(generator.pick(PlainOracle.grid.flatMap { $0 }))

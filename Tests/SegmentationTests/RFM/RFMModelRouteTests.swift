@@ -146,6 +146,32 @@ struct RFMModelRouteTests {
         }
     }
 
+    @Test("a computed trait has somebody's scores and the name, and says until when")
+    func trait() async throws {
+        try await Installation.with { installation in
+            try await people(installation)
+            let harness = installation.harness
+            let made = try await harness.request(
+                "PUT", "/v1/computed-traits/rfm", json: ["rfm": ["model": "default"]])
+            #expect(made.status == 201 && made.json["rfm"] == ["model": "default"], "\(made.text)")
+            func value(_ number: Int) async throws -> JSON {
+                try await harness.request("GET", "/v1/profiles/\(person(number))/computed-traits")
+                    .json[path: "traits.0"] ?? .null
+            }
+            let before = try await value(9)
+            #expect(before[path: "value.frequency"] == 9, "\(before.compact)")
+            #expect(before[path: "value.scores"] == .null && before[path: "value.edition"] == .null)
+            _ = try await make(installation)
+            let now = try await value(9)
+            #expect(now[path: "value.scores"] == ["recency": 5, "frequency": 5, "monetary": 5])
+            #expect(now[path: "value.segment"] == "Champions" && now[path: "value.edition"] == 1)
+            #expect(now["validUntil"] == .string((start + .days(21)).rfc3339))
+            installation.clock.set(start + .days(21))
+            #expect(try await value(9)[path: "value.segment"] == "Loyal Customers")
+            #expect(try await value(11)["value"] == .null)
+        }
+    }
+
     @Test("the shipped segments have who must be in them by the first edition, and until when")
     func shipped() async throws {
         try await Installation.with { installation in

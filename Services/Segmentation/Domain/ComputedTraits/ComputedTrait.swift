@@ -24,14 +24,21 @@ package struct ComputedTrait: Hashable, Sendable {
         case firstTime, lastTime
         /// Whole days since then: of 24 hours, or by the calendar of a zone.
         case daysSinceFirst, daysSinceLast
-        /// Days since the last, how many, and the total of a property.
+        /// Days since the last, how many, and the total of a property; by a model of RFM with what that scores.
         case rfm
     }
 
     package let kind: Kind
-    package let source: WindowedEvents
-    package let property: PropertyPath?
+    package private(set) var source: WindowedEvents
+    package private(set) var property: PropertyPath?
     package let zone: CivilZone?
+    /// The model by which somebody is scored as well.
+    package let model: String?
+    /// That model's edition in force, if there is one. A list, since an edition has what counts as an order in it, which is
+    /// one of these again.
+    private var editions: [RFMEdition] = []
+
+    var edition: RFMEdition? { editions.first }
 
     package static let keys = Kind.allCases.map(\.rawValue)
 
@@ -40,9 +47,15 @@ package struct ComputedTrait: Hashable, Sendable {
         let (key, payload) = try field.one(of: Self.keys)
         guard let kind = Kind(rawValue: key) else { throw field.problem("a kind of trait") }
         self.kind = kind
+        let named = kind == .rfm ? payload.optional("model") : nil
+        model = try named.map { named throws(RuleProblem) in try RFM.model(named) }
+        // What counts as an order the edition says.
         try payload.allow(
-            WindowedEvents.keys + (kind.takesProperty ? ["property"] : []) + (kind.takesZone ? ["zone"] : []))
-        let events = RuleField(kind.completed(payload.json), at: payload.path)
+            named != nil
+                ? ["model"]
+                : WindowedEvents.keys + (kind.takesProperty ? ["property"] : [])
+                    + (kind.takesZone ? ["zone"] : []))
+        let events = RuleField(kind.completed(named == nil ? payload.json : [:]), at: payload.path)
         source = try WindowedEvents(events)
         property =
             kind.takesProperty
@@ -50,7 +63,16 @@ package struct ComputedTrait: Hashable, Sendable {
         zone = events.optional("zone") == nil ? nil : try events.zone()
     }
 
+    /// The same by an edition of its model.
+    package func by(_ edition: RFMEdition) -> ComputedTrait {
+        var trait = self
+        (trait.source, trait.property) = (edition.orders.source, edition.orders.property)
+        trait.editions = [edition]
+        return trait
+    }
+
     package var json: JSON {
+        if let model { return [kind.rawValue: ["model": .string(model)]] }
         var members = source.members
         members["property"] = property.map { .string($0.text) }
         members["zone"] = zone.map { .string($0.name) }
@@ -73,6 +95,8 @@ package struct ComputedTrait: Hashable, Sendable {
         case .lastTime: "time of the last \(events)"
         case .daysSinceFirst: "\(days) since the first \(events)"
         case .daysSinceLast: "\(days) since the last \(events)"
+        case .rfm where model != nil:
+            "recency, frequency and monetary value by the model \(model.map(RuleWords.name) ?? "")"
         case .rfm: "recency, frequency and monetary value by \(path) of \(events)"
         }
     }

@@ -130,9 +130,9 @@ package struct ComputedTraitFold: Sendable {
         let value = trait.value(standings[0], at: now)
         var (gone, at) = (0, now)
         for _ in 0..<ComputedTraitLimits.lookAhead {
-            let day = trait.nextDay(standings[gone], after: at)
+            let tick = trait.nextTick(standings[gone], after: at)
             let leaving = nextLeaving(after: gone, of: standings)
-            guard let next = [day, leaving?.at].compactMap({ $0 }).min() else { return nil }
+            guard let next = [tick, leaving?.at].compactMap({ $0 }).min() else { return nil }
             at = next
             if let leaving, leaving.at == next { gone = leaving.gone }
             if trait.value(standings[gone], at: at) != value { return at }
@@ -179,7 +179,7 @@ package struct ComputedTraitFold: Sendable {
         let value = trait.value(first, at: now)
         var (standing, at) = (first, now)
         for _ in 0..<ComputedTraitLimits.lookAhead {
-            var next = trait.nextDay(standing, after: at) ?? .distantFuture
+            var next = trait.nextTick(standing, after: at) ?? .distantFuture
             for occurrence in occurrences {
                 let end = trait.source.window.end(of: occurrence.at)
                 let boundary = occurrence.event.spans?.nextBoundary(after: at) ?? .distantFuture

@@ -18,6 +18,13 @@ struct TraitStanding: Hashable, Sendable {
     var value: JSON
     /// The event from which days are counted.
     var since: Instant?
+    /// What a model of RFM scores.
+    var orders: Orders?
+
+    struct Orders: Hashable, Sendable {
+        var frequency: Int
+        var monetary: Amount
+    }
 }
 
 /// Adds events up, the latest first.
@@ -79,6 +86,7 @@ struct TraitTally: Sendable {
         }
         let value: JSON
         var since: Instant?
+        var orders: TraitStanding.Orders?
         switch trait.kind {
         case .count: value = .integer(Int64(count))
         case .sum: value = text(total)
@@ -100,8 +108,10 @@ struct TraitTally: Sendable {
         case .rfm:
             value = count == 0 ? .null : ["frequency": .integer(Int64(count)), "monetary": text(total)]
             since = latest?.at
+            orders = TraitStanding.Orders(
+                frequency: count, monetary: Amount(millionths: Int64(clamping: total)))
         }
-        return TraitStanding(value: value, since: since)
+        return TraitStanding(value: value, since: since, orders: orders)
     }
 }
 
@@ -144,6 +154,16 @@ extension ComputedTrait {
         guard kind == .rfm else { return days }
         var members = standing.value.object ?? [:]
         members["recencyDays"] = days
+        guard model != nil else { return .object(members) }
+        let scores = edition.flatMap { edition in
+            standing.orders.map {
+                edition.scores(
+                    RFMStanding(recency: now - since, frequency: $0.frequency, monetary: $0.monetary))
+            }
+        }
+        members["scores"] = scores?.json ?? .null
+        members["segment"] = scores.flatMap { RFMSegment($0) }.map { .string($0.rawValue) } ?? .null
+        members["edition"] = edition.map { .integer(Int64($0.number)) } ?? .null
         return .object(members)
     }
 
@@ -153,7 +173,14 @@ extension ComputedTrait {
     }
 
     /// The next instant after this one at which a standing says something else.
-    func nextDay(_ standing: TraitStanding, after now: Instant) -> Instant? {
+    func nextTick(_ standing: TraitStanding, after now: Instant) -> Instant? {
+        let aged = standing.since.flatMap { since in
+            edition?.recency.map { since + $0 }.filter { $0 > now && $0 < .distantFuture }.min()
+        }
+        return [nextDay(standing, after: now), aged].compactMap { $0 }.min()
+    }
+
+    private func nextDay(_ standing: TraitStanding, after now: Instant) -> Instant? {
         guard let since = standing.since else { return nil }
         let next: Instant
         if let zone {

@@ -97,6 +97,9 @@ package struct RFMEdition: Hashable, Sendable {
             throw RuleProblem(
                 RulePath(field.path.components + error.path.components.dropFirst()), expected: error.expected)
         }
+        guard orders.model == nil else {
+            throw RuleProblem(field.path.appending("model"), expected: "no such field")
+        }
         guard !orders.source.events.isTimed else {
             throw RuleProblem(
                 field.path.appending("where"), expected: "filters without times relative to the present")

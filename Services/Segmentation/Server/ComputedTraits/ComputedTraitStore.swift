@@ -54,7 +54,7 @@ struct ComputedTraitStore {
             WHERE deleted_at IS NULL AND (\(ids == nil)::boolean OR id = ANY(\(ids ?? [])::text[]))
             ORDER BY id LIMIT \(Int64(ComputedTraitLimits.definitions))
             """)
-        return try rows.map { row in
+        let read = try rows.map { row -> (stored: StoredComputedTrait, trait: ComputedTrait) in
             let stored = try Self.trait(row)
             do { return (stored, try ComputedTrait(RuleField(stored.definition))) } catch let problem
                 as RuleProblem
@@ -63,6 +63,10 @@ struct ComputedTraitStore {
                 throw RetryLater(
                     "computed trait \(stored.id) cannot be read by this version, at `\(problem.path)`")
             }
+        }
+        let editions = try await RFMModelStore(session).editions(of: Set(read.compactMap(\.trait.model)))
+        return read.map { stored, trait in
+            (stored, trait.model.flatMap { editions[$0] }.map { trait.by($0) } ?? trait)
         }
     }
 
