@@ -53,6 +53,11 @@ struct ExampleLoader {
             report += try await put(
                 "score", id(file), url(.segmentation) + "/v1/scores/\(id(file))", try json(file))
         }
+        for file in files("computed-traits") {
+            report += try await put(
+                "computed trait", id(file), url(.segmentation) + "/v1/computed-traits/\(id(file))",
+                try json(file))
+        }
         report += try await putStages()
         for file in files("segments") {
             report += try await put(

@@ -80,6 +80,7 @@ def put_somebody_through(martlet, mailbox):
     load.define(martlet)
     martlet.call("PUT", "segmentation", "/v1/scores/load-orders", expect=(200, 201), json={
         "events": [{"event": "Order Completed", "weight": 5, "perDay": 2, "cap": "7.5"}], "halfLife": "7d"})
+    martlet.call("PUT", "segmentation", "/v1/computed-traits/load-value", expect=(200, 201), json={"rfm": {}})
     martlet.call("PUT", "segmentation", "/v1/stages", expect=200, json={"stages": [
         {"id": "load-ordered", "rule": {"count": {"event": "Order Completed"}}}]})
     shopper = uuid.uuid4().hex[:12]
@@ -110,6 +111,8 @@ def put_somebody_through(martlet, mailbox):
         "/v1/instances/{": instance["id"],
         "/v1/segments/{": "load-buyers",
         "/v1/scores/{": "load-orders",
+        "/v1/computed-traits/{": "load-value",
+        "/v1/rfm-models/{": put_a_model_through(martlet),
         "/v1/journeys/{": "load-thanks",
         "/v1/templates/{": "load-thanks",
         "/v1/purposes/{": "transactional",
@@ -121,6 +124,14 @@ def put_somebody_through(martlet, mailbox):
             "ingestion": "events", "identity": "profile-events", "consent": "consents",
             "segmentation": "memberships", "journeys": "intents"},
     }
+
+
+def put_a_model_through(martlet):
+    """An edition of a model of recency, frequency and monetary value; returns its id."""
+    made = martlet.call("POST", "segmentation", "/v1/rfm-models", expect=202, json={"model": "load"})
+    path = f"/v1/rfm-models/{made['modelId']}"
+    wait_for(lambda: martlet.get("segmentation", path)["status"] == "done", "the edition of the model")
+    return made["modelId"]
 
 
 def put_a_file_through(martlet, source, shopper):

@@ -63,6 +63,9 @@ struct SegmentationPrivacy {
         return [
             "memberships": .array(held), "changes": .array(changes), "snapshots": .array(snapshots),
             "scores": .array(try await scores(of: ids, in: transaction)),
+            "computedTraits": .array(
+                try await ComputedTraitReading(transaction, vault: registry.vault)
+                    .traits(of: request.profileID, at: try await clock.now())),
             "stages": .array(try await stages(of: ids, in: transaction)),
         ]
     }

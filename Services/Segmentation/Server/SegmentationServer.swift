@@ -27,9 +27,11 @@ package let segmentationService = ServiceDefinition(
         Migration(resource: "V0007_history_watch", bytes: PackageResources.V0007_history_watch_sql),
         Migration(
             resource: "V0008_touchpoint_models", bytes: PackageResources.V0008_touchpoint_models_sql),
+        Migration(resource: "V0009_computed_traits", bytes: PackageResources.V0009_computed_traits_sql),
+        Migration(resource: "V0010_rfm_models", bytes: PackageResources.V0010_rfm_models_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships],
-    channels: [SegmentStore.channel, TouchpointModelStore.channel]
+    channels: [SegmentStore.channel, TouchpointModelStore.channel, RFMModelStore.channel]
 ) { context in
     let registry = SegmentRegistry(vault: context.vault)
     let profiles = ProfileStore(
@@ -49,6 +51,9 @@ package let segmentationService = ServiceDefinition(
             ScorecardRoutes(
                 pool: context.pool, clock: context.clock, registry: registry, profiles: profiles
             ).add(to: router)
+            ComputedTraitRoutes(
+                pool: context.pool, clock: context.clock, registry: registry, profiles: profiles
+            ).add(to: router)
             PreviewRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             ExportRoutes(pool: context.pool, profiles: profiles).add(to: router)
             SnapshotRoutes(
@@ -62,12 +67,17 @@ package let segmentationService = ServiceDefinition(
                 pool: context.pool,
                 idempotency: Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
             ).add(to: router)
+            RFMModelRoutes(
+                pool: context.pool,
+                idempotency: Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
+            ).add(to: router)
             MemberRoutes(pool: context.pool, clock: context.clock, registry: registry, profiles: profiles)
                 .add(to: router)
         },
         workers: [
             events, consents, deadlines, BackfillWorker(registry: registry, context: context),
             TouchpointLearner(registry: registry, context: context),
+            RFMModelLearner(registry: registry, context: context),
         ],
         privacy: SegmentationPrivacy(registry: registry, clock: context.clock).handler)
 }

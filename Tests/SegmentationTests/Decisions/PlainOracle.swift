@@ -92,6 +92,7 @@ struct PlainOracle {
             }
             return compare(account, values.filter { !$0.isNull }, at: instant)
         }
+        if let rfm = rule["rfm"] { return self.rfm(rfm, facts, at: instant) }
         if let date = rule["date"] { return self.date(date, facts, at: instant) }
         if let age = rule["age"] { return self.age(age, facts, at: instant) }
         if let first = rule["first"] { return oneTime(first, facts, at: instant) { $0.min() } }
@@ -224,6 +225,31 @@ struct PlainOracle {
             latest = (time(fact), change)
         }
         return payload["is"]?.string == latest?.change.state.rawValue ?? "unknown"
+    }
+
+    /// The names by the scores: a row for each recency from 5 down to 1, in it a name for each frequency from 1 up to 5.
+    static let grid = [
+        ["New Customers", "Potential Loyalists", "Potential Loyalists", "Champions", "Champions"],
+        ["Promising", "Potential Loyalists", "Potential Loyalists", "Loyal Customers", "Loyal Customers"],
+        ["About To Sleep", "About To Sleep", "Need Attention", "Loyal Customers", "Loyal Customers"],
+        ["Hibernating", "Hibernating", "At Risk", "At Risk", "Can't Lose Them"],
+        ["Lost", "Lost", "At Risk", "At Risk", "Can't Lose Them"],
+    ]
+
+    private func rfm(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        guard let edition = payload["edition"], let orders = edition["orders"] else { return false }
+        let found = events(orders, facts, at: instant)
+        guard let last = found.map(time).max() else { return false }
+        let elapsed = instant.milliseconds - last.milliseconds
+        let total = values(orders, facts, at: instant).reduce(0, +)
+        let recency = 1 + (edition["recency"]?.array ?? []).count { elapsed < length($0) ?? 0 }
+        let frequency = 1 + (edition["frequency"]?.array ?? []).count { found.count > Int($0.integer ?? 0) }
+        let monetary = 1 + (edition["monetary"]?.array ?? []).count { total > number($0) ?? 0 }
+        if let name = payload["segment"]?.string { return Self.grid[5 - recency][frequency - 1] == name }
+        return [("recency", recency), ("frequency", frequency), ("monetary", monetary)].allSatisfy {
+            key, score in
+            payload[key].map { isAmong($0, score) } ?? true
+        }
     }
 
     /// Day by day, until the one that is looked for is there.

@@ -16,6 +16,10 @@ struct RandomRules {
     var scores: [String] = []
     /// The stages that may be looked at.
     var stages: [String] = []
+    /// Whether rules may ask where somebody stands among all who have ordered.
+    var hasRFM = true
+    /// Whether the editions are written into them.
+    var hasEditions = true
     /// Whether filters may not compare with the present.
     private var isStatic = false
 
@@ -28,6 +32,7 @@ struct RandomRules {
         if !segments.isEmpty, generator.chance(25) { return ["segment": .string(generator.pick(segments))] }
         if !stages.isEmpty, generator.chance(25) { return ["stage": .string(generator.pick(stages))] }
         if !scores.isEmpty, generator.chance(25) { return ["score": scoreCondition()] }
+        if hasRFM, generator.chance(8) { return ["rfm": .object(rfm())] }
         if depth > 1, generator.chance(45) {
             let parts = JSON.array((0..<(1 + generator.below(3))).map { _ in rule(depth: depth - 1) })
             switch generator.below(3) {
@@ -57,7 +62,8 @@ struct RandomRules {
         }
     }
 
-    private mutating func selector(isStatic: Bool = false) -> [String: JSON] {
+    /// Members that say which events are meant.
+    mutating func selector(isStatic: Bool = false) -> [String: JSON] {
         self.isStatic = isStatic
         var members: [String: JSON] = [
             "event": generator.pick(["A", "B", "C", "*", ["A", "B"], ["B", "C"]] as [JSON])
@@ -106,7 +112,8 @@ struct RandomRules {
         return ["property": .string(property), key: duration([1, 40, 250, 1_000])]
     }
 
-    private mutating func windowed(_ members: [String: JSON]) -> [String: JSON] {
+    /// The same with a window.
+    mutating func windowed(_ members: [String: JSON]) -> [String: JSON] {
         var members = members
         switch generator.below(100) {
         case ..<(scale.isCalendar ? 30 : 70):
@@ -228,6 +235,42 @@ struct RandomRules {
         members[generator.pick(["atLeast", "atMost", "greaterThan", "lessThan", "exactly"])] =
             generator.pick([0, 0.25, 0.5, 1, 1.5, 2] as [JSON])
         if generator.chance(50) { members["toAtLeast"] = .integer(Int64(generator.below(4))) }
+        return members
+    }
+
+    /// By an edition as it is written into rules, of no population that there is.
+    mutating func rfm() -> [String: JSON] {
+        var members: [String: JSON] = ["model": generator.pick(["default", "is", "2nd"])]
+        if generator.chance(50) {
+            members["segment"] = .string(generator.pick(PlainOracle.grid.flatMap { $0 }))
+        } else {
+            for key in ["recency", "frequency", "monetary"] where members.count == 1 || generator.chance(40) {
+                let score = Int64(1 + generator.below(5))
+                switch generator.below(4) {
+                case 0: members[key] = ["atMost": .integer(score)]
+                case 1: members[key] = ["exactly": .integer(score)]
+                case 2: members[key] = ["between": [.integer(score), .integer(min(5, score + 1))]]
+                default: members[key] = ["atLeast": .integer(score)]
+                }
+            }
+        }
+        guard hasEditions else { return members }
+        var orders = windowed(selector(isStatic: true))
+        orders["property"] = generator.pick(["price", "products[].price"])
+        // Else there is a window by default, which is not this one.
+        if orders["within"] == nil, orders["since"] == nil { orders["since"] = "1970-01-01T00:00:00Z" }
+        func four<Value: Comparable>(_ values: [Value], _ generator: inout SeededGenerator) -> [Value] {
+            (0..<4).map { _ in generator.pick(values) }.sorted()
+        }
+        let recency = four([0, 1, 5, 20, 100, 250, 1_000, 3_000] as [Int64], &generator).reversed().map {
+            JSON.string(Duration.milliseconds($0 * scale.unit).text)
+        }
+        members["edition"] = [
+            "number": 3, "at": "2026-01-01T00:00:00.000Z", "people": 7, "orders": .object(orders),
+            "recency": .array(Array(recency)),
+            "frequency": .array(four([0, 1, 2, 3], &generator).map { .integer(Int64($0)) }),
+            "monetary": .array(four([-2, 0, 1.5, 3, 8], &generator).map { .string("\($0)") }),
+        ]
         return members
     }
 

@@ -11,6 +11,8 @@ struct RuleTextTests {
             rules.segments = ["vip", "30-days", "not"]
             rules.scores = ["engagement", "30-days", "not"]
             rules.stages = ["decision", "stage", "2nd"]
+            // Which edition is in force is no part of the text.
+            rules.hasEditions = false
             for _ in 0..<150 {
                 let condition = try RuleReader.read(rules.rule(depth: 4))
                 let text = condition.text

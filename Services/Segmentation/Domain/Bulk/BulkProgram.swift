@@ -96,6 +96,9 @@ extension AnyOf: BulkGroup {
 extension Not: BulkGroup {
     static let junction = BulkNode.Junction.not
 }
+extension RFM: BulkGroup {
+    static let junction = BulkNode.Junction.all
+}
 
 /// A truth that is worked out for each profile.
 enum BulkNode: Hashable, Sendable {

@@ -27,6 +27,7 @@ package indirect enum Condition: Hashable, Sendable {
     case segment(InSegment)
     case score(ScoreValue)
     case stage(InStage)
+    case rfm(RFM)
     /// What a score is made up of; no rule has it in it.
     case scoring(Scoring)
     /// What makes somebody be in a stage; no rule has it in it.
@@ -44,6 +45,7 @@ package indirect enum Condition: Hashable, Sendable {
         case .all(let group): .group(group)
         case .any(let group): .group(group)
         case .not(let group): .group(group)
+        case .rfm(let group): .group(group)
         case .count(let leaf): .leaf(leaf)
         case .absent(let leaf): .leaf(leaf)
         case .unanswered(let leaf): .leaf(leaf)
@@ -98,6 +100,7 @@ package indirect enum Condition: Hashable, Sendable {
         leaf(InSegment.key) { field throws(RuleProblem) in .segment(try InSegment(field)) },
         leaf(InStage.key) { field throws(RuleProblem) in .stage(try InStage(field)) },
         leaf(ScoreValue.key) { field throws(RuleProblem) in .score(try ScoreValue(field)) },
+        leaf(RFM.key) { field throws(RuleProblem) in .rfm(try RFM(field)) },
     ]
 
     private static func leaf(
@@ -116,7 +119,8 @@ package indirect enum Condition: Hashable, Sendable {
 
     /// The rule as text, which `RuleText` reads as the same rule.
     package var text: String {
-        guard case .group(let group) = kind, !(group is Not), group.conditions.count > 1 else { return part }
+        guard case .group(let group) = kind, group is AllOf || group is AnyOf, group.conditions.count > 1
+        else { return part }
         return String(part.dropFirst().dropLast())
     }
 

@@ -46,10 +46,10 @@ extension Explanation {
     private func lack(wanting wanted: Bool) -> Lack? {
         guard holds != wanted else { return nil }
         switch condition.string {
-        case "all", "any":
+        case "all", "any", "rfm":
             let lacks = parts.compactMap { $0.lack(wanting: wanted) }
             guard lacks.count != 1 else { return lacks[0] }
-            return (condition == "all") == wanted ? .each(lacks) : .oneOf(lacks)
+            return (condition != "any") == wanted ? .each(lacks) : .oneOf(lacks)
         case "not": return parts.first?.lack(wanting: !wanted)
         default: return .condition(self, because: parts.first?.lack(wanting: wanted))
         }

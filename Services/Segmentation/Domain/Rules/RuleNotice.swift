@@ -19,6 +19,12 @@ extension Condition {
             return [RuleNotice(path: path.appending(type(of: leaf).key), text: text)]
         case .group(let group):
             let path = path.appending(type(of: group).key)
+            if let rfm = group as? RFM {
+                let texts =
+                    rfm.lacksEdition.map { [$0] }
+                    ?? group.conditions.flatMap { $0.notices(at: path) }.map(\.text)
+                return texts.map { RuleNotice(path: path, text: $0) }
+            }
             guard !(group is Not) else { return group.conditions.flatMap { $0.notices(at: path) } }
             return group.conditions.enumerated().flatMap { index, part in
                 part.notices(at: path.appending("\(index)"))

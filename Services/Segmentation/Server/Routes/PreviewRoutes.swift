@@ -63,16 +63,17 @@ final class PreviewRoutes: Sendable {
         }
         defer { underWay.withLock { $0 -= 1 } }
         let now = try await clock.now()
-        let seen = try await pool.transaction(isolation: .repeatableRead) { transaction in
+        let (seen, condition) = try await pool.transaction(isolation: .repeatableRead) { transaction in
+            let condition = try await RFMRules(transaction).written(document.condition)
             let set = try await registry.decider(in: transaction).set
             let problems = SegmentReferences.problems(
-                of: document.condition, as: "~preview", among: set.inForce, at: RulePath(["rule"]))
+                of: condition, as: "~preview", among: set.inForce, at: RulePath(["rule"]))
             guard problems.isEmpty else { throw SegmentDocument.problem(problems, in: text) }
-            return try await look(
-                SegmentPreview(document.condition, beside: set), at: now, until: now + Self.patience,
-                in: transaction)
+            let seen = try await look(
+                SegmentPreview(condition, beside: set), at: now, until: now + Self.patience, in: transaction)
+            return (seen, condition)
         }
-        return .json(Self.json(seen, document.condition, at: now))
+        return .json(Self.json(seen, condition, at: now))
     }
 
     private func look(

@@ -17,6 +17,7 @@ struct ScorecardRoutes {
     private static let changes = 20
     /// Segments and thresholds that are listed.
     private static let listed = 50
+    private static let computedTraits = "computed-traits"
 
     func add(to router: ServiceRouter) {
         router.get("/v1/scorecard/{profileId}", scope: .segmentsRead, touches: .people) {
@@ -26,6 +27,10 @@ struct ScorecardRoutes {
 
     private func scorecard(_ request: ServiceRequest) async throws -> ServiceResponse {
         let asked = try request.pathID("profileId", as: ProfileID.self)
+        let include = try request.query("include")
+        guard include == nil || include == Self.computedTraits else {
+            throw Problem.badRequest("`include` must be \(Self.computedTraits), if it is there")
+        }
         let now = try await clock.now()
         return try await pool.transaction { transaction in
             let decider = try await registry.decider(in: transaction)
@@ -40,7 +45,7 @@ struct ScorecardRoutes {
             let stored = try await profiles.stage(of: person, in: transaction)
             let stages = try await StageStore(transaction).stages().list()
             let instant = max(now, state.decidedAt)
-            return .json([
+            var card: [String: JSON] = [
                 "profileId": .string(id.description), "at": .string(instant.rfc3339),
                 "stage": Self.json(stored, among: stages),
                 "stagesAhead": .array(
@@ -51,7 +56,13 @@ struct ScorecardRoutes {
                 "next": .array(
                     decider.forecast(from: state, of: id, limit: Self.changes).compactMap(Self.next)),
                 "withinReach": .array(Self.withinReach(decider, state, at: instant)),
-            ])
+            ]
+            if include != nil {
+                card["computedTraits"] = .array(
+                    try await ComputedTraitReading(transaction, vault: registry.vault)
+                        .traits(of: id, at: instant))
+            }
+            return .json(.object(card))
         }
     }
 

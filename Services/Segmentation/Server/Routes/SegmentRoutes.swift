@@ -47,22 +47,22 @@ struct SegmentRoutes {
         try request.requireMediaType(["application/json"])
         let text = try await request.body(maxBytes: SegmentDocument.maxBytes)
         let document = try SegmentDocument(id: id, text: text)
-        let rule = document.condition.json
         let now = try await clock.now()
         let (stored, isNew) = try await pool.transaction { transaction in
             let store = SegmentStore(transaction)
             try await store.lockAlone()
             let previous = try await store.segment(id)
             try Self.check(request, against: previous)
+            let condition = try await RFMRules(transaction).written(document.condition)
             let set = try await registry.decider(in: transaction).set
             // It stands beside the others as they will be when it is in force; a new one is so at once.
             for others in [set.upcoming] + (previous == nil ? [set.inForce] : []) {
                 let problems = SegmentReferences.problems(
-                    of: document.condition, as: id, among: others, at: RulePath(["rule"]))
+                    of: condition, as: id, among: others, at: RulePath(["rule"]))
                 guard problems.isEmpty else { throw SegmentDocument.problem(problems, in: text) }
             }
             try await store.store(
-                id: id, name: document.name, description: document.description, rule: rule,
+                id: id, name: document.name, description: document.description, rule: condition.json,
                 companions: set.nextGroups.first { $0.contains(id) }?.subtracting([id]) ?? [], at: now)
             return (try await store.segment(id), previous == nil)
         }

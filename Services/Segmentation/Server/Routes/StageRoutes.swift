@@ -47,7 +47,20 @@ struct StageRoutes {
             try field.allow(["stages"])
             list = try field.required("stages", "the list of stages in their order")
         } catch { throw problem([error], in: text) }
-        do { return try StageDefinition.list(list) } catch { throw problem(error.problems, in: text) }
+        let stages: [StageDefinition]
+        do { stages = try StageDefinition.list(list) } catch { throw problem(error.problems, in: text) }
+        // An edition switches segments as one, and stages change from person to person.
+        let named = stages.enumerated().flatMap { index, stage in
+            stage.condition.rfmModels(at: path.appending("\(index)").appending("rule"))
+        }
+        guard named.isEmpty else {
+            throw problem(
+                named.map {
+                    RuleProblem(
+                        $0.path, expected: "a condition of stages; look at a segment that has this one")
+                }, in: text)
+        }
+        return stages
     }
 
     /// Stages that segments look at cannot go.

@@ -5,7 +5,8 @@ import Models
 ///     rule      = both { "or" both }
 ///     both      = part { "and" part }
 ///     part      = "not" part | "(" rule ")" | "all of (" rule ")" | "any of (" rule ")" | condition
-///     condition = did | absent | one-time | aggregate | distinct | ratio | trait | context | known | age | score | segment | stage
+///     condition = did | absent | one-time | aggregate | distinct | ratio | trait | context | known | age | score | rfm
+///               | segment | stage
 ///
 ///     did       = "did" events [often] ["with the same" property] [window] [where]
 ///                 [ "and then no" events [where] "for" length [window]
@@ -23,6 +24,7 @@ import Models
 ///     known     = "has identifier" name
 ///     age       = "age by" property count "years in" zone
 ///     score     = "score" name range
+///     rfm       = "rfm" name ( "is" text | { ("recency" | "frequency" | "monetary") count } )
 ///     segment   = "in segment" name
 ///     stage     = "in stage" name
 ///

@@ -197,6 +197,29 @@ extension RuleTextParser {
         return RuleNode(["consent": RuleNode(members, at: start)], at: start)
     }
 
+    /// `rfm default is "Champions"`, `rfm default recency at least 4 monetary between 2 and 3`.
+    mutating func rfm(_ start: Int) throws(Problem) -> RuleNode {
+        var members = ["model": try name("the id of a model")]
+        let segmentAt = offset
+        if accept("is") {
+            guard case .text(let segment) = kind() else { throw problem("the name of a segment in quotes") }
+            advance()
+            members["segment"] = RuleNode(.string(segment), at: segmentAt)
+            return RuleNode(["rfm": RuleNode(members, at: start)], at: start)
+        }
+        let keys = ["recency", "frequency", "monetary"]
+        while let key = keys.first(where: { comes($0) && members[$0] == nil }) {
+            let scoresAt = offset
+            advance()
+            guard let scores = try count(nil) else {
+                throw problem("\"at least\", \"at most\", \"exactly\" or \"between\"")
+            }
+            members[key] = RuleNode(scores, at: scoresAt)
+        }
+        guard members.count > 1 else { throw problem("\"is\", \"recency\", \"frequency\" or \"monetary\"") }
+        return RuleNode(["rfm": RuleNode(members, at: start)], at: start)
+    }
+
     mutating func oneTime(_ key: String, _ start: Int) throws(Problem) -> RuleNode {
         var members = try events()
         try expect("was")
