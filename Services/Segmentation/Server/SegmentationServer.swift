@@ -27,6 +27,8 @@ package let segmentationService = ServiceDefinition(
         Migration(resource: "V0007_history_watch", bytes: PackageResources.V0007_history_watch_sql),
         Migration(
             resource: "V0008_touchpoint_models", bytes: PackageResources.V0008_touchpoint_models_sql),
+        Migration(
+            resource: "V0009_deadlines_put_off", bytes: PackageResources.V0009_deadlines_put_off_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships],
     channels: [SegmentStore.channel, TouchpointModelStore.channel]
@@ -39,8 +41,9 @@ package let segmentationService = ServiceDefinition(
         pool: context.pool)
     let events = ProfileEventsWorker(registry: registry, history: history).consumer(in: context)
     let consents = ConsentsWorker(registry: registry).consumer(in: context)
-    let deadlines = DeadlineWorker(pool: context.pool, registry: registry, history: history)
-        .sweeper(in: context, after: [events, consents])
+    let deadlines = DeadlineWorker(
+        pool: context.pool, registry: registry, history: history, logger: context.logger
+    ).sweeper(in: context, after: [events, consents])
     return ServiceParts(
         routes: { router in
             SegmentRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)

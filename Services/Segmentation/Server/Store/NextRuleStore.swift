@@ -55,7 +55,9 @@ struct NextRuleStore {
         let due = try await session.query("SELECT min(due_at) AS due FROM deadline").first?
             .get("due", as: Instant?.self)
         let instant = min(now, due.map { $0 - .milliseconds(1) } ?? now)
-        guard instant >= now - Self.reach else { return .putOff }
+        guard instant >= now - Self.reach, try await !StateStore.hasPutOff(in: session) else {
+            return .putOff
+        }
         let revision = try await SegmentStore(session).raiseRevision()
         // Begun anew again and again it would only keep everybody waiting longer.
         _ = try await session.query("SET LOCAL statement_timeout = 0")
