@@ -29,6 +29,9 @@ package let segmentationService = ServiceDefinition(
             resource: "V0008_touchpoint_models", bytes: PackageResources.V0008_touchpoint_models_sql),
         Migration(
             resource: "V0009_deadlines_put_off", bytes: PackageResources.V0009_deadlines_put_off_sql),
+        Migration(
+            resource: "V0010_next_scores_and_stages",
+            bytes: PackageResources.V0010_next_scores_and_stages_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships],
     channels: [SegmentStore.channel, TouchpointModelStore.channel]
