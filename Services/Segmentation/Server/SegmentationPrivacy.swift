@@ -143,6 +143,7 @@ enum Erasure {
             StateStore.delete(ids, from: "profiles.membership"),
             StateStore.delete(ids, from: "snapshot_member"), StateStore.delete(ids, from: "profiles.stage"),
             StateStore.delete(ids, from: "membership_difference"),
+            StateStore.delete(ids, from: "stage_difference"),
             StateStore.delete(ids, from: "consent_recheck"),
         ]
     }

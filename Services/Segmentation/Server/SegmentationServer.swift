@@ -29,6 +29,11 @@ package let segmentationService = ServiceDefinition(
             resource: "V0008_touchpoint_models", bytes: PackageResources.V0008_touchpoint_models_sql),
         Migration(resource: "V0009_computed_traits", bytes: PackageResources.V0009_computed_traits_sql),
         Migration(resource: "V0010_rfm_models", bytes: PackageResources.V0010_rfm_models_sql),
+        Migration(
+            resource: "V0011_deadlines_put_off", bytes: PackageResources.V0011_deadlines_put_off_sql),
+        Migration(
+            resource: "V0012_next_scores_and_stages",
+            bytes: PackageResources.V0012_next_scores_and_stages_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships],
     channels: [SegmentStore.channel, TouchpointModelStore.channel, RFMModelStore.channel]
@@ -41,8 +46,9 @@ package let segmentationService = ServiceDefinition(
         pool: context.pool)
     let events = ProfileEventsWorker(registry: registry, history: history).consumer(in: context)
     let consents = ConsentsWorker(registry: registry).consumer(in: context)
-    let deadlines = DeadlineWorker(pool: context.pool, registry: registry, history: history)
-        .sweeper(in: context, after: [events, consents])
+    let deadlines = DeadlineWorker(
+        pool: context.pool, registry: registry, history: history, logger: context.logger
+    ).sweeper(in: context, after: [events, consents])
     return ServiceParts(
         routes: { router in
             SegmentRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)

@@ -60,6 +60,8 @@ struct OracleTests {
                 run.takeNext()
                 if run.random.chance(25) { run.letTimePass() }
                 if step > 1, run.random.chance(35) { try run.writeNext() }
+                if step > 1, !run.scores.isEmpty, run.random.chance(25) { try run.writeNextScore() }
+                if step > 1, !run.stages.isEmpty, run.random.chance(25) { try run.writeNextStages() }
                 if run.random.chance(35) { try run.switchOver() }
                 if run.random.chance(15) { try run.changeDefinitions() }
                 if run.random.chance(20) { try run.restart() }
@@ -209,6 +211,9 @@ private struct Run {
     var revision: Int64
     /// The rules that are to take the places of those in force, by segment.
     private var next: [String: (version: Int, rule: JSON)] = [:]
+    /// The same of scores, and of the whole list of stages.
+    private var nextScores: [String: (version: Int, scoring: JSON)] = [:]
+    private var nextStages: (version: Int, stages: [(id: String, rule: JSON)])?
     private var since: [String: Instant] = [:]
     /// The first versions of segments that were deleted and made again.
     private var firstVersions: [String: Int] = [:]
@@ -275,9 +280,16 @@ private struct Run {
     }
 
     private func staged() throws -> [SegmentDefinition] {
+        try Self.definitions(
+            of: stages, version: stageVersion, since: since[SegmentDefinition.key(ofStage: "")])
+    }
+
+    private static func definitions(
+        of stages: [(id: String, rule: JSON)], version: Int, since: Instant? = nil
+    ) throws -> [SegmentDefinition] {
         let list = JSON.array(stages.map { ["id": .string($0.id), "rule": $0.rule] })
         return StageDefinition.definitions(
-            try StageDefinition.list(RuleField(list)), version: stageVersion)
+            try StageDefinition.list(RuleField(list)), version: version, since: since ?? .distantPast)
     }
 
     private static func stages(_ rules: inout RandomRules, refers: Bool) -> [(id: String, rule: JSON)] {
@@ -297,16 +309,25 @@ private struct Run {
         } else {
             stages = random.chance(10) ? [] : Self.stages(&rules, refers: refers)
         }
-        stageVersion += 1
+        versions += 1
+        stageVersion = versions
+        nextStages = nil
         revision += 1
         decider = try makeDecider()
         refresh()
     }
 
     private func scored() throws -> [SegmentDefinition] {
+        try Self.definitions(of: scores, since: since)
+    }
+
+    private static func definitions(
+        of scores: [String: (version: Int, scoring: JSON)], since: [String: Instant] = [:]
+    ) throws -> [SegmentDefinition] {
         try scores.map {
             SegmentDefinition(
-                score: $0.key, version: $0.value.version, scoring: try Scoring(RuleField($0.value.scoring)))
+                score: $0.key, version: $0.value.version, scoring: try Scoring(RuleField($0.value.scoring)),
+                since: since[SegmentDefinition.key(ofScore: $0.key)] ?? .distantPast)
         }
     }
 
@@ -314,7 +335,9 @@ private struct Run {
     mutating func changeScores() throws {
         var rules = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
         let id = random.pick(scores.keys.sorted())
-        scores[id] = ((scores[id]?.version ?? 0) + 1, rules.scoring())
+        versions += 1
+        scores[id] = (versions, rules.scoring())
+        nextScores[id] = nil
         revision += 1
         decider = try makeDecider()
         refresh()
@@ -331,8 +354,53 @@ private struct Run {
                 id: $0.key, version: $0.value.version, condition: try RuleReader.read($0.value.rule),
                 firstVersion: firstVersions[$0.key] ?? 1)
         }
+        let coming = try upcoming + Self.definitions(of: nextScores)
+        let nextStages = try nextStages.map { try Self.definitions(of: $0.stages, version: $0.version) }
         return SegmentDecider(
-            try SegmentSet(revision: revision, inForce: inForce + scored() + staged(), next: upcoming))
+            try SegmentSet(
+                revision: revision, inForce: inForce + scored() + staged(), next: coming + (nextStages ?? []))
+        )
+    }
+
+    /// Makes a score up in another way, beside how it is, or takes that back.
+    mutating func writeNextScore() throws {
+        let id = random.pick(scores.keys.sorted())
+        revision += 1
+        if nextScores[id] != nil, random.chance(20) {
+            nextScores[id] = nil
+        } else {
+            var rules = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
+            versions += 1
+            nextScores[id] = (versions, rules.scoring())
+        }
+        decider = try makeDecider()
+        refresh()
+    }
+
+    /// Writes another list of stages, beside the one in force, or takes it back. Those that rules name stay.
+    mutating func writeNextStages() throws {
+        revision += 1
+        if nextStages != nil, random.chance(20) {
+            nextStages = nil
+        } else {
+            var rules = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
+            rules.scores = scores.keys.sorted()
+            var list = Self.stages(&rules, refers: refers)
+            let named = (definitions.map(\.rule) + next.values.map(\.rule)).map(\.compact).joined()
+            for (id, rule) in stages
+            where named.contains("\"\(id)\"") && !list.contains(where: { $0.id == id }) {
+                list.append((id, rule))
+            }
+            versions += 1
+            nextStages = (versions, list)
+        }
+        decider = try makeDecider()
+        refresh()
+    }
+
+    /// The stages that there are and that stay.
+    private var lastingStages: [String] {
+        stages.map(\.id).filter { id in nextStages?.stages.contains { $0.id == id } ?? true }
     }
 
     /// Writes a next rule for a segment, or another in the place of one that has not come into force, or takes it back.
@@ -346,7 +414,7 @@ private struct Run {
             var rules = RandomRules(generator: SeededGenerator(seed: random.next()), scale: scale)
             rules.segments = refers ? definitions.prefix(index).map(\.id) : []
             rules.scores = scores.keys.sorted()
-            rules.stages = index == 0 ? [] : stages.map(\.id)
+            rules.stages = index == 0 ? [] : lastingStages
             versions += 1
             next[id] = (versions, rules.rule())
         }
@@ -375,6 +443,19 @@ private struct Run {
             guard let rule = next.removeValue(forKey: definition.id) else { continue }
             definitions[index] = (definition.id, rule.version, rule.rule)
             since[definition.id] = now
+        }
+        for id in scores.keys where ids.contains(SegmentDefinition.key(ofScore: id)) {
+            guard let score = nextScores.removeValue(forKey: id) else { continue }
+            scores[id] = score
+            since[SegmentDefinition.key(ofScore: id)] = now
+        }
+        if let list = nextStages, ids.contains(where: SegmentDefinition.isOfStages) {
+            (stages, stageVersion, nextStages) = (list.stages, list.version, nil)
+            since[SegmentDefinition.key(ofStage: "")] = now
+            // Who was in one that is gone has left it, and nobody asks for it any more.
+            wanted = wanted.filter { id, _ in
+                SegmentDefinition.stage(ofKey: id).map { stage in stages.contains { $0.id == stage } } ?? true
+            }
         }
         decider = try makeDecider()
         guard !decider.needsHistory(state) else { throw Disagreement(description: "a history is asked for") }
@@ -442,11 +523,11 @@ private struct Run {
             (next[id], firstVersions[id]) = (nil, versions)
         case 1:
             rules.segments = refers ? definitions.map(\.id) : []
-            rules.stages = stages.map(\.id)
+            rules.stages = lastingStages
             definitions.append(("t\(String(revision + 100))", 1, rules.rule()))
         default:
             let index = random.below(definitions.count)
-            rules.stages = index == 0 ? [] : stages.map(\.id)
+            rules.stages = index == 0 ? [] : lastingStages
             rules.segments = refers ? definitions.prefix(index).map(\.id) + ["s\(3 + index)"] : []
             definitions[index] = (definitions[index].id, versions, rules.rule())
         }
@@ -484,7 +565,7 @@ private struct Run {
 
     /// Follows the changes as a reader of the stream would: entries and exits alternate, and time never goes back.
     private mutating func note(_ changes: [MembershipChange]) {
-        for step in StageMoves.steps(in: changes) {
+        for step in StageMoves.steps(in: changes) where step.stage != step.previous {
             if step.previous != stage || step.stage == stage {
                 broken = "no move from \(stage ?? "none"): \(step.json)"
             }
@@ -515,11 +596,16 @@ private struct Run {
         }
     }
 
-    private func oracle(_ rule: JSON, next: [String: JSON] = [:]) -> PlainOracle {
+    private func oracle(_ rule: JSON, byNextRules: Bool = false) -> PlainOracle {
         let inForce = Dictionary(definitions.map { ($0.id, $0.rule) }, uniquingKeysWith: { $1 })
+        guard byNextRules else {
+            return PlainOracle(
+                rule: rule, segments: inForce, scores: scores.mapValues(\.scoring), stages: stages)
+        }
         return PlainOracle(
-            rule: rule, segments: inForce.merging(next) { $1 }, scores: scores.mapValues(\.scoring),
-            stages: stages)
+            rule: rule, segments: inForce.merging(next.mapValues(\.rule)) { $1 },
+            scores: scores.merging(nextScores) { $1 }.mapValues(\.scoring),
+            stages: nextStages?.stages ?? stages)
     }
 
     /// The stage that the oracle says the profile is in.
@@ -537,7 +623,6 @@ private struct Run {
 
     /// What next rules say is what they will say, of the segments as they will be then.
     private func compareNext() throws {
-        let next = next.mapValues(\.rule)
         for segment in decider.set.upcoming {
             let id = SegmentDefinition.nextID(of: segment.id)
             guard decider.set[id: id] != nil else {
@@ -548,7 +633,7 @@ private struct Run {
             let at = max(state.decidedAt, state.segments[id]?.decidesFrom ?? .distantPast)
             let stage = SegmentDefinition.stage(ofKey: segment.id)
             let rule = stage.map { ["stage": .string($0)] } ?? segment.rule.condition.json
-            let wanted = oracle(rule, next: next).holds(facts, at: at)
+            let wanted = oracle(rule, byNextRules: true).holds(facts, at: at)
             guard state.segments[id]?.isMember == wanted else {
                 throw Disagreement(
                     description: "\(id) at \(at.milliseconds): oracle says \(wanted)\n"

@@ -18,7 +18,7 @@ struct DeadlineTests {
         let context = installation.harness.context
         return DeadlineWorker(
             pool: context.pool, registry: SegmentRegistry(vault: context.vault),
-            history: HistoryWatch(settle: settle, pool: context.pool))
+            history: HistoryWatch(settle: settle, pool: context.pool), logger: context.logger)
     }
 
     /// Lets so many people view something at once, which the segment `recent` forgets an hour later.
@@ -79,6 +79,76 @@ struct DeadlineTests {
             #expect(try await worker.fire(now) == 1)
             #expect(try await installation.members("recent").isEmpty)
         }
+    }
+
+    @Test(
+        "a state that does not read keeps none of the many beside it waiting; it is tried again, and fires as of its instant"
+    )
+    func unreadable() async throws {
+        try await Installation.with { installation in
+            let people = try await viewers(600, in: installation)
+            let broken = people[7]
+            let row: SQL = "shard = \(Shard(broken)) AND profile_id = \(broken)"
+            let state: String = try #require(
+                try await installation.owner.query(
+                    "SELECT state FROM segmentation.profile_state WHERE \(row)"
+                ).first?.get("state"))
+            try await installation.owner.execute(
+                "UPDATE segmentation.profile_state SET state = 'no state' WHERE \(row)")
+            installation.clock.advance(by: .hours(2))
+            try await installation.sweep()
+            #expect(try await installation.members("recent") == [broken])
+            #expect(try await attempts(of: broken, in: installation) == 1)
+            // Not before a second is over, and then after two more.
+            #expect(try await installation.sweep() == 0)
+            installation.clock.advance(by: .seconds(1))
+            try await installation.sweep()
+            installation.clock.advance(by: .seconds(1))
+            #expect(try await installation.sweep() == 0)
+            #expect(try await attempts(of: broken, in: installation) == 2)
+
+            // What a deadline has yet to change for it, a changed rule must not be put into force over.
+            try await installation.owner.execute(
+                "UPDATE segmentation.profile_state SET state = \(state) WHERE \(row)")
+            try await installation.put("recent", ["count": ["event": "View", "within": "30h"]])
+            try await installation.backfill()
+            #expect(try await version(of: "recent", in: installation) == 1)
+            installation.clock.advance(by: .seconds(1))
+            try await installation.sweep()
+            let exits = try await installation.changes(of: "recent").filter { $0.change == .exited }
+            #expect(exits.count == people.count && Set(exits.map(\.at)) == [start + .hours(1)])
+            try await installation.backfill()
+            #expect(try await version(of: "recent", in: installation) == 2)
+            #expect(try await installation.members("recent") == Set(people))
+        }
+    }
+
+    @Test("rules that this instance cannot read put no deadline off")
+    func unreadableRule() async throws {
+        try await Installation.with { installation in
+            let people = try await viewers(3, in: installation)
+            installation.clock.advance(by: .hours(2))
+            let rule: JSON = ["count": ["event": "View", "within": "1h"]]
+            try await installation.owner.execute(
+                "UPDATE segmentation.segment SET rule = '{}', revision = revision + 1")
+            try await installation.owner.execute(
+                "UPDATE segmentation.segment_set SET revision = revision + 1")
+            await #expect(throws: RetryLater.self) { try await installation.sweep() }
+            #expect(try await attempts(of: people[0], in: installation) == 0)
+            try await installation.owner.execute("UPDATE segmentation.segment SET rule = \(rule)")
+            try await installation.sweep()
+            #expect(try await installation.members("recent").isEmpty)
+        }
+    }
+
+    private func attempts(of profile: ProfileID, in installation: Installation) async throws -> Int? {
+        try await installation.owner.query(
+            "SELECT attempts FROM segmentation.deadline WHERE profile_id = \(profile)"
+        ).first?.get("attempts")
+    }
+
+    private func version(of segment: String, in installation: Installation) async throws -> JSON? {
+        try await installation.harness.request("GET", "/v1/segments/\(segment)").json["version"]
     }
 
     @Test(

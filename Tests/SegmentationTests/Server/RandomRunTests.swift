@@ -90,12 +90,15 @@ private struct StoredRun {
         }
         try await installation.drain()
         // Changed rules wait for deadlines that are due.
-        try await installation.sweep()
-        try await installation.backfill()
+        for _ in 0..<3 {
+            try await installation.sweep()
+            try await installation.backfill()
+        }
         try await compare()
         try await compareDifferences()
-        #expect(
-            try await installation.owner.query("SELECT FROM segmentation.membership_difference").isEmpty)
+        for table in ["membership_difference", "stage_difference"] {
+            #expect(try await installation.owner.query("SELECT FROM segmentation.\(unsafe: table)").isEmpty)
+        }
         // Far enough that every window has run out.
         installation.clock.set(Instant(milliseconds: 10_000_000))
         try await installation.sweep()
@@ -231,6 +234,7 @@ private struct StoredRun {
     /// What is kept of what next rules will change is what the states say.
     private func compareDifferences() async throws {
         var wanted: [String: Bool] = [:]
+        var wantedStages: [ProfileID: String?] = [:]
         let registry = SegmentRegistry(vault: installation.harness.context.vault)
         for row in try await installation.owner.query(
             "SELECT profile_id, state FROM segmentation.profile_state")
@@ -241,6 +245,7 @@ private struct StoredRun {
             else { continue }
             let id: ProfileID = try row.get("profile_id")
             for (segment, enters) in state.differences { wanted["\(id) \(segment)"] = enters }
+            if let next = state.nextStage { wantedStages[id] = .some(next.id) }
         }
         var kept: [String: Bool] = [:]
         for row in try await installation.owner.query(
@@ -250,6 +255,13 @@ private struct StoredRun {
             kept["\(id) \(try row.get("segment", as: String.self))"] = try row.get("enters")
         }
         #expect(kept == wanted)
+        var keptStages: [ProfileID: String?] = [:]
+        for row in try await installation.owner.query(
+            "SELECT profile_id, stage FROM segmentation.stage_difference")
+        {
+            keptStages[try row.get("profile_id")] = .some(try row.get("stage", as: String?.self))
+        }
+        #expect(keptStages == wantedStages)
     }
 
     private func decided(

@@ -42,7 +42,12 @@ struct ScoreRouteTests {
             #expect(stale.status == 412)
             let changed = try await harness.request(
                 "PUT", "/v1/scores/warmth", json: views, headers: ["If-Match": tag])
-            #expect(changed.json["version"] == 2 && changed.json["name"] == "warmth")
+            #expect(changed.json["version"] == 1 && changed.json["name"] == "warmth")
+            #expect(changed.json["halfLife"] == "7d" && changed.json["status"] == "backfilling")
+            #expect(changed.json[path: "next.version"] == 2 && changed.json[path: "next.halfLife"] == "1d")
+            try await installation.backfill()
+            let live = try await harness.request("GET", "/v1/scores/warmth").json
+            #expect(live["version"] == 2 && live["halfLife"] == "1d" && live["next"] == .null)
             #expect(try await harness.request("GET", "/v1/scores").json["items"]?.array?.count == 1)
             #expect(try await harness.request("GET", "/v1/scores/warmth").headers["etag"] != tag)
             #expect(

@@ -54,7 +54,12 @@ struct StageRouteTests {
                 ])
             #expect(renamed.json["version"] == 1 && renamed.headers["etag"] != put.headers["etag"])
             try await installation.putStages(two.reversed())
-            #expect(try await harness.request("GET", "/v1/stages").json["version"] == 2)
+            let next = try await harness.request("GET", "/v1/stages").json
+            #expect(next["version"] == 1 && next[path: "next.version"] == 2)
+            #expect(next[path: "next.stages.0.id"] == "near" && next["status"] == "backfilling")
+            try await installation.backfill()
+            let live = try await harness.request("GET", "/v1/stages").json
+            #expect(live["version"] == 2 && live["next"] == .null && live[path: "stages.0.id"] == "near")
             #expect(try await harness.request("GET", "/v1/stages", as: .none).status == 401)
         }
     }

@@ -125,8 +125,10 @@ package struct Surroundings: Sendable {
 
     /// A score with what is remembered for it.
     func score(_ id: String) -> (version: Int, scoring: Scoring, memory: Memory)? {
-        let key = SegmentDefinition.key(ofScore: id)
-        guard let set, let state, let place = set.place(of: key), state.segmentState(at: place) != nil,
+        guard let set, let state else { return nil }
+        let own = SegmentDefinition.key(ofScore: id)
+        let key = byNextRules ? set.references.upcoming(own) : own
+        guard let place = set.place(of: key), state.segmentState(at: place) != nil,
             let scoring = set.segments[place].scoring, let slot = set.slots[place].first
         else { return nil }
         return (set.segments[place].version, scoring, state.memory(slot))

@@ -1,8 +1,8 @@
 import Models
 
-/// A changed rule is decided beside the one in force until everybody is decided by it: as a segment of its own, called like
-/// the one whose next rule it is with a mark behind. So are the segments that look at it, as they will be then. Among each
-/// other they see what will be; the rules in force see nothing of them.
+/// A changed rule, score or list of stages is decided beside the one in force until everybody is decided by it: as a segment
+/// of its own, called like the one whose next rule it is with a mark behind. So are the rules that look at it, as they will
+/// be then. Among each other they see what will be; what is in force sees nothing of them.
 extension SegmentDefinition {
     private static let nextMark: Character = "~"
 
@@ -22,8 +22,8 @@ extension SegmentDefinition {
 }
 
 extension SegmentSet {
-    /// The rules in force together with those that are to follow them: `next` has some of the segments once more, each with
-    /// its next rule.
+    /// What is in force together with what is to follow it: `next` has some of the segments and scores once more, each as
+    /// it will be, and all the stages once more if their list changes.
     package convenience init(revision: Int64, inForce: [SegmentDefinition], next: [SegmentDefinition]) {
         let upcoming = Self.replacing(inForce, by: next)
         let changed = Set(next.map(\.id))
@@ -31,38 +31,34 @@ extension SegmentSet {
             changed.isEmpty ? [] : SegmentReferences(upcoming).dependents(of: changed))
         self.init(
             revision: revision,
-            segments: inForce + upcoming.filter { concerned.contains($0.id) }.map(\.asNext))
+            segments: inForce + upcoming.filter { concerned.contains($0.id) }.map(\.asNext),
+            upcoming: upcoming)
     }
 
     private static func replacing(
         _ segments: [SegmentDefinition], by others: [SegmentDefinition]
     ) -> [SegmentDefinition] {
         let byID = Dictionary(others.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
-        return segments.map { byID[$0.id] ?? $0 }
+        let known = Set(segments.map(\.id))
+        let haveOtherStages = others.contains(where: \.isOfStages)
+        // Of stages there may be others then, more or fewer.
+        let kept = segments.filter { byID[$0.id] != nil || !(haveOtherStages && $0.isOfStages) }
+        return kept.map { byID[$0.id] ?? $0 } + others.filter { !known.contains($0.id) }
     }
 
     /// The segments by their rules in force.
     package var inForce: [SegmentDefinition] { segments.filter { !$0.isNext } }
 
-    /// The segments as they will be once their next rules are in force.
-    package var upcoming: [SegmentDefinition] {
-        inForce.map { segment in
-            guard let next = self[id: SegmentDefinition.nextID(of: segment.id)] else { return segment }
-            return SegmentDefinition(
-                id: segment.id, version: next.version, condition: next.rule.condition,
-                firstVersion: segment.firstVersion)
-        }
-    }
-
-    /// The segments with a next rule, those together that look at each other and so must change at one moment.
+    /// What has a next rule, by what it is called while that is in force; those together that look at each other, now or
+    /// then, and so must change at one moment.
     package var nextGroups: [Set<String>] {
         references.groups(of: Set(segments.lazy.filter(\.isNext).map(\.id)))
-            .map { group in
-                // Stages that look at one of them change with it, but have no next rule of their own.
-                Set(
-                    group.compactMap { SegmentDefinition.segment(ofNext: $0) }
-                        .filter { SegmentDefinition.isValid(id: $0) })
-            }
+            .map { group in Set(group.compactMap { SegmentDefinition.segment(ofNext: $0) }) }
+    }
+
+    /// What has next rules that come into force together with those of these, besides these.
+    package func companions(of keys: Set<String>) -> Set<String> {
+        nextGroups.filter { !$0.isDisjoint(with: keys) }.reduce(Set()) { $0.union($1) }.subtracting(keys)
     }
 }
 
@@ -78,5 +74,39 @@ extension ProfileState {
             if next.isMember != isMember { differences[id] = next.isMember }
         }
         return differences
+    }
+
+    /// The segments and stages in which the profile is by the rules in force, and by their next ones is not.
+    var leaving: Set<String> {
+        Set(
+            layout.segments.lazy.compactMap { SegmentDefinition.segment(ofNext: $0.id) }.filter {
+                standing(in: $0)?.isMember == true
+                    && standing(in: SegmentDefinition.nextID(of: $0))?.isMember == false
+            })
+    }
+
+    /// The stage that a profile will be in once next rules are in force.
+    package struct NextStage: Hashable, Sendable {
+        /// Nil for none.
+        package let id: String?
+    }
+
+    /// The stage by the next rules, where they decide of stages, if it is another than the one by those in force.
+    package var nextStage: NextStage? {
+        var next = (isDecided: false, id: String?.none)
+        for segment in layout.segments {
+            guard let key = SegmentDefinition.segment(ofNext: segment.id),
+                let stage = SegmentDefinition.stage(ofKey: key), let own = standing(in: segment.id)
+            else { continue }
+            next.isDecided = true
+            if own.isMember { next.id = stage }
+        }
+        return next.isDecided && next.id != stage ? NextStage(id: next.id) : nil
+    }
+
+    /// The stage by the rules in force.
+    package var stage: String? {
+        layout.segments.lazy.filter { standing(in: $0.id)?.isMember == true }
+            .compactMap { SegmentDefinition.stage(ofKey: $0.id) }.first
     }
 }

@@ -59,11 +59,13 @@ package struct SegmentReferences: Sendable {
     /// What a rule that is not in force yet means by a segment's id: its next rule if it has one.
     func upcoming(_ id: String) -> String { Self.upcoming(id, among: next) }
 
-    /// Some of the segments, those together that look at each other, directly or through others of them.
+    /// Some of the next rules, those together that look at each other, directly or through others of them, or whose rules in
+    /// force do so: if one of these came into force alone, the other would change without its own.
     func groups(of ids: Set<String>) -> [Set<String>] {
         var groups: [Set<String>] = []
         for id in ids.sorted() {
-            let near = (named[id] ?? []).intersection(ids).union([id])
+            let inForce = SegmentDefinition.segment(ofNext: id).flatMap { named[$0] } ?? []
+            let near = (named[id] ?? []).union(inForce.map { upcoming($0) }).intersection(ids).union([id])
             let joined = groups.filter { !$0.isDisjoint(with: near) }.reduce(near) { $0.union($1) }
             groups = groups.filter { $0.isDisjoint(with: near) } + [joined]
         }

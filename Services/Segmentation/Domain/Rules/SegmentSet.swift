@@ -9,6 +9,8 @@ package final class SegmentSet: Sendable {
     package let revision: Int64
     /// In ascending order of their ids, which is the order in which changes at one instant appear.
     package let segments: [SegmentDefinition]
+    /// The segments as they will be once their next rules are in force.
+    package let upcoming: [SegmentDefinition]
 
     let references: SegmentReferences
     /// Whether a next rule is on its way.
@@ -31,8 +33,13 @@ package final class SegmentSet: Sendable {
     private let dependents: [[Int]]
     let index: EventIndex
 
-    package init(revision: Int64, segments: [SegmentDefinition]) {
+    package convenience init(revision: Int64, segments: [SegmentDefinition]) {
+        self.init(revision: revision, segments: segments, upcoming: segments)
+    }
+
+    init(revision: Int64, segments: [SegmentDefinition], upcoming: [SegmentDefinition]) {
         let segments = segments.sorted { $0.id.precedesInUTF8($1.id) }
+        self.upcoming = upcoming
         self.revision = revision
         self.segments = segments
         references = SegmentReferences(segments)

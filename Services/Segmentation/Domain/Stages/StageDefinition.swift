@@ -63,16 +63,18 @@ package struct StageDefinition: Hashable, Sendable {
     }
 
     /// How the stages stand among the segments: for each what its rule remembers, and who is in it.
-    package static func definitions(_ stages: [StageDefinition], version: Int) -> [SegmentDefinition] {
+    package static func definitions(
+        _ stages: [StageDefinition], version: Int, since: Instant = .distantPast
+    ) -> [SegmentDefinition] {
         let order = stages.map(\.id)
         return stages.flatMap { stage in
             [
                 SegmentDefinition(
                     id: SegmentDefinition.key(ofStageRule: stage.id), version: version,
-                    condition: stage.condition),
+                    condition: stage.condition, since: since),
                 SegmentDefinition(
                     id: SegmentDefinition.key(ofStage: stage.id), version: version,
-                    condition: .currentStage(CurrentStage(id: stage.id, stages: order))),
+                    condition: .currentStage(CurrentStage(id: stage.id, stages: order)), since: since),
             ]
         }
     }
@@ -127,7 +129,12 @@ extension SegmentDefinition {
     package var isSegment: Bool { !isNext && !id.contains(":") }
 
     /// Whether it belongs to the stages.
-    package var isOfStages: Bool { id.hasPrefix(Self.stageMark) || id.hasPrefix(Self.stageRuleMark) }
+    package var isOfStages: Bool { Self.isOfStages(id) }
+
+    /// Whether something is called so among the segments that belongs to the stages.
+    package static func isOfStages(_ key: String) -> Bool {
+        key.hasPrefix(stageMark) || key.hasPrefix(stageRuleMark)
+    }
 
     /// What callers know it as.
     package static func words(_ key: String) -> String {

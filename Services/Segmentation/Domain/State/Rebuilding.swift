@@ -71,7 +71,13 @@ extension SegmentDecider {
         // Nothing is told of what begins anew as of before what was told of the old.
         let instant = gone.compactMap { segments[$0]?.decidesFrom }
             .reduce(max(now, state.decidedAt)) { max($0, $1) }
-        var changes = exits(from: gone, of: &segments, at: instant, cause, of: profile)
+        // A stage that is not in the list any more is left when the list came into force.
+        let stages = succession.stagesSince == nil ? [] : gone.filter(SegmentDefinition.isOfStages)
+        var changes = exits(
+            from: stages, of: &segments, at: max(succession.stagesSince ?? instant, state.decidedAt), cause,
+            of: profile)
+        changes += exits(
+            from: gone.subtracting(stages), of: &segments, at: instant, cause, of: profile)
         let indices = set.segments.indices.filter { ids.contains(set.segments[$0].id) }
         var versions: [Int: Int] = [:]
         for index in indices { versions[index] = renew(index, in: &segments) }
@@ -105,6 +111,15 @@ extension SegmentDecider {
             version: definition.version, memberSince: old?.memberSince, deadline: nil,
             decidesFrom: old?.decidesFrom ?? .distantPast)
         return old?.version
+    }
+
+    /// The state as it will be when it is brought to rules that have come into force, to be looked at before anybody is told;
+    /// as it is where that takes its history.
+    package func upToDate(_ state: ProfileState, now: Instant, of profile: ProfileID) -> ProfileState {
+        guard !isOfThese(state), !needsHistory(state) else { return state }
+        var copy = state
+        _ = refresh(&copy, with: [], now: now, of: profile)
+        return copy
     }
 
     /// What the conditions in force remember: as in the state where it has them, and else as it was made anew.

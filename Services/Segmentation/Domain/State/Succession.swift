@@ -19,6 +19,8 @@ extension SegmentDecider {
         var instants: [Int: Instant] = [:]
         /// Whom the next rules let out, as it was put into force.
         var left: Set<String> = []
+        /// When the stages in force came into force, if they are other ones than before.
+        var stagesSince: Instant?
     }
 
     /// Lets next rules that have come into force take the places of those before.
@@ -29,7 +31,7 @@ extension SegmentDecider {
         let ids = succeeding(in: segments)
         var succession = Succession()
         guard !ids.isEmpty else { return succession }
-        succession.left = Set(state.differences.filter { !$0.value }.keys)
+        succession.left = state.leaving
         for index in set.segments.indices where ids.contains(set.segments[index].id) {
             let definition = set.segments[index]
             guard var next = segments.removeValue(forKey: SegmentDefinition.nextID(of: definition.id))
@@ -40,6 +42,7 @@ extension SegmentDecider {
             next.decidesFrom = max(next.decidesFrom, old?.decidesFrom ?? .distantPast)
             segments[definition.id] = next
             succession.versions[index] = old?.version
+            if definition.isOfStages { succession.stagesSince = definition.since }
             for place in set.dependents(of: index) + [index] {
                 succession.instants[place] = max(
                     succession.instants[place] ?? definition.since, definition.since)

@@ -53,9 +53,11 @@ struct ScoreRoutes {
             let store = ScoreStore(transaction)
             let previous = try await store.score(id)
             try request.check(edition: previous?.edition, of: "score")
+            let set = try await registry.decider(in: transaction).set
             try await store.store(
                 id: id, name: document.name, description: document.description,
-                scoring: document.scoring.json, at: now)
+                scoring: document.scoring.json,
+                companions: set.companions(of: [SegmentDefinition.key(ofScore: id)]), at: now)
             return (try await store.score(id), previous == nil)
         }
         guard let stored else { throw Problem.noScore }
@@ -117,11 +119,20 @@ extension StoredScore {
     /// The score as callers see it; `text` is how it is made up, in words.
     var json: JSON {
         let read = try? Scoring(RuleField(scoring))
+        let upcoming = next.flatMap { try? Scoring(RuleField($0.scoring)) }
+        let coming = next.map { next -> JSON in
+            var members = next.scoring.object ?? [:]
+            members["version"] = .integer(Int64(next.version))
+            members["text"] = .string(upcoming?.text ?? "")
+            return .object(members)
+        }
         var members = scoring.object ?? [:]
         members.merge([
             "id": .string(id), "name": .string(name), "description": .string(description),
             "version": .integer(Int64(version)),
-            "text": .string(read?.text ?? ""), "notices": .array((read?.notices() ?? []).map(\.json)),
+            "text": .string(read?.text ?? ""), "next": coming ?? .null,
+            // Of what was written last: whoever writes it is told.
+            "notices": .array(((next == nil ? read : upcoming)?.notices() ?? []).map(\.json)),
             "status": isSettled ? "live" : "backfilling", "createdAt": .string(createdAt.rfc3339),
             "updatedAt": .string(updatedAt.rfc3339),
         ]) { $1 }

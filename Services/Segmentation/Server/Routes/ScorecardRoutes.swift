@@ -39,17 +39,19 @@ struct ScorecardRoutes {
             }
             let id = person.profileID
             guard
-                case .state(let state)? = try await StateStore.read(
+                case .state(let stored)? = try await StateStore.read(
                     id, registry, in: transaction)
             else { throw Problem.noProfile }
-            let stored = try await profiles.stage(of: person, in: transaction)
+            // By rules that have just come into force, also where the profile's part has yet to be told.
+            let state = decider.upToDate(stored, now: now, of: id)
+            let stage = try await profiles.stage(of: person, in: transaction)
             let stages = try await StageStore(transaction).stages().list()
             let instant = max(now, state.decidedAt)
             var card: [String: JSON] = [
                 "profileId": .string(id.description), "at": .string(instant.rfc3339),
-                "stage": Self.json(stored, among: stages),
+                "stage": Self.json(stage, among: stages),
                 "stagesAhead": .array(
-                    Self.ahead(of: stored?.stage, among: stages).map {
+                    Self.ahead(of: stage?.stage, among: stages).map {
                         Self.ahead($0, decider, state, at: instant)
                     }),
                 "scores": .array(Self.scores(of: state, in: decider.set, at: instant)),

@@ -63,7 +63,7 @@ struct SegmentRoutes {
             }
             try await store.store(
                 id: id, name: document.name, description: document.description, rule: condition.json,
-                companions: set.nextGroups.first { $0.contains(id) }?.subtracting([id]) ?? [], at: now)
+                companions: set.companions(of: [id]), at: now)
             return (try await store.segment(id), previous == nil)
         }
         guard let stored else { throw Problem.noSegment }

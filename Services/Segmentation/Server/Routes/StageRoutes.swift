@@ -34,7 +34,8 @@ struct StageRoutes {
                 let problems = StageDefinition.problems(of: stages, among: segments, at: path)
                 guard problems.isEmpty else { throw Self.problem(problems, in: text) }
             }
-            try await store.store(stages, at: now)
+            let keys = Set(set.segments.map(\.id).filter(SegmentDefinition.isOfStages))
+            try await store.store(stages, companions: set.companions(of: keys), at: now)
             return try await store.stages()
         }
         return Self.answer(stored)
@@ -91,6 +92,21 @@ struct StageRoutes {
 extension StoredStages {
     /// The stages as callers see them; `text` is each rule in words.
     var json: JSON {
+        let inForce = Self.shown(stages)
+        let upcoming = next.map { Self.shown($0.stages) }
+        let coming = next.map { next -> JSON in
+            ["version": .integer(Int64(next.version)), "stages": upcoming?.stages ?? []]
+        }
+        return [
+            "version": .integer(Int64(version)), "stages": inForce.stages, "next": coming ?? .null,
+            // Of the list that was written last: whoever writes it is told.
+            "notices": .array((upcoming ?? inForce).notices.map(\.json)),
+            "status": isSettled ? "live" : "backfilling",
+            "updatedAt": updatedAt.map { .string($0.rfc3339) } ?? .null,
+        ]
+    }
+
+    private static func shown(_ stages: JSON) -> (stages: JSON, notices: [RuleNotice]) {
         var notices: [RuleNotice] = []
         let shown = (stages.array ?? []).enumerated().map { index, stage -> JSON in
             let rule = stage["rule"].flatMap { try? RuleReader.read($0) }
@@ -99,11 +115,6 @@ extension StoredStages {
             members["text"] = .string(rule?.text ?? "")
             return .object(members)
         }
-        return [
-            "version": .integer(Int64(version)), "stages": .array(shown),
-            "notices": .array(notices.map(\.json)),
-            "status": isSettled ? "live" : "backfilling",
-            "updatedAt": updatedAt.map { .string($0.rfc3339) } ?? .null,
-        ]
+        return (.array(shown), notices)
     }
 }

@@ -2,7 +2,7 @@ import Models
 import Postgres
 import SegmentationDomain
 
-/// What changes when next rules come into force: `membership_difference`.
+/// What changes when next rules come into force: `membership_difference`, and `stage_difference`.
 enum DifferenceStore {
     /// By profile: the segments by whose next rule it is in and now is not, true, or the other way round, false.
     typealias Differences = [ProfileID: [String: Bool]]
@@ -26,6 +26,26 @@ enum DifferenceStore {
                 SELECT * FROM unnest(\(set.map { Shard($0.id) })::smallint[], \(set.map(\.id))::uuid[],
                                      \(set.map(\.segment))::text[], \(set.map(\.enters))::boolean[])
                 ON CONFLICT (shard, profile_id, segment) DO UPDATE SET enters = excluded.enters
+                """)
+        }
+        return statements
+    }
+
+    /// Statements that make of what was stored of the stages what is to be stored.
+    static func writes(
+        from old: [ProfileID: ProfileState.NextStage], to new: [ProfileID: ProfileState.NextStage]
+    ) -> [SQL] {
+        let gone = old.keys.filter { new[$0] == nil }
+        let set = new.filter { old[$0.key] != $0.value }.map { (id: $0.key, stage: $0.value.id) }
+        var statements: [SQL] = []
+        if !gone.isEmpty { statements.append(StateStore.delete(Array(gone), from: "stage_difference")) }
+        if !set.isEmpty {
+            statements.append(
+                """
+                INSERT INTO stage_difference (shard, profile_id, stage)
+                SELECT * FROM unnest(\(set.map { Shard($0.id) })::smallint[], \(set.map(\.id))::uuid[],
+                                     \(set.map(\.stage))::text[])
+                ON CONFLICT (shard, profile_id) DO UPDATE SET stage = excluded.stage
                 """)
         }
         return statements
@@ -65,6 +85,32 @@ enum DifferenceStore {
             WHERE d.segment = ANY(\(segments)::text[]) AND d.enters
             ORDER BY d.shard, d.profile_id, d.segment
             ON CONFLICT (shard, profile_id, segment) DO NOTHING
+            """)
+    }
+
+    /// Puts everybody into the stage by the next rules, as of an instant; who stays in theirs is in it since when they came.
+    static func carryOutStages(
+        at instant: Instant, revision: Int64, in session: any PostgresSession
+    ) async throws {
+        let evidence: JSON = [
+            "decidedAt": .string(instant.rfc3339), "cause": Cause.definition(revision: revision).json,
+        ]
+        _ = try await session.query(
+            """
+            DELETE FROM profiles.stage s USING stage_difference d
+            WHERE d.stage IS NULL AND s.shard = d.shard AND s.profile_id = d.profile_id
+            """)
+        _ = try await session.query(
+            """
+            INSERT INTO profiles.stage (shard, profile_id, stage, version, entered_at, evidence)
+            SELECT d.shard, d.profile_id, d.stage, l.version, \(instant),
+                   jsonb_build_object('version', l.version) || \(evidence)::jsonb
+            FROM stage_difference d CROSS JOIN stage_list l
+            WHERE d.stage IS NOT NULL
+            ORDER BY d.shard, d.profile_id
+            ON CONFLICT (shard, profile_id) DO UPDATE
+            SET stage = excluded.stage, version = excluded.version, entered_at = excluded.entered_at,
+                evidence = excluded.evidence
             """)
     }
 }

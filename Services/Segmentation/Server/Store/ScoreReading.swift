@@ -26,7 +26,7 @@ enum ScoreReading {
     static func values(of state: ProfileState, in set: SegmentSet, at instant: Instant) -> [Value] {
         let decider = SegmentDecider(set)
         let state = decider.seen(state)
-        return set.segments.compactMap { definition in
+        return set.inForce.compactMap { definition in
             guard let id = definition.scoreID, let (scoring, memory) = decider.score(id, of: state) else {
                 return nil
             }

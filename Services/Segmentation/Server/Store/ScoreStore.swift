@@ -11,7 +11,9 @@ struct StoredScore {
     var version: Int
     var scoring: JSON
     var edition: Int64
-    /// Whether what all profiles remember belongs to this version.
+    /// How it is made up as soon as everybody is decided by that.
+    var next: (version: Int, scoring: JSON)?
+    /// Whether all profiles are decided by this version, and no other is to follow.
     var isSettled: Bool
     var createdAt: Instant
     var updatedAt: Instant
@@ -25,7 +27,7 @@ struct ScoreStore {
 
     private static let columns: SQL = """
         s.id, s.name, s.description, s.version, s.scoring, s.edition, s.created_at, s.updated_at,
-        NOT \(SegmentStore.isBehind("s.revision")) AS settled
+        s.next_version, s.next_scoring, s.next_version IS NULL AND NOT \(SegmentStore.isBehind("s.revision")) AS settled
         """
 
     /// Scores in order of their ids.
@@ -48,55 +50,73 @@ struct ScoreStore {
         StoredScore(
             id: try row.get("id"), name: try row.get("name"), description: try row.get("description"),
             version: try row.get("version"), scoring: try row.get("scoring"), edition: try row.get("edition"),
+            next: try row.get("next_version", as: Int?.self).map { ($0, try row.get("next_scoring")) },
             isSettled: try row.get("settled"), createdAt: try row.get("created_at"),
             updatedAt: try row.get("updated_at"))
     }
 
-    /// The scores in force as they stand among the segments.
-    func definitions() async throws -> [SegmentDefinition] {
+    /// The scores as they stand among the segments: those in force, and those that are to follow them.
+    func definitions() async throws -> (inForce: [SegmentDefinition], next: [SegmentDefinition]) {
         let rows = try await session.query(
-            "SELECT id, version, scoring FROM score WHERE deleted_at IS NULL ORDER BY id")
-        return try rows.map { row in
-            let id: String = try row.get("id")
-            do {
-                let scoring = try Scoring(RuleField(try row.get("scoring", as: JSON.self)))
-                return SegmentDefinition(score: id, version: try row.get("version"), scoring: scoring)
-            } catch let problem as RuleProblem {
-                // As with segments: a newer instance may have stored what this one cannot read.
-                throw RetryLater("score \(id) cannot be read by this version, at `\(problem.path)`")
+            """
+            SELECT id, version, scoring, live_at, next_version, next_scoring FROM score
+            WHERE deleted_at IS NULL ORDER BY id
+            """)
+        let inForce = try rows.map { row in
+            SegmentDefinition(
+                score: try row.get("id"), version: try row.get("version"),
+                scoring: try Self.scoring(row, "scoring"), since: try row.get("live_at"))
+        }
+        let next = try rows.compactMap { row in
+            try row.get("next_version", as: Int?.self).map { version in
+                SegmentDefinition(
+                    score: try row.get("id"), version: version,
+                    scoring: try Self.scoring(row, "next_scoring"))
             }
+        }
+        return (inForce, next)
+    }
+
+    private static func scoring(_ row: PostgresRow, _ column: String) throws -> Scoring {
+        do { return try Scoring(RuleField(try row.get(column, as: JSON.self))) } catch let problem
+            as RuleProblem
+        {
+            // As with segments: a newer instance may have stored what this one cannot read.
+            let id: String = try row.get("id")
+            throw RetryLater("score \(id) cannot be read by this version, at `\(problem.path)`")
         }
     }
 
-    /// The scores in force that are younger than an instant, by their keys among the segments, with when each was made.
+    /// The scores that are made up as they are since after an instant, by their keys among the segments, with when that
+    /// began.
     static func made(after instant: Instant, in session: some PostgresSession) async throws -> [String:
         Instant]
     {
         let rows = try await session.query(
-            """
-            SELECT s.id, v.created_at FROM score s
-            JOIN score_version v ON v.id = s.id AND v.version = s.version
-            WHERE s.deleted_at IS NULL AND v.created_at > \(instant)
-            """)
+            "SELECT id, live_at FROM score WHERE deleted_at IS NULL AND live_at > \(instant)")
         return Dictionary(
             try rows.map {
                 (
                     SegmentDefinition.key(ofScore: try $0.get("id", as: String.self)),
-                    try $0.get("created_at", as: Instant.self)
+                    try $0.get("live_at", as: Instant.self)
                 )
             }, uniquingKeysWith: { $1 })
     }
 
     // MARK: Changing
 
-    /// Stores a definition; its version goes up if it is made up in another way than the one in force. Needs the lock of
-    /// the set of rules.
-    func store(id: String, name: String, description: String, scoring: JSON, at now: Instant) async throws {
+    /// Stores a definition. One that is made up in another way than what is in force is the next one, until everybody is
+    /// decided by it; a new score is in force at once. `companions` is what has next rules that come into force together
+    /// with this one's. Needs the lock of the set of rules.
+    func store(
+        id: String, name: String, description: String, scoring: JSON, companions: Set<String>, at now: Instant
+    ) async throws {
         let old = try await session.query(
-            "SELECT version, scoring, deleted_at IS NOT NULL AS deleted FROM score WHERE id = \(id)"
+            "SELECT scoring, next_scoring FROM score WHERE id = \(id) AND deleted_at IS NULL"
         ).first
-        let isLive = try old.map { try !$0.get("deleted", as: Bool.self) } ?? false
-        if isLive, try old?.get("scoring", as: JSON.self) == scoring {
+        guard let old else { return try await create(id, name, description, scoring, at: now) }
+        let inForce: JSON = try old.get("scoring")
+        if try (old.get("next_scoring", as: JSON?.self) ?? inForce) == scoring {
             _ = try await session.query(
                 """
                 UPDATE score SET name = \(name), description = \(description), edition = edition + 1,
@@ -106,19 +126,41 @@ struct ScoreStore {
             return
         }
         let revision = try await SegmentStore(session).raiseRevision()
-        try await SegmentStore(session).waitAnew(for: revision)
-        let version = try (old?.get("version", as: Int.self) ?? 0) + 1
+        // Back to what is in force: the next one never comes.
+        let next: (version: Int?, scoring: JSON?, revision: Int64?) =
+            inForce == scoring ? (nil, nil, nil) : (try await nextVersion(of: id), scoring, revision)
+        _ = try await session.query(
+            """
+            UPDATE score SET name = \(name), description = \(description), edition = edition + 1,
+                updated_at = \(now), next_version = \(next.version), next_scoring = \(next.scoring),
+                next_revision = \(next.revision)
+            WHERE id = \(id)
+            """)
+        if let version = next.version { try await keep(version, scoring, of: id, at: now) }
+        try await NextRuleStore(session).waitAnew(companions, for: revision)
+    }
+
+    private func create(
+        _ id: String, _ name: String, _ description: String, _ scoring: JSON, at now: Instant
+    ) async throws {
+        let revision = try await SegmentStore(session).raiseRevision()
+        let version = try await nextVersion(of: id)
         _ = try await session.query(
             """
             INSERT INTO score AS s
-                (id, name, description, version, scoring, edition, revision, created_at, updated_at)
-            VALUES (\(id), \(name), \(description), \(version), \(scoring), 1, \(revision), \(now), \(now))
+                (id, name, description, version, scoring, edition, revision, created_at, updated_at, live_at)
+            VALUES (\(id), \(name), \(description), \(version), \(scoring), 1, \(revision), \(now), \(now),
+                    \(now))
             ON CONFLICT (id) DO UPDATE
             SET name = excluded.name, description = excluded.description, version = excluded.version,
                 scoring = excluded.scoring, edition = s.edition + 1, revision = excluded.revision,
-                created_at = CASE WHEN s.deleted_at IS NULL THEN s.created_at ELSE excluded.created_at END,
-                updated_at = excluded.updated_at, deleted_at = NULL
+                created_at = excluded.created_at, updated_at = excluded.updated_at,
+                live_at = excluded.live_at, deleted_at = NULL
             """)
+        try await keep(version, scoring, of: id, at: now)
+    }
+
+    private func keep(_ version: Int, _ scoring: JSON, of id: String, at now: Instant) async throws {
         _ = try await session.query(
             """
             INSERT INTO score_version (id, version, scoring, created_at)
@@ -126,14 +168,27 @@ struct ScoreStore {
             """)
     }
 
-    /// Takes a score out of force; what is remembered for it goes in the background. Needs the lock of the set of rules.
+    /// Versions are never used twice, also those that never came into force.
+    private func nextVersion(of id: String) async throws -> Int {
+        try await session.query(
+            """
+            SELECT greatest(
+                (SELECT max(version) FROM score_version WHERE id = \(id)),
+                (SELECT version FROM score WHERE id = \(id)), 0) + 1 AS version
+            """
+        ).first?.get("version") ?? 1
+    }
+
+    /// Takes a score out of force, at which no rule looks; what is remembered for it goes in the background. Needs the lock of
+    /// the set of rules.
     func delete(_ id: String, at now: Instant) async throws {
         let revision = try await SegmentStore(session).raiseRevision()
-        try await SegmentStore(session).waitAnew(for: revision)
+        let version = try await nextVersion(of: id)
         _ = try await session.query(
             """
             UPDATE score SET deleted_at = \(now), updated_at = \(now), revision = \(revision),
-                edition = edition + 1, version = version + 1
+                edition = edition + 1, version = \(version), next_version = NULL, next_scoring = NULL,
+                next_revision = NULL
             WHERE id = \(id)
             """)
     }

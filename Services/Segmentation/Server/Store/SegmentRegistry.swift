@@ -50,8 +50,10 @@ final class SegmentRegistry: Sendable {
                     id: id, version: version, condition: try Self.condition(try row.get("next_rule"), of: id),
                     firstVersion: first))
         }
-        inForce += try await ScoreStore(transaction).definitions()
-        inForce += try await StageStore(transaction).definitions()
+        let scores = try await ScoreStore(transaction).definitions()
+        let stages = try await StageStore(transaction).definitions()
+        inForce += scores.inForce + stages.inForce
+        next += scores.next + stages.next
         return SegmentSet(revision: revision, inForce: inForce, next: next)
     }
 

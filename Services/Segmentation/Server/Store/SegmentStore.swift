@@ -89,8 +89,8 @@ struct SegmentStore {
     }
 
     /// Stores a definition. A rule that is not the one in force is the next one, until everybody is decided by it; that of
-    /// a new segment is in force at once. `companions` are the segments whose next rules come into force together with
-    /// this one's. Needs the lock.
+    /// a new segment is in force at once. `companions` is what has next rules that come into force together with this
+    /// one's. Needs the lock.
     func store(
         id: String, name: String, description: String, rule: JSON, companions: Set<String>, at now: Instant
     ) async throws {
@@ -127,11 +127,7 @@ struct SegmentStore {
             """)
         if let version = next.version { try await keep(version, rule, of: id, at: now) }
         // What they see of this one is another rule now.
-        _ = try await session.query(
-            """
-            UPDATE segment SET next_revision = \(revision)
-            WHERE id = ANY(\(companions.sorted())::text[]) AND next_version IS NOT NULL
-            """)
+        try await NextRuleStore(session).waitAnew(companions, for: revision)
     }
 
     private func keep(_ version: Int, _ rule: JSON, of id: String, at now: Instant) async throws {
@@ -185,13 +181,6 @@ struct SegmentStore {
                 next_revision = NULL
             WHERE id = \(id)
             """)
-    }
-
-    /// Lets all next rules wait until everybody is decided by this revision, in which scores or stages that they may look
-    /// at are others. Needs the lock.
-    func waitAnew(for revision: Int64) async throws {
-        _ = try await session.query(
-            "UPDATE segment SET next_revision = \(revision) WHERE next_version IS NOT NULL")
     }
 
     /// Counts a change of the set of rules, and says that there was one. Needs the lock.

@@ -179,7 +179,7 @@ struct StateStore {
                 INSERT INTO deadline (shard, profile_id, due_at)
                 SELECT * FROM unnest(\(set.map { Shard($0.0) })::smallint[], \(set.map(\.0))::uuid[],
                                      \(set.map(\.1))::timestamptz[])
-                ON CONFLICT (shard, profile_id) DO UPDATE SET due_at = excluded.due_at
+                ON CONFLICT (shard, profile_id) DO UPDATE SET due_at = excluded.due_at, attempts = 0
                 """)
         }
         if !gone.isEmpty { statements.append(delete(gone, from: "deadline")) }
@@ -193,41 +193,5 @@ struct StateStore {
         USING unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, id)
         WHERE t.shard = w.shard AND t.profile_id = w.id
         """
-    }
-
-    /// How many deadlines there are between two instants, counted up to a limit.
-    static func countDue(
-        from earliest: Instant, upTo now: Instant, limit: Int, in session: some PostgresSession
-    ) async throws -> Int {
-        try await session.query(
-            """
-            SELECT count(*) AS n FROM (
-                SELECT FROM deadline WHERE due_at BETWEEN \(earliest) AND \(now) LIMIT \(limit)) AS due
-            """
-        ).first?.get("n") ?? 0
-    }
-
-    /// Locks and reads those with the earliest deadlines between two instants, in due order, without waiting for anybody:
-    /// whose state somebody else has locked is left out.
-    func lockDue(
-        in shards: [Shard], from earliest: Instant, upTo now: Instant, limit: Int
-    ) async throws -> [(id: ProfileID, at: Instant, state: Stored)] {
-        let rows = try await transaction.query(
-            """
-            SELECT s.profile_id, s.state, d.due_at
-            FROM deadline d JOIN profile_state s ON s.shard = d.shard AND s.profile_id = d.profile_id
-            WHERE d.due_at BETWEEN \(earliest) AND \(now) AND d.shard = ANY(\(shards)::smallint[])
-            ORDER BY d.due_at, d.shard, d.profile_id LIMIT \(limit)
-            FOR UPDATE OF s SKIP LOCKED
-            """)
-        var found: [(id: ProfileID, at: Instant, state: Stored)] = []
-        for row in rows {
-            found.append(
-                (
-                    try row.get("profile_id"), try row.get("due_at"),
-                    try await Self.stored(row, registry, in: transaction)
-                ))
-        }
-        return found
     }
 }

@@ -1,3 +1,5 @@
+import Logging
+import Metrics
 import Models
 import Postgres
 import ServiceKit
@@ -8,6 +10,7 @@ struct DeadlineWorker {
     let pool: PostgresPool
     let registry: SegmentRegistry
     let history: HistoryWatch
+    let logger: Logger
     /// How many profiles are taken in one transaction.
     static let batch = 500
     /// In how many parts the shards are taken side by side where many are due, as at midnight.
@@ -56,13 +59,64 @@ struct DeadlineWorker {
         return (fired, fired == 0)
     }
 
-    /// Fires the earliest of some shards in one transaction. Whose state somebody else has locked is left to them: they have
-    /// it fired by their fact, or come from another instance for it.
+    /// Fires the earliest of some shards, together where that goes and else one by one: whose deadline cannot be fired, because
+    /// their state does not read or is too large to be made anew, keeps nobody else waiting.
     private func fire(_ shards: [Shard], from earliest: Instant, to now: Instant) async throws -> Int {
+        do { return try await fireTogether(shards, from: earliest, to: now, limit: Self.batch) } catch {
+            guard Self.mayBeOfOne(error) else { throw error }
+        }
+        let due = try await pool.transaction { transaction in
+            // Where the rules do not read it is nobody's state.
+            _ = try await registry.decider(in: transaction)
+            return try await StateStore.due(
+                in: shards, from: earliest, upTo: now, limit: Self.batch, in: transaction)
+        }
+        var fired = 0
+        for (id, at) in due {
+            do {
+                fired += try await fireTogether([Shard(id)], of: id, from: earliest, to: now, limit: 1)
+            } catch {
+                guard Self.mayBeOfOne(error) else { throw error }
+                fired += try await putOff(id, dueAt: at, now, because: error)
+            }
+        }
+        return fired
+    }
+
+    /// Has one tried again later, and says so; returns how many rows were changed for it.
+    private func putOff(
+        _ id: ProfileID, dueAt due: Instant, _ now: Instant, because error: any Error
+    ) async throws -> Int {
+        let attempts = try await pool.withConnection {
+            try await StateStore.putOff(id, dueAt: due, now: now, in: $0)
+        }
+        guard let attempts else { return 0 }
+        Counter(label: "martlet_segmentation_deadlines_put_off_total").increment()
+        logger.log(
+            level: attempts > 1 ? .error : .warning,
+            "the deadline of a profile cannot be fired; it is tried again later",
+            metadata: ["profile": "\(id)", "attempts": "\(attempts)", "error": "\(error)"])
+        return 1
+    }
+
+    /// Whether it may be the fault of one profile, and not of the database.
+    private static func mayBeOfOne(_ error: any Error) -> Bool {
+        switch error {
+        case is CancellationError: false
+        case let error as PostgresError: !error.isTransient
+        default: !Task.isCancelled
+        }
+    }
+
+    /// Fires the earliest of some shards, or of one profile, in one transaction. Whose state somebody else has locked is left
+    /// to them: they have it fired by their fact, or come from another instance for it.
+    private func fireTogether(
+        _ shards: [Shard], of profile: ProfileID? = nil, from earliest: Instant, to now: Instant, limit: Int
+    ) async throws -> Int {
         try await pool.transaction { transaction in
             let decider = try await registry.decider(in: transaction)
             let due = try await StateStore(transaction: transaction, registry: registry)
-                .lockDue(in: shards, from: earliest, upTo: now, limit: Self.batch)
+                .lockDue(in: shards, of: profile, from: earliest, upTo: now, limit: limit)
             guard let last = due.last else { return 0 }
             // A profile may have several deadlines by now. Those beyond the last row that was read wait, because the
             // deadlines of other profiles may lie before them.

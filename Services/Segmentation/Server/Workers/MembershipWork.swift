@@ -16,8 +16,11 @@ struct MembershipWork {
     private var touched: Set<ProfileID> = []
     /// What is stored of what next rules will change.
     private var differences: DifferenceStore.Differences = [:]
+    private var nextStages: [ProfileID: ProfileState.NextStage] = [:]
     /// Memberships that began with a rule which was deleted again before anybody was told.
     private var untold: [(id: ProfileID, segment: String)] = []
+    /// Those of whom the same is so of a stage.
+    private var untoldStages: [ProfileID] = []
     private var erased: Set<ProfileID> = []
     private var changes: [(change: MembershipChange, traceparent: String?)] = []
     /// The changes that are none, by their places: memberships that go on, but since another instant.
@@ -48,6 +51,7 @@ struct MembershipWork {
             guard decider.set.hasNext || !decider.isCurrent(state) else { continue }
             let stored = state.differences
             if !stored.isEmpty { differences[id] = stored }
+            nextStages[id] = state.nextStage
         }
     }
 
@@ -311,6 +315,7 @@ struct MembershipWork {
         // The next rule of a segment that is gone may have been in force for a moment.
         untold += old.differences.filter { $0.value && state.segments[$0.key]?.isMember != true }
             .map { (id, $0.key) }
+        if old.nextStage?.id != nil, state.stage == nil { untoldStages.append(id) }
     }
 
     // MARK: Writing
@@ -349,10 +354,16 @@ struct MembershipWork {
         statements += StateStore.writes(deadlines: due)
         if !erased.isEmpty { statements += Erasure.statements(Array(erased)) }
         if !untold.isEmpty { statements.append(DifferenceStore.delete(untold, from: "profiles.membership")) }
+        if !untoldStages.isEmpty {
+            statements.append(StateStore.delete(untoldStages, from: "profiles.stage"))
+        }
         statements += try MembershipStore.writes(changes.map(\.change), under: key)
         statements += try StageStore.writes(stages.map(\.change), under: key)
+        let new = newDifferences(of: ids)
         statements += DifferenceStore.writes(
-            from: differences.filter { touched.contains($0.key) }, to: newDifferences(of: ids))
+            from: differences.filter { touched.contains($0.key) }, to: new.segments)
+        statements += DifferenceStore.writes(
+            from: nextStages.filter { touched.contains($0.key) }, to: new.stages)
         // Of memberships that go on nobody entered or left.
         statements += SegmentHourStore.writes(
             changes.enumerated().filter { !restated.contains($0.offset) }.map(\.element.change))
@@ -367,13 +378,17 @@ struct MembershipWork {
     }
 
     /// What next rules will change for the profiles.
-    private func newDifferences(of ids: [ProfileID]) -> DifferenceStore.Differences {
-        guard decider.set.hasNext else { return [:] }
-        var new: DifferenceStore.Differences = [:]
+    private func newDifferences(
+        of ids: [ProfileID]
+    ) -> (segments: DifferenceStore.Differences, stages: [ProfileID: ProfileState.NextStage]) {
+        var new: (segments: DifferenceStore.Differences, stages: [ProfileID: ProfileState.NextStage]) =
+            ([:], [:])
+        guard decider.set.hasNext else { return new }
         for id in ids {
             guard case .state(let state)? = states[id] else { continue }
             let found = state.differences
-            if !found.isEmpty { new[id] = found }
+            if !found.isEmpty { new.segments[id] = found }
+            new.stages[id] = state.nextStage
         }
         return new
     }

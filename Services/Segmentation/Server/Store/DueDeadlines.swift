@@ -1,0 +1,80 @@
+import Models
+import Postgres
+import Streams
+
+/// Deadlines that are due.
+extension StateStore {
+    /// How many deadlines there are between two instants, counted up to a limit.
+    static func countDue(
+        from earliest: Instant, upTo now: Instant, limit: Int, in session: some PostgresSession
+    ) async throws -> Int {
+        try await session.query(
+            """
+            SELECT count(*) AS n FROM (
+                SELECT FROM deadline WHERE due_at BETWEEN \(earliest) AND \(now) LIMIT \(limit)) AS due
+            """
+        ).first?.get("n") ?? 0
+    }
+
+    /// Locks and reads those with the earliest deadlines between two instants, in due order, without waiting for anybody:
+    /// whose state somebody else has locked is left out.
+    func lockDue(
+        in shards: [Shard], of profile: ProfileID? = nil, from earliest: Instant, upTo now: Instant,
+        limit: Int
+    ) async throws -> [(id: ProfileID, at: Instant, state: Stored)] {
+        let one: SQL = profile.map { "AND d.profile_id = \($0)" } ?? ""
+        let rows = try await transaction.query(
+            """
+            SELECT s.profile_id, s.state, d.due_at
+            FROM deadline d JOIN profile_state s ON s.shard = d.shard AND s.profile_id = d.profile_id
+            WHERE d.due_at BETWEEN \(earliest) AND \(now) AND d.shard = ANY(\(shards)::smallint[]) \(one)
+            ORDER BY d.due_at, d.shard, d.profile_id LIMIT \(limit)
+            FOR UPDATE OF s SKIP LOCKED
+            """)
+        var found: [(id: ProfileID, at: Instant, state: Stored)] = []
+        for row in rows {
+            found.append(
+                (
+                    try row.get("profile_id"), try row.get("due_at"),
+                    try await Self.stored(row, registry, in: transaction)
+                ))
+        }
+        return found
+    }
+
+    /// The profiles with the earliest deadlines between two instants, in due order; their states are not looked at.
+    static func due(
+        in shards: [Shard], from earliest: Instant, upTo now: Instant, limit: Int,
+        in session: some PostgresSession
+    ) async throws -> [(id: ProfileID, at: Instant)] {
+        try await session.query(
+            """
+            SELECT profile_id, due_at FROM deadline
+            WHERE due_at BETWEEN \(earliest) AND \(now) AND shard = ANY(\(shards)::smallint[])
+            ORDER BY due_at, shard, profile_id LIMIT \(limit)
+            """
+        ).map { (try $0.get("profile_id"), try $0.get("due_at")) }
+    }
+
+    /// Has a deadline that could not be fired tried again later: after a second, and twice as long each time, up to an hour.
+    /// What the state says of its instant stays. Returns how often it has been tried in a row; nil if somebody else had it
+    /// fired in the meantime.
+    static func putOff(
+        _ id: ProfileID, dueAt due: Instant, now: Instant, in session: some PostgresSession
+    ) async throws -> Int? {
+        try await session.query(
+            """
+            UPDATE deadline
+            SET due_at = \(now)::timestamptz + least(3600, power(2, attempts)) * interval '1 second',
+                attempts = least(attempts + 1, 1000)
+            WHERE shard = \(Shard(id)) AND profile_id = \(id) AND due_at = \(due)
+            RETURNING attempts
+            """
+        ).first?.get("attempts")
+    }
+
+    /// Whether a deadline is put off.
+    static func hasPutOff(in session: some PostgresSession) async throws -> Bool {
+        try await !session.query("SELECT FROM deadline WHERE attempts > 0 LIMIT 1").isEmpty
+    }
+}
