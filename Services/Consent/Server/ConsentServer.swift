@@ -52,6 +52,11 @@ package let consentService = ServiceDefinition(
         rectification: Rectification(
             identity: IdentityClient(http: context.http), profiles: profiles, pool: context.pool),
         clock: context.clock)
+    let links = PersonLinks(
+        pagesURL: context.settings.string("PREFERENCES_URL") ?? context.settings.url(of: .consent),
+        tokens: context.tokens)
+    let forms = PageForm(tokens: context.tokens)
+    let proxies = try context.settings.trustedProxies()
     let signer = try HeadSigner(tokens: context.tokens)
     let exports = context.settings.string("LEDGER_HEADS_DIRECTORY").map { directory in
         HeadExport(
@@ -84,6 +89,12 @@ package let consentService = ServiceDefinition(
                 controller: .init(
                     name: context.settings.string("CONTROLLER_NAME"),
                     contact: context.settings.string("CONTROLLER_CONTACT"))
+            ).add(to: router)
+            PreferenceRoutes(
+                pool: context.pool, clock: context.clock, links: links, forms: forms,
+                centre: PreferenceCentre(
+                    profiles: profiles, policies: policies, recorder: recorder, desk: desk, forms: forms),
+                subjects: subjects, proxies: proxies
             ).add(to: router)
             PrivacyDataRoutes(pool: context.pool, desk: desk, signer: signer).add(to: router)
             AuditRoutes(
