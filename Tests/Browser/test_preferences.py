@@ -1,5 +1,7 @@
 """People's own pages in a real Chromium, with and without JavaScript, in every language, as somebody with a link sees them."""
 
+import email
+import email.policy
 import re
 import uuid
 
@@ -238,3 +240,67 @@ def test_the_page_fits_a_small_screen(martlet, person, open_browser):
     for language in TITLES:
         page.goto(link(martlet, person, language=language))
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), language
+
+
+# Double opt-in
+
+
+FORM = {"purposes": ["marketing"], "languages": {
+    "en": {"title": "Our news", "text": "You may write to me.", "mailSubject": "Please confirm"},
+    "de": {"title": "Neues von uns", "text": "Sie dürfen mir schreiben.", "mailSubject": "Bitte bestätigen"},
+    "fr": {"title": "Nos nouvelles", "text": "Vous pouvez m'écrire.", "mailSubject": "Veuillez confirmer"},
+    "es": {"title": "Novedades", "text": "Pueden escribirme.", "mailSubject": "Confirme, por favor"}}}
+
+
+@pytest.fixture(scope="module")
+def news(martlet, policy):
+    martlet.call("PUT", "consent", "/v1/opt-in-forms/news", json=FORM, expect=(200, 201))
+    return martlet.url("consent") + "/opt-in/news"
+
+
+def mailed_links(martlet, address):
+    """The links in the mails to an address, as delivery has written them to its folder."""
+    links = []
+    for file in sorted((martlet.directory / "outbox").glob("*.eml")):
+        mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+        if mail["To"] == address:
+            links += re.findall(r"http://\S+/opt-in/news/\S+", mail.get_body(("plain",)).get_content())
+    return links
+
+
+@JAVASCRIPT
+@pytest.mark.parametrize("language", TITLES)
+def test_somebody_new_opts_in_by_the_link_in_their_mail(martlet, news, open_browser, wait_until, language, javascript):
+    address = f"new-{uuid.uuid4().hex[:10]}@example.org"
+    page = open_browser(javascript, locale=language)
+    page.goto(news)
+    assert page.locator("h1").inner_text() == FORM["languages"][language]["title"]
+
+    def check():
+        if javascript:
+            assert Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"] == []
+
+    check()
+    page.locator("#email").fill(address)
+    page.get_by_role("button").click()
+    page.get_by_role("status").wait_for()
+    check()
+    url, = wait_until(page, lambda: mailed_links(martlet, address), "the mail")
+    lookup = {"type": "email", "value": address}
+    # A scanner that follows the link confirms nothing, and nobody has a profile yet.
+    for _ in range(3):
+        assert martlet.http.get(url, timeout=30).status_code == 200
+    assert martlet.call("POST", "identity", "/v1/profiles/lookup", json=lookup).status_code == 404
+    page.goto(url)
+    assert FORM["languages"][language]["text"] in page.locator("main").inner_text()
+    check()
+    page.get_by_role("button").click()
+    page.get_by_role("status").wait_for()
+    check()
+    profile = martlet.call("POST", "identity", "/v1/profiles/lookup", json=lookup, expect=200)["profileId"]
+    entry, = held(martlet, profile)["ledger"]["items"]
+    assert (entry["purpose"], entry["action"], entry["source"]) == ("marketing", "grant", "double-opt-in")
+    assert entry["locale"] == language and entry["evidence"]["requested"]["address"] == "127.0.0.0"
+    # Good once.
+    assert page.goto(url).status == 404
+

@@ -52,6 +52,10 @@ package let deliveryService = ServiceDefinition(
         routes: { router in
             TemplateRoutes(pool: context.pool, clock: context.clock, store: templates).add(to: router)
             MessageRoutes(pool: context.pool, profiles: profiles).add(to: router)
+            NoticeRoutes(
+                pool: context.pool, clock: context.clock, key: profiles.key, transport: transport,
+                from: settings.from
+            ).add(to: router)
             ErasureRoutes(pool: context.pool, store: erasures).add(to: router)
             SuppressionRoutes(pool: context.pool, clock: context.clock, key: profiles.key).add(to: router)
             TrackingRoutes(

@@ -18,7 +18,7 @@ enum PageLayout {
     /// A page as an answer. `here` leads, without its query, to this very page, which is what the links to other languages do.
     static func answer(
         _ body: HTML, title: String, in language: PageLanguage, notice: Notice? = nil, here: String?,
-        status: HTTPResponse.Status = .ok
+        languages: [PageLanguage] = PageLanguage.allCases, status: HTTPResponse.Status = .ok
     ) -> ServiceResponse {
         // Who listens to a page hears its title first.
         let heading =
@@ -38,7 +38,7 @@ enum PageLayout {
             <style>\(HTML(stringLiteral: style))</style>
             </head>
             <body>
-            \(here.map { languages(of: language, here: $0) })<main>
+            \(here.map { choice(of: languages, language, here: $0) })<main>
             <h1>\(title)</h1>
             \(notice.map(render))\(body)</main>
             </body>
@@ -55,8 +55,10 @@ enum PageLayout {
         }
     }
 
-    private static func languages(of current: PageLanguage, here: String) -> HTML {
-        let links = PageLanguage.allCases.map { language -> HTML in
+    private static func choice(
+        of languages: [PageLanguage], _ current: PageLanguage, here: String
+    ) -> HTML {
+        let links = languages.map { language -> HTML in
             let name = PageTexts.of(language).name
             let code = language.rawValue
             return language == current
@@ -97,7 +99,9 @@ enum PageLayout {
         .hint{color:#4a5261;margin:.25rem 0 1rem}
         .choice{display:grid;grid-template-columns:1.75rem 1fr;gap:0 .5rem;padding:.5rem 0}
         .choice input{width:1.35rem;height:1.35rem;margin:.2rem 0 0}
-        .choice label{font-weight:600}
+        .choice label,label[for=email]{font-weight:600}
+        input[type=email]{font:inherit;width:100%;max-width:26rem;padding:.5rem .75rem;border:1px solid #6b7280;border-radius:.4rem;
+        color:#1b1f24;background:#fff}
         .choice p{grid-column:2;color:#4a5261;margin:.1rem 0 0;font-size:.95rem}
         a{color:#0b4a8f}
         button,.button{display:inline-block;font:inherit;font-weight:600;padding:.65rem 1.4rem;color:#fff;

@@ -91,20 +91,15 @@ struct PreferenceRoutes: Sendable {
         func root(_ token: String) -> String { self == .root ? token : "../\(token)" }
     }
 
-    private func language(_ request: ServiceRequest) -> PageLanguage {
-        PageLanguage(
-            asked: try? request.query("lang"), accepting: request.header(.acceptLanguage))
-    }
-
     /// A page of a link, for what a GET shows.
     private func show(
         _ request: ServiceRequest, at place: Place,
         _ render: @Sendable (PreferencePage) -> ServiceResponse
     ) async throws -> ServiceResponse {
-        try await answering(request) {
+        try await PageAnswers.answering(request) {
             guard let (token, claim) = claim(of: request),
                 let visit = try await centre.visit(claim, at: try await clock.now(), in: pool)
-            else { return refused(request) }
+            else { return PageAnswers.refused(request) }
             return render(page(visit, token, at: place, request))
         }
     }
@@ -114,7 +109,7 @@ struct PreferenceRoutes: Sendable {
     ) -> PreferencePage {
         let forms = forms
         return PreferencePage(
-            language: language(request), state: visit.state, requests: visit.requests,
+            language: PageAnswers.language(request), state: visit.state, requests: visit.requests,
             root: place.root(token)
         ) { forms.token(for: $0, visit.claim, visit.state, policyVersion: visit.policyVersion) }
     }
@@ -141,13 +136,13 @@ struct PreferenceRoutes: Sendable {
     private func take(
         _ request: ServiceRequest, at place: Place, saying done: String, _ taking: Taking
     ) async throws -> ServiceResponse {
-        try await answering(request) {
-            guard let (token, claim) = claim(of: request) else { return refused(request) }
+        try await PageAnswers.answering(request) {
+            guard let (token, claim) = claim(of: request) else { return PageAnswers.refused(request) }
             let form = try await FormBody(request)
             let occasion = try await occasion(request)
             let outcome = try await pool.transaction { try await taking(form, claim, occasion, $0) }
             switch outcome {
-            case nil: return refused(request)
+            case nil: return PageAnswers.refused(request)
             case .done:
                 var response = ServiceResponse.redirect(
                     to: "\(place.root(token))?lang=\(occasion.language.rawValue)&done=\(done)",
@@ -165,18 +160,18 @@ struct PreferenceRoutes: Sendable {
         _ visit: PreferenceCentre.Visit, _ token: String, at place: Place, _ request: ServiceRequest
     ) -> ServiceResponse {
         page(visit, token, at: place, request).preferences(
-            .failed(PageTexts.of(language(request)).outdated), status: .conflict)
+            .failed(PageTexts.of(PageAnswers.language(request)).outdated), status: .conflict)
     }
 
     private func erase(_ request: ServiceRequest) async throws -> ServiceResponse {
-        try await answering(request) {
-            guard let (token, claim) = claim(of: request) else { return refused(request) }
+        try await PageAnswers.answering(request) {
+            guard let (token, claim) = claim(of: request) else { return PageAnswers.refused(request) }
             let form = try await FormBody(request)
             let occasion = try await occasion(request)
             let texts = PageTexts.of(occasion.language)
             guard form.fields["understood"] == "yes" else {
                 guard let visit = try await centre.visit(claim, at: occasion.now, in: pool) else {
-                    return refused(request)
+                    return PageAnswers.refused(request)
                 }
                 return page(visit, token, at: .below, request).eraseQuestion(
                     .failed(texts.eraseMissing), status: .unprocessableContent)
@@ -185,11 +180,11 @@ struct PreferenceRoutes: Sendable {
                 try await centre.erase(form, claim, on: occasion, in: $0)
             }
             switch outcome {
-            case nil: return refused(request)
+            case nil: return PageAnswers.refused(request)
             case .outdated(let visit): return outdated(visit, token, at: .below, request)
             case .done, .beingErased:
                 guard let visit = try await centre.visit(claim, at: occasion.now, in: pool) else {
-                    return refused(request)
+                    return PageAnswers.refused(request)
                 }
                 return page(visit, token, at: .below, request).preferences(.done(texts.erasureFiled))
             }
@@ -197,48 +192,12 @@ struct PreferenceRoutes: Sendable {
     }
 
     private func occasion(_ request: ServiceRequest) async throws -> PreferenceCentre.Occasion {
-        let now = try await clock.now()
-        let address = proxies.client(of: request.remoteAddress, forwarded: request.header(.forwardedFor))
-        return PreferenceCentre.Occasion(
-            requestID: UUIDv7.make(at: now).hyphenated,
-            origin: Origin(address: address, userAgent: request.header(.userAgent)),
-            language: language(request), now: now, traceparent: request.traceparent)
+        try await PageAnswers.occasion(
+            request, proxies: proxies, language: PageAnswers.language(request), at: try await clock.now())
     }
-
-    // MARK: Refusals
 
     private func claim(of request: ServiceRequest) -> (token: String, claim: PersonLinks.Claim)? {
         guard let token = try? request.path("token"), let claim = links.claim(in: token) else { return nil }
         return (token, claim)
-    }
-
-    private func refused(_ request: ServiceRequest) -> ServiceResponse {
-        let texts = PageTexts.of(language(request))
-        return message(texts.refusedTitle, texts.refused, status: .notFound, request)
-    }
-
-    private func message(
-        _ title: String, _ text: String, status: HTTPResponse.Status, _ request: ServiceRequest
-    ) -> ServiceResponse {
-        PageLayout.answer(
-            "<p>\(text)</p>\n", title: title, in: language(request), here: nil, status: status)
-    }
-
-    /// Says as a page what went wrong.
-    private func answering(
-        _ request: ServiceRequest, _ body: () async throws -> ServiceResponse
-    ) async throws -> ServiceResponse {
-        let texts = PageTexts.of(language(request))
-        do {
-            return try await body()
-        } catch let problem as Problem where problem.status.code < 500 {
-            var answer = message(texts.mistakeTitle, texts.mistake, status: problem.status, request)
-            answer.headers.append(contentsOf: problem.headers)
-            return answer
-        } catch let error as PostgresError where error.isTransient {
-            var answer = message(texts.laterTitle, texts.later, status: .serviceUnavailable, request)
-            answer.headers[.retryAfter] = "1"
-            return answer
-        }
     }
 }

@@ -98,7 +98,7 @@ extension ConsentFixture {
         for table in [
             "consent.ledger_entry", "profiles.consent_state", "consent.privacy_request",
             "consent.privacy_step", "consent.stream_consents", "consent.stream_privacy_requests",
-            "consent.stream_privacy_changes", "consent.outbox", "consent.deadline",
+            "consent.stream_privacy_changes", "consent.outbox", "consent.deadline", "consent.opt_in",
         ] {
             rows += try await owner.query("SELECT row_to_json(t)::text AS row FROM \(unsafe: table) t")
                 .map { "\(table) \(try $0.get("row", as: String.self))" }
