@@ -1,4 +1,4 @@
-"""The fixtures of the snippet's tests: a real Chromium, and a server that records what arrives."""
+"""The fixtures of the tests in a browser: a real Chromium, and a server that records what arrives."""
 
 import os
 import sys

@@ -14,6 +14,12 @@ import Testing
         case erased
         case restricted(Bool)
         case attemptFailed
+        /// The person does not want mail, or does again.
+        case refusedChannel(profile: Int, Bool)
+        /// How often the person wants to be written to, or no longer wants that.
+        case wished(profile: Int, ContactFrequency, Bool)
+        /// Something else was sent.
+        case sent
         /// A merge was undone.
         case undone(MergeID)
         /// What that means for consents and messages is known.
@@ -56,7 +62,7 @@ import Testing
         for _ in 0..<Int.random(in: 0...14, using: &generator) {
             at = at + .minutes(Int.random(in: 0...180, using: &generator))
             let event: Event
-            switch Int.random(in: 0..<21, using: &generator) {
+            switch Int.random(in: 0..<25, using: &generator) {
             case 0..<8:
                 event = .consent(
                     profile: Int.random(in: 0..<3, using: &generator),
@@ -73,6 +79,16 @@ import Testing
                 event = .undone(Self.merges[Int.random(in: 0..<2, using: &generator)])
             case 18: event = .restricted(Int.random(in: 0..<3, using: &generator) == 0)
             case 16, 17: event = .followed(Self.merges[Int.random(in: 0..<2, using: &generator)])
+            case 21:
+                event = .refusedChannel(
+                    profile: Int.random(in: 0..<3, using: &generator),
+                    Int.random(in: 0..<4, using: &generator) == 0)
+            case 22:
+                event = .wished(
+                    profile: Int.random(in: 0..<3, using: &generator),
+                    ContactFrequency.allCases.randomElement(using: &generator) ?? .daily,
+                    Bool.random(using: &generator))
+            case 23, 24: event = .sent
             default:
                 attempts += 1
                 event = attempts <= 8 ? .attemptFailed : .contactSeen(0)
@@ -106,6 +122,19 @@ import Testing
         var isErased = false
         var isRestricted = false
         var unmerges: [UnmergeFact] = []
+        var wishes: [ConsentFact] = []
+        var lastSentAt: Instant?
+        func wish(_ profile: Int, _ name: String, _ isGranted: Bool, _ at: Instant) {
+            let id = Self.profiles[profile]
+            if let index = wishes.firstIndex(where: { $0.profileID == id && $0.purpose == name }) {
+                if wishes[index].at == at, wishes[index].state == .withdrawn { return }
+                wishes.remove(at: index)
+            }
+            wishes.append(
+                ConsentFact(
+                    profileID: id, purpose: name, state: isGranted ? .granted : .withdrawn, at: at,
+                    ledgerEntry: nil))
+        }
         for (at, event) in history.events where at <= now {
             switch event {
             case .consent(let index, let granted):
@@ -124,6 +153,11 @@ import Testing
             case .erased: isErased = true
             case .restricted(let begins): isRestricted = begins
             case .attemptFailed: attempts.append(EarlierAttempt(at: at, detail: "451"))
+            case .refusedChannel(let profile, let isRefused):
+                wish(profile, "channel:email", !isRefused, at)
+            case .wished(let profile, let frequency, let isGranted):
+                wish(profile, frequency.name, isGranted, at)
+            case .sent: lastSentAt = at
             case .undone(let id):
                 unmerges.append(
                     UnmergeFact(mergeID: id, profileID: Self.profiles[0], at: at, isFollowed: false))
@@ -147,13 +181,15 @@ import Testing
                     ledgerEntry: nil)
             }
         }
-        return SendFacts(
+        var facts = SendFacts(
             messageID: history.id, wantedAt: Self.start, channel: history.channel, purpose: "marketing",
             journey: "welcome", policy: policy(history), policyVersion: 7, isErased: isErased,
-            isRestricted: isRestricted, unmerges: unmerges, contacts: contacts, consents: said,
+            isRestricted: isRestricted, unmerges: unmerges, contacts: contacts, consents: said + wishes,
             templateVersion: history.hasTemplate ? 1 : nil,
             renderingError: history.renders ? nil : "html:1:1: x",
             attempts: attempts, now: now)
+        facts.lastSentAt = lastSentAt
+        return facts
     }
 
     /// The same question asked of the events themselves, one condition at a time.
@@ -227,6 +263,7 @@ import Testing
         {
             wrong.insert("suppressed")
         }
+        if history.basis != .contract { wrong.formUnion(wishes(past, now)) }
         if !history.renders { wrong.insert("templateFailed") }
         let lifetime: Int64 = 3 * 86_400_000
         if now.milliseconds - Self.start.milliseconds > lifetime {
@@ -248,6 +285,36 @@ import Testing
             let latest = lastFailure.milliseconds + (60_000 << (2 * (failures - 1))) * 6 / 5
             if now.milliseconds < earliest { wrong.insert("retry") }
             if now.milliseconds >= earliest, now.milliseconds < latest { wrong.insert("retry or send") }
+        }
+        return wrong
+    }
+
+    /// What the wishes of the person have against it.
+    private func wishes(_ past: [(at: Instant, event: Event)], _ now: Instant) -> Set<String> {
+        var wrong: Set<String> = []
+        let refusals = past.compactMap {
+            if case .refusedChannel(_, let isRefused) = $0.event { ($0.at, isRefused) } else { nil }
+        }
+        let last = refusals.map(\.0).max()
+        if refusals.contains(where: { $0.0 == last && $0.1 }) { wrong.insert("channelRefused") }
+        let said = past.compactMap {
+            if case .wished(_, let wish, let isGranted) = $0.event { ($0.at, wish, isGranted) } else { nil }
+        }
+        let newest = said.map(\.0).max()
+        let standing = [ContactFrequency.monthly, .weekly, .daily].first { wish in
+            let words = said.filter { $0.0 == newest && $0.1 == wish }
+            return !words.isEmpty && words.allSatisfy(\.2)
+        }
+        let sent = past.last { if case .sent = $0.event { true } else { false } }?.at
+        let hours: Int64? =
+            switch standing {
+            case .daily: 24
+            case .weekly: 168
+            case .monthly: 720
+            case nil: nil
+            }
+        if let hours, let sent, now.milliseconds - sent.milliseconds < hours * 3_600_000 {
+            wrong.insert("tooFrequent")
         }
         return wrong
     }

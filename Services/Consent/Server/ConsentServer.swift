@@ -33,6 +33,7 @@ package let consentService = ServiceDefinition(
             resource: "V0004_privacy_lifecycle", bytes: PackageResources.V0004_privacy_lifecycle_sql),
         Migration(resource: "V0005_restrictions", bytes: PackageResources.V0005_restrictions_sql),
         Migration(resource: "V0006_consent_policy", bytes: PackageResources.V0006_consent_policy_sql),
+        Migration(resource: "V0007_opt_in", bytes: PackageResources.V0007_opt_in_sql),
     ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests, .privacyChanges], auditLogs: [.keys]
 ) { context in
@@ -55,6 +56,13 @@ package let consentService = ServiceDefinition(
         rectification: Rectification(
             identity: IdentityClient(http: context.http), profiles: profiles, pool: context.pool),
         clock: context.clock)
+    let pagesURL = context.settings.string("PREFERENCES_URL") ?? context.settings.url(of: .consent)
+    let links = PersonLinks(pagesURL: pagesURL, tokens: context.tokens)
+    let optIns = OptInDesk(
+        profiles: profiles, policies: policies, recorder: recorder, outbox: context.outbox,
+        pagesURL: pagesURL.hasSuffix("/") ? String(pagesURL.dropLast()) : pagesURL)
+    let forms = PageForm(tokens: context.tokens)
+    let proxies = try context.settings.trustedProxies()
     let signer = try HeadSigner(tokens: context.tokens)
     let exports = context.settings.string("LEDGER_HEADS_DIRECTORY").map { directory in
         let (pool, clock) = (context.pool, context.clock)
@@ -90,6 +98,16 @@ package let consentService = ServiceDefinition(
                 controller: .init(
                     name: context.settings.string("CONTROLLER_NAME"),
                     contact: context.settings.string("CONTROLLER_CONTACT"))
+            ).add(to: router)
+            PreferenceRoutes(
+                pool: context.pool, clock: context.clock, links: links, forms: forms,
+                centre: PreferenceCentre(
+                    profiles: profiles, policies: policies, recorder: recorder, desk: desk, forms: forms),
+                subjects: subjects, proxies: proxies
+            ).add(to: router)
+            OptInFormRoutes(pool: context.pool, clock: context.clock, policies: policies).add(to: router)
+            OptInRoutes(
+                pool: context.pool, clock: context.clock, desk: optIns, subjects: subjects, proxies: proxies
             ).add(to: router)
             PrivacyDataRoutes(pool: context.pool, desk: desk, signer: signer).add(to: router)
             AuditRoutes(

@@ -36,7 +36,11 @@ package let deliveryService = ServiceDefinition(
             profiles: profiles, policies: ConsentPolicyReader { try ConsentPolicy(json: $0) }),
         templates: templates, suppressions: suppressions,
         recommendations: RecommendationReader(http: context.http),
-        rendering: MailRendering(links: links), from: settings.from, lease: settings.lease)
+        rendering: MailRendering(
+            links: links,
+            people: PersonLinks(
+                pagesURL: context.settings.string("PREFERENCES_URL") ?? context.settings.url(of: .consent),
+                tokens: context.tokens)), from: settings.from, lease: settings.lease)
     let outcomes = OutcomeWriter(
         pool: context.pool, corrections: corrections, suppressions: suppressions, logger: context.logger)
     let intents = IntentWorker.consumer(in: context, store: corrections)
@@ -48,6 +52,10 @@ package let deliveryService = ServiceDefinition(
         routes: { router in
             TemplateRoutes(pool: context.pool, clock: context.clock, store: templates).add(to: router)
             MessageRoutes(pool: context.pool, profiles: profiles).add(to: router)
+            NoticeRoutes(
+                pool: context.pool, clock: context.clock, key: profiles.key, transport: transport,
+                from: settings.from
+            ).add(to: router)
             ErasureRoutes(pool: context.pool, store: erasures).add(to: router)
             SuppressionRoutes(pool: context.pool, clock: context.clock, key: profiles.key).add(to: router)
             TrackingRoutes(

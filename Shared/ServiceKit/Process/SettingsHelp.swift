@@ -90,6 +90,8 @@ package enum SettingsHelp {
         .consent: [
             setting("CONTROLLER_NAME", "who is responsible, as receipts of consent name it (nobody)"),
             setting("CONTROLLER_CONTACT", "where people reach who is responsible (nowhere)"),
+            setting(
+                "PREFERENCES_URL", "the address that the world reaches consent at, for people's own pages"),
         ],
         .segmentation: [
             setting("SEGMENTATION_SETTLE", "how long facts may be on their way before time takes effect (5s)")
@@ -99,6 +101,7 @@ package enum SettingsHelp {
             setting("SMTP_CONNECTIONS", "connections to it at a time (16)"),
             setting("MAIL_FROM", "the sender of mail"),
             setting("PUBLIC_URL", "the address that the world reaches delivery at, for links in messages"),
+            setting("PREFERENCES_URL", "the same that consent is given, for people's own pages"),
             setting("OUTBOX_DIRECTORY", "where messages become files when there is no SMTP_URL"),
             setting("SEND_LEASE", "how long a send may take before another instance takes it (60s)"),
         ],

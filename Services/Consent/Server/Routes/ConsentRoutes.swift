@@ -79,9 +79,11 @@ struct ConsentRoutes: Sendable {
         let entries = try await LedgerStore.entries(
             of: person.memberIDs, before: before, limit: limit + 1, vault: profiles.vault, in: pool)
         let page = entries.prefix(limit)
+        let decisions = try await decisions(of: person)
         return .json([
             "profileId": .string(person.profileID.description),
-            "consents": .array(try await standings(of: person)),
+            "consents": .array(try await standings(decisions)),
+            "wishes": Self.wishes(decisions),
             "ledger": [
                 "items": .array(page.map(\.json)),
                 "nextCursor": entries.count > limit
@@ -90,17 +92,34 @@ struct ConsentRoutes: Sendable {
         ])
     }
 
-    /// Each purpose with the decision that stands and what follows from it.
-    private func standings(of person: Person) async throws -> [JSON] {
+    /// What stands, of purposes and of wishes.
+    private func decisions(of person: Person) async throws -> [String: ConsentDecision] {
         // A merge that identity has made may not have been folded yet: fold the members here.
         var decisions: [String: ConsentDecision] = [:]
         for standing in try await ConsentStateStore.standing(of: person.memberIDs, in: pool) {
             decisions[standing.purpose] = mergedConsent(decisions[standing.purpose], standing.decision)
         }
+        return decisions
+    }
+
+    /// By which channels somebody does not want to be reached, and how often at most.
+    private static func wishes(_ decisions: [String: ConsentDecision]) -> JSON {
+        let words = decisions.mapValues(ConsentWord.init)
+        let channels = decisions.keys.compactMap(ContactWish.channel(named:))
+        return [
+            "refusedChannels": .array(
+                channels.filter { ContactWish.refuses($0, words) }.sorted().map(JSON.string)),
+            "frequency": ContactFrequency(words).map { .string($0.rawValue) } ?? .null,
+        ]
+    }
+
+    /// Each purpose with the decision that stands and what follows from it.
+    private func standings(_ decisions: [String: ConsentDecision]) async throws -> [JSON] {
         let words = decisions.mapValues(ConsentWord.init)
         let now = try await clock.now()
         let current = try await policies.current(in: pool)
-        return Set(current.policy.purposes.keys).union(decisions.keys).sorted().map { id in
+        return Set(current.policy.purposes.keys).union(decisions.keys.filter(Purpose.isID)).sorted().map {
+            id in
             let (purpose, decision) = (current.policy.purposes[id], decisions[id])
             let permission = permits(current.policy, words, ConsentUse(purposes: [id]), now: now)
             let expiry = words[id].flatMap { purpose?.expiry(of: $0) }

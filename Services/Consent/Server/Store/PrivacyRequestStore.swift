@@ -162,9 +162,9 @@ enum PrivacyRequestStore {
 
     /// The requests that any of the profiles was part of.
     static func requests(
-        of profiles: [ProfileID], in transaction: PostgresTransaction
+        of profiles: [ProfileID], in session: some PostgresSession
     ) async throws -> [StoredPrivacyRequest] {
-        try await transaction.query(
+        try await session.query(
             """
             SELECT \(columns) FROM privacy_request q WHERE q.profile_ids && \(profiles)::uuid[] ORDER BY q.request_id
             """

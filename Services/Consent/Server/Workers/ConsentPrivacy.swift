@@ -57,10 +57,12 @@ enum ConsentPrivacy {
         let details = try await PrivacyRequestStore.dropDetails(of: profiles, in: transaction)
         let reports = try await PreferenceStore.remove(profiles, in: transaction)
         let answers = try await IdempotencyStore.drop(profiles, in: transaction)
+        let optIns = try await OptInStore.forget(profiles, in: transaction)
         return [
             "ledgerEntriesDetached": .integer(Int64(entries)), "consentStates": .integer(Int64(states)),
             "accessFindings": .integer(Int64(findings)), "keptAnswers": .integer(Int64(answers)),
             "reportedPreferences": .integer(Int64(reports)), "requestDetails": .integer(Int64(details)),
+            "optIns": .integer(Int64(optIns)),
         ]
     }
 }

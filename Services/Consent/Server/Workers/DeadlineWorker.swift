@@ -3,7 +3,7 @@ import Postgres
 import ServiceKit
 import Streams
 
-/// Fires what is due: reminders of requests, and corrections that identity has yet to hear of.
+/// Fires what is due: reminders of requests, forms that nobody confirmed, and corrections that identity has yet to hear of.
 struct DeadlineWorker: Sendable {
     let pool: PostgresPool
     let desk: PrivacyDesk
@@ -21,6 +21,10 @@ struct DeadlineWorker: Sendable {
             try await desk.remind(upTo: now, limit: Self.batch, in: transaction)
         }
         if reminded > 0 { return reminded }
+        let expired = try await pool.transaction { transaction in
+            try await OptInStore.expire(now, limit: Self.batch, in: transaction)
+        }
+        if expired > 0 { return expired }
         return try await rectification.fire(now, limit: Self.batch, desk: desk)
     }
 }

@@ -4,7 +4,8 @@ package struct TrackedLinks: Hashable, Sendable {
     /// What each key stands for.
     package var urls: [LinkKey: String]
 
-    /// Rewrites `href="http(s)://…"` of every `<a>` but those that go to `untouched`, and puts the pixel before
+    /// Rewrites `href="http(s)://…"` of every `<a>` but those that go to `untouched`, whatever
+    /// their query and fragment, and puts the pixel before
     /// `</body>`, or at the end.
     package init(
         html: String, untouched: Set<String> = [], pixelURL: String?, clickURL: (LinkKey) -> String
@@ -17,7 +18,8 @@ package struct TrackedLinks: Hashable, Sendable {
             guard let value = Self.hrefValue(in: bytes, tag) else { continue }
             let url = String(decoding: bytes[value], as: UTF8.self).htmlUnescaped
                 .trimmed(start: true, end: true).withoutControls
-            guard url.isWebAddress, !untouched.contains(url) else { continue }
+            guard url.isWebAddress, !untouched.contains(String(url.prefix { $0 != "?" && $0 != "#" }))
+            else { continue }
             let key = LinkKey(url)
             urls[key] = url
             result += bytes[copied..<value.lowerBound]

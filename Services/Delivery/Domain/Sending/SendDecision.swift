@@ -28,6 +28,10 @@ package enum NonSendReason: String, Hashable, Sendable, CaseIterable {
     case objected
     /// The address is suppressed.
     case suppressed
+    /// The person does not want to be reached by this channel.
+    case channelRefused
+    /// The person wants to be written to more rarely, and was not long ago.
+    case tooFrequent
     /// The moment has passed: the message would come days after what it speaks of.
     case expired
     /// The last attempt of the schedule failed.
@@ -58,6 +62,9 @@ package enum SendDecision: Hashable, Sendable {
         guard facts.templateVersion != nil else { return .doNotSend(.unknownTemplate) }
 
         if let denial = permission(facts).denial { return .doNotSend(reason(denial, facts.policy)) }
+        if basis != .contract, ContactWish.refuses(facts.channel, words(facts)) {
+            return .doNotSend(.channelRefused)
+        }
         let consent = latest(facts.consents.filter { $0.purpose == facts.purpose })
 
         if facts.contacts.isEmpty { return .doNotSend(.noAddress) }
@@ -66,6 +73,11 @@ package enum SendDecision: Hashable, Sendable {
             return .doNotSend(.suppressed)
         }
 
+        if basis != .contract, let last = facts.lastSentAt, let frequency = frequency(facts),
+            facts.now - last < frequency.window
+        {
+            return .doNotSend(.tooFrequent)
+        }
         if facts.renderingError != nil { return .doNotSend(.templateFailed) }
         if facts.now - facts.wantedAt > longestDelay { return .doNotSend(.expired) }
         if let last = facts.attempts.map(\.at).max() {
@@ -78,11 +90,17 @@ package enum SendDecision: Hashable, Sendable {
 
     /// What the consent policy says of it: consent's own rule, by the words of the whole merge component.
     package static func permission(_ facts: SendFacts) -> Permission {
-        let words = facts.consents.reduce(into: [String: ConsentWord]()) { words, fact in
+        permits(facts.policy, words(facts), facts.use, now: facts.now)
+    }
+
+    /// How often the person wants to be written to at most, if they have said so.
+    package static func frequency(_ facts: SendFacts) -> ContactFrequency? { ContactFrequency(words(facts)) }
+
+    private static func words(_ facts: SendFacts) -> [String: ConsentWord] {
+        facts.consents.reduce(into: [:]) { words, fact in
             let word = ConsentWord(fact.state, at: fact.at)
             if words[fact.purpose].map({ word.prevails(over: $0) }) ?? true { words[fact.purpose] = word }
         }
-        return permits(facts.policy, words, facts.use, now: facts.now)
     }
 
     private static func reason(_ denial: ConsentDenial, _ policy: ConsentPolicy) -> NonSendReason {

@@ -16,6 +16,7 @@ extension SendFacts {
             "renderingError": renderingError.map(JSON.string) ?? .null,
             "attempts": .array(
                 attempts.map { ["at": .string($0.at.rfc3339), "detail": .string($0.detail)] }),
+            "lastSentAt": lastSentAt.map { .string($0.rfc3339) } ?? .null,
             "now": .string(now.rfc3339),
         ]
     }
@@ -34,6 +35,7 @@ extension SendFacts {
             isErased: json["isErased"]?.bool ?? false, isRestricted: json["isRestricted"]?.bool ?? false,
             contacts: [], consents: [], templateVersion: json["templateVersion"]?.integer.map { Int($0) },
             renderingError: json["renderingError"]?.string, attempts: [], now: try fields.instant("now"))
+        lastSentAt = try fields.optionalInstant("lastSentAt")
         // Facts from before they were kept have none.
         for unmerge in json["unmerges"]?.array ?? [] { unmerges.append(try UnmergeFact(json: unmerge)) }
         for contact in contacts { self.contacts.append(try Contact(json: contact)) }

@@ -97,13 +97,15 @@ package struct SendFacts: Hashable, Sendable {
     /// Those of late, of all profiles that are one with the message's.
     package var unmerges: [UnmergeFact]
     package var contacts: [Contact]
-    /// One for each profile of the merge component and each needed purpose that has a state.
+    /// One for each profile of the merge component and each needed purpose that has a state, and each wish of the person.
     package var consents: [ConsentFact]
     /// Nil when there is no such template.
     package var templateVersion: Int?
     /// Why the template couldn't be rendered, if it couldn't.
     package var renderingError: String?
     package var attempts: [EarlierAttempt]
+    /// When the person was last sent anything that does not go with a contract; read where they want to be written to rarely.
+    package var lastSentAt: Instant?
     package var now: Instant
 
     package init(

@@ -91,6 +91,37 @@ struct DecisionStore: Sendable {
         return result
     }
 
+    /// Has the messages of people decided one batch after another, until the transaction ends; in one order, so that nobody
+    /// waits in a circle.
+    func takeTurns(_ people: [ProfileID], in transaction: PostgresTransaction) async throws {
+        let keys = Set(
+            people.map { Int64(bitPattern: StableHash.hash64("messages of a person", $0.description)) }
+        ).sorted()
+        _ = try await transaction.query(
+            """
+            SELECT count(pg_advisory_xact_lock(w.key))
+            FROM (SELECT key FROM unnest(\(keys)::bigint[]) AS s (key) ORDER BY key) w
+            """)
+    }
+
+    /// When people, by any of their profiles, were last sent anything but what is for one of the purposes.
+    func lastSends(
+        to people: [ProfileID: [ProfileID]], except purposes: [String], in transaction: PostgresTransaction
+    ) async throws -> [ProfileID: Instant] {
+        let members = people.flatMap { person, members in members.map { (person: person, member: $0) } }
+        let rows = try await transaction.query(
+            """
+            SELECT w.person, max(m.updated_at) AS at
+            FROM unnest(\(members.map(\.person))::uuid[], \(members.map(\.member))::uuid[]) AS w (person, member)
+            JOIN delivery.message m ON m.profile_id = w.member
+            WHERE m.state IN ('sending', 'delivered') AND m.purpose <> ALL(\(purposes)::text[])
+            GROUP BY w.person
+            """)
+        var sends: [ProfileID: Instant] = [:]
+        for row in rows { sends[try row.get("person")] = try row.get("at", as: Instant.self) }
+        return sends
+    }
+
     /// A merge that was undone.
     struct Unmerge: Sendable {
         var mergeID: MergeID

@@ -52,6 +52,11 @@ struct SendBatch: Sendable {
         var isOutdated = false
 
         var memberIDs: [ProfileID] { person?.memberIDs ?? [message.profileID] }
+        var personID: ProfileID { person?.profileID ?? message.profileID }
+        /// Everything that somebody can have said that matters here.
+        var named: Set<String> {
+            ContactWish.names(forChannel: message.channel).union(facts.policy.purposes.keys)
+        }
     }
 
     func decide(_ limit: Int) async throws -> Result {
@@ -62,6 +67,7 @@ struct SendBatch: Sendable {
             guard !messages.isEmpty else { return Result(taken: taken.count, prepared: []) }
             var drafts = try await drafts(of: messages, now: now, in: transaction)
             try await addConsents(to: &drafts, now: now, in: transaction)
+            try await addLastSends(to: &drafts, in: transaction)
             var result = try await settle(drafts, now: now, in: transaction)
             result.taken = taken.count
             return result
@@ -85,7 +91,11 @@ struct SendBatch: Sendable {
                 || person?.erasedAt != drafts[index].person?.erasedAt
         }
         // What each needs is in its excerpt of the policy.
-        let purposes = Set(drafts.flatMap { [$0.message.purpose] + $0.facts.policy.purposes.keys })
+        let purposes = Set(
+            drafts.flatMap {
+                [$0.message.purpose] + $0.facts.policy.purposes.keys
+                    + ContactWish.names(forChannel: $0.message.channel)
+            })
         let since = now - SendDecision.longestDelay
         let before = try await decisions.unmerges(of: members, since: since, in: transaction)
         let consents = try await decisions.lockConsents(members, purposes: purposes, in: transaction)
@@ -98,7 +108,7 @@ struct SendBatch: Sendable {
             let draft = drafts[index]
             drafts[index].facts.isRestricted = !restricted.isDisjoint(with: draft.memberIDs)
             drafts[index].facts.consents = draft.memberIDs.flatMap { member in
-                draft.facts.policy.purposes.keys.sorted().flatMap { purpose in
+                draft.named.sorted().flatMap { purpose in
                     [consents, objections].compactMap { $0[member]?[purpose] }
                 }
             }
@@ -114,6 +124,24 @@ struct SendBatch: Sendable {
                 }
             }
         }
+    }
+
+    /// When those were last written to who want that rarely. Theirs take turns, so that two messages which are decided at once
+    /// don't both pass.
+    private func addLastSends(
+        to drafts: inout [Draft], in transaction: PostgresTransaction
+    ) async throws {
+        let wishing = drafts.filter {
+            $0.facts.legalBasis != .contract && SendDecision.frequency($0.facts) != nil
+        }
+        guard !wishing.isEmpty else { return }
+        let people = Dictionary(
+            wishing.map { ($0.personID, $0.memberIDs) }, uniquingKeysWith: { first, _ in first })
+        try await decisions.takeTurns(people.keys.sorted(), in: transaction)
+        let contracts = try await decisions.policies.current(in: transaction).policy.purposes.values
+            .filter { $0.legalBasis == .contract }.map(\.id)
+        let last = try await decisions.lastSends(to: people, except: contracts, in: transaction)
+        for index in drafts.indices { drafts[index].facts.lastSentAt = last[drafts[index].personID] }
     }
 
     // MARK: Reading and rendering
@@ -213,7 +241,10 @@ struct SendBatch: Sendable {
         var held: [QueuedMessage] = []
         var refused: [(message: QueuedMessage, reason: NonSendReason, evidence: JSON)] = []
         var later: [(shard: Shard, id: MessageID, until: Instant)] = []
-        for draft in drafts {
+        /// Whom this very batch writes to, of those who want that rarely.
+        var sentNow: Set<ProfileID> = []
+        for var draft in drafts {
+            if sentNow.contains(draft.personID) { draft.facts.lastSentAt = now }
             if draft.isOutdated {
                 // By what was read it would go to whoever they were; in a moment all of it is read anew.
                 held.append(draft.message)
@@ -222,7 +253,9 @@ struct SendBatch: Sendable {
             let decision = SendDecision.decide(draft.facts)
             var (facts, evidence) = (draft.facts, draft.evidence)
             // That they were erased is all that there is to say of them.
-            if facts.isErased { (facts.consents, facts.jurisdiction, evidence) = ([], nil, [:]) }
+            if facts.isErased {
+                (facts.consents, facts.jurisdiction, facts.lastSentAt, evidence) = ([], nil, nil, [:])
+            }
             evidence["facts"] = facts.json
             evidence["policyVersion"] = .integer(facts.policyVersion)
             if case .doNotSend = decision, !facts.isErased,
@@ -237,6 +270,9 @@ struct SendBatch: Sendable {
                     // `templateFailed` and `invalidAddress` are decided before a send.
                     refused.append((draft.message, .templateFailed, .object(evidence)))
                     continue
+                }
+                if draft.facts.legalBasis != .contract, SendDecision.frequency(draft.facts) != nil {
+                    sentNow.insert(draft.personID)
                 }
                 prepared.append(
                     prepare(

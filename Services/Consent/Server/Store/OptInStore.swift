@@ -1,0 +1,126 @@
+import ConsentDomain
+import Foundation
+import Models
+import Postgres
+
+enum OptInTag {}
+/// What somebody asked for by a form.
+typealias OptInID = TypedID<OptInTag>
+
+/// The SQL of what was asked for by forms and is not confirmed.
+enum OptInStore {
+    /// The kind of the deadlines at which they are forgotten.
+    static let expiry = "opt-in"
+
+    static func shard(_ id: OptInID) -> Shard { Shard(hashing: id.description) }
+    /// Where the detail is sealed.
+    static func place(of id: OptInID) -> String { "consent.opt_in.detail \(id)" }
+
+    struct New: Sendable {
+        let id: OptInID
+        let addressHash: Data
+        let networkHash: Data
+        let requestedAt: Instant
+        let expiresAt: Instant
+        /// Nil where no mail goes out.
+        var digest: [UInt8]?
+        var detail: String?
+    }
+
+    /// How many mails went to an address since an instant. Others wait with theirs until the transaction ends.
+    static func mails(
+        to address: Data, since: Instant, in transaction: PostgresTransaction
+    ) async throws -> Int {
+        let key = Int64(bitPattern: address.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+        _ = try await transaction.query("SELECT pg_advisory_xact_lock(\(key))")
+        return try await transaction.query(
+            """
+            SELECT count(*) AS n FROM opt_in
+            WHERE address_hash = \(address) AND is_mailed AND requested_at > \(since)
+            """
+        ).first?.get("n") ?? 0
+    }
+
+    /// How many forms came from a network since an instant.
+    static func forms(
+        from network: Data, since: Instant, in session: some PostgresSession
+    ) async throws -> Int {
+        try await session.query(
+            "SELECT count(*) AS n FROM opt_in WHERE network_hash = \(network) AND requested_at > \(since)"
+        ).first?.get("n") ?? 0
+    }
+
+    static func create(_ new: New, in transaction: PostgresTransaction) async throws {
+        try await transaction.execute(
+            """
+            INSERT INTO opt_in (shard, opt_in_id, address_hash, network_hash, requested_at, expires_at, digest,
+                detail, is_mailed)
+            VALUES (\(shard(new.id)), \(new.id), \(new.addressHash), \(new.networkHash), \(new.requestedAt),
+                \(new.expiresAt), \(new.digest), \(new.detail), \(new.digest != nil))
+            """)
+        try await transaction.execute(
+            """
+            INSERT INTO deadline (shard, kind, subject_id, due_at)
+            VALUES (\(shard(new.id)), \(expiry), \(new.id), \(new.expiresAt))
+            """)
+    }
+
+    /// The secret of one that waits to be confirmed, and its detail; locked where `locking`.
+    static func waiting(
+        _ id: OptInID, locking: Bool, in session: some PostgresSession
+    ) async throws -> (token: VerificationToken, detail: String)? {
+        let lock: SQL = locking ? "FOR UPDATE" : ""
+        return try await session.query(
+            """
+            SELECT digest, expires_at, detail FROM opt_in
+            WHERE shard = \(shard(id)) AND opt_in_id = \(id) AND digest IS NOT NULL AND detail IS NOT NULL \(lock)
+            """
+        ).first.map {
+            (
+                VerificationToken(digest: try $0.get("digest"), expiresAt: try $0.get("expires_at")),
+                try $0.get("detail")
+            )
+        }
+    }
+
+    /// A secret is good once.
+    static func use(_ id: OptInID, in transaction: PostgresTransaction) async throws {
+        try await transaction.execute(
+            """
+            UPDATE opt_in SET digest = NULL, detail = NULL WHERE shard = \(shard(id)) AND opt_in_id = \(id)
+            """)
+    }
+
+    /// Forgets those that have expired; returns how many.
+    static func expire(_ now: Instant, limit: Int, in transaction: PostgresTransaction) async throws -> Int {
+        try await transaction.execute(
+            """
+            WITH due AS (
+                DELETE FROM deadline d WHERE (d.shard, d.kind, d.subject_id) IN (
+                    SELECT shard, kind, subject_id FROM deadline WHERE kind = \(expiry) AND due_at <= \(now)
+                    ORDER BY due_at, subject_id LIMIT \(Int64(limit)) FOR UPDATE SKIP LOCKED)
+                RETURNING d.shard, d.subject_id
+            ), gone AS (
+                DELETE FROM opt_in o USING due WHERE o.shard = due.shard AND o.opt_in_id = due.subject_id
+            )
+            SELECT 1 FROM due
+            """)
+    }
+
+    /// Forgets what was asked for with the addresses of profiles; returns how much it was.
+    static func forget(_ profiles: [ProfileID], in transaction: PostgresTransaction) async throws -> Int {
+        try await transaction.execute(
+            """
+            WITH gone AS (
+                DELETE FROM opt_in o USING profiles.identifier i
+                WHERE i.profile_id = ANY(\(profiles)::uuid[]) AND i.type = \(Identifier.Kind.email.rawValue)
+                    AND o.address_hash = i.value_hash
+                RETURNING o.shard, o.opt_in_id
+            ), late AS (
+                DELETE FROM deadline d USING gone
+                WHERE d.shard = gone.shard AND d.kind = \(expiry) AND d.subject_id = gone.opt_in_id
+            )
+            SELECT 1 FROM gone
+            """)
+    }
+}
