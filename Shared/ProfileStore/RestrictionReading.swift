@@ -2,6 +2,12 @@ package import Models
 package import Postgres
 
 extension ProfileStore {
+    /// Whether anybody is: seldom, so that what asks often need not ask of each.
+    package func isAnybodyRestricted(in session: some PostgresSession) async throws -> Bool {
+        try await session.query("SELECT EXISTS (SELECT FROM profiles.restriction) AS any").first?.get("any")
+            ?? false
+    }
+
     /// Those of the profiles that are kept and must not be used (GDPR article 18): whoever is one of a person's makes all of
     /// them so. To be read under the lock of decisions (`DecisionLock`) where an act must not overtake it.
     package func restricted(

@@ -45,6 +45,21 @@ struct ConsentEntryTests {
                 == .entered)
     }
 
+    @Test("whose data is restricted is let into nothing, also where the policy asks nothing")
+    func restricted() throws {
+        var journeys = ProfileJourneys(profileID: RandomHistory.profile)
+        journeys.isRestricted = true
+        let event = TrackingEvent(
+            messageID: "cart", kind: .track, name: "Product Added", timestamp: Self.start,
+            receivedAt: Self.start,
+            sourceID: SourceID(UUIDv7.derived(at: Self.start, from: "source")))
+        let decision = journeys.apply(
+            JourneyFact(.event(event)), now: Self.start, catalog: try catalog([:]))
+        #expect(decision.history.map(\.kind) == [.notEntered])
+        #expect(decision.history.first?.detail["reason"] == "restricted")
+        #expect(decision.intents.isEmpty)
+    }
+
     @Test("a journey of which the policy says nothing needs nothing, and one for all holds for each")
     func others() throws {
         let kinds = try [["another": ["profiling"]], ["*": ["profiling"]], [:]].map { requires in

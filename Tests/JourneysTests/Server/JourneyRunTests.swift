@@ -84,6 +84,28 @@ struct JourneyRunTests {
         }
     }
 
+    @Test("whose data is restricted is let into nothing until that is lifted")
+    func restricted() async throws {
+        try await JourneysFixture.with { fixture in
+            _ = try await fixture.put(TestJourney.abandonedCart)
+            try await fixture.owner.execute(
+                """
+                INSERT INTO profiles.profile (shard, profile_id, canonical_id)
+                VALUES (\(Shard(fixture.ada)), \(fixture.ada), \(fixture.ada)) ON CONFLICT DO NOTHING
+                """)
+            try await fixture.owner.execute(
+                """
+                INSERT INTO profiles.restriction (shard, profile_id, request_id)
+                VALUES (\(Shard(fixture.ada)), \(fixture.ada), gen_random_uuid())
+                """)
+            try await fixture.happen(fixture.event("Product Added", "m1", of: fixture.ada))
+            #expect(try await fixture.instances().isEmpty)
+            try await fixture.owner.execute("DELETE FROM profiles.restriction")
+            try await fixture.happen(fixture.event("Product Added", "m2", of: fixture.ada))
+            #expect(try await fixture.instances().count == 1)
+        }
+    }
+
     @Test("reading every record again changes nothing and sends nothing twice")
     func rereading() async throws {
         try await JourneysFixture.with { fixture in

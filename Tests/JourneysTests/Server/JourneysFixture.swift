@@ -56,6 +56,9 @@ struct JourneysFixture {
         CREATE TABLE profiles.timeline (
             shard smallint, "offset" bigint, key text, recorded_at timestamptz, traceparent text, body text,
             profile_id uuid, occurred_at timestamptz, message_id text, PRIMARY KEY (shard, "offset"));
+        CREATE TABLE profiles.restriction (
+            shard smallint, profile_id uuid, request_id uuid, restricted_at timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (shard, profile_id, request_id));
         GRANT USAGE ON SCHEMA profiles TO martlet_readers;
         GRANT SELECT ON ALL TABLES IN SCHEMA profiles TO martlet_readers;
         """

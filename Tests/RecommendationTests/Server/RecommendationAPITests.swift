@@ -84,6 +84,31 @@ struct RecommendationAPITests {
         }
     }
 
+    @Test("a purpose of some countries permits whoever is there by the trait `country`")
+    func jurisdiction() async throws {
+        try await withShop { fixture, people in
+            try await fixture.owner.execute(
+                """
+                INSERT INTO profiles.consent_policy (version, body, source, created_at, created_by) VALUES (2,
+                    '{"purposes": {"profiling": {"name": "Profiling", "legalBasis": "legitimate-interest",
+                                                 "jurisdictions": ["DE"], "text": {"version": "1"}}},
+                      "requires": {"recommendations": {"*": ["profiling"]}}}', '', now(), 'test')
+                """)
+            for (country, reason) in [(nil, "jurisdiction-unknown"), ("de", nil)] as [(String?, String?)] {
+                if let country {
+                    try await fixture.owner.execute(
+                        """
+                        INSERT INTO profiles.trait (shard, profile_id, name, value, occurred_at)
+                        VALUES (\(Shard(people[5])), \(people[5]), 'country', to_jsonb(\(country)::text), now())
+                        """)
+                }
+                let answer = try await fixture.service.request(
+                    "GET", "/v1/recommendations?profileId=\(people[5])&limit=2")
+                #expect(answer.json["denied"]?["reason"]?.string == reason)
+            }
+        }
+    }
+
     @Test("what lies in the cart is not recommended, and what goes with it is")
     func cart() async throws {
         try await withShop { fixture, people in

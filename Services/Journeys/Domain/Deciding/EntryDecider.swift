@@ -42,6 +42,8 @@ package enum RefusedEntry: Hashable, Sendable {
     case tooSoon(lastEnteredAt: Instant)
     /// The trigger came late: it happened before the previous passage ended, so it belongs to that one.
     case beforePreviousEnd(at: Instant)
+    /// Whose data is restricted (GDPR article 18) is let into nothing.
+    case restricted
     /// The consent policy doesn't permit the journey to somebody with these consents.
     case denied(ConsentDenial, policyVersion: Int64)
     /// What would end the journey has happened since the trigger.
@@ -55,6 +57,7 @@ package enum RefusedEntry: Hashable, Sendable {
         case .alreadyEntered(let at): ["reason": "alreadyEntered", "enteredAt": .string(at.rfc3339)]
         case .tooSoon(let at): ["reason": "tooSoon", "enteredAt": .string(at.rfc3339)]
         case .beforePreviousEnd(let at): ["reason": "beforePreviousEnd", "endedAt": .string(at.rfc3339)]
+        case .restricted: ["reason": "restricted"]
         case .denied(let denial, let version):
             [
                 "reason": "denied", "purpose": .string(denial.purpose),

@@ -7,6 +7,8 @@ package struct ProfileJourneys: Sendable {
     package var traits: [String: JSON]
     /// What the person last said of each purpose; read where the catalog's policy asks for it.
     package var consents: [String: ConsentWord] = [:]
+    /// Whether the person's data is kept and must not be used.
+    package var isRestricted = false
     package private(set) var memory: ProfileMemory
     package private(set) var running: [InstanceState]
     package private(set) var past: [String: JourneyPast]
@@ -181,6 +183,10 @@ package struct ProfileJourneys: Sendable {
             fact, now: now, paused: entry.status == .paused,
             isRunning: running.contains { $0.journey == definition.id },
             past: past[definition.id] ?? JourneyPast(), memory: memory)
+        if verdict == .enter, isRestricted {
+            decision.history.append(refusal(.restricted, fact, definition))
+            return decision
+        }
         if verdict == .enter,
             let denied = catalog.consent?.refusal(
                 of: definition.id, to: consents, country: traits["country"], now: now)

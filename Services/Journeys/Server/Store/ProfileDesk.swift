@@ -104,11 +104,13 @@ package struct ProfileDesk {
         let past = try await tables.past(ids)
         let traits = try await catalog.asksTraits || catalog.consent != nil ? traits(of: ids) : [:]
         let consents = try await catalog.consent == nil ? [:] : consents(of: ids)
+        let restricted = try await restricted(among: ids)
         for id in ids {
             open[id] = ProfileJourneys(
                 profileID: id, traits: traits[id] ?? [:], memory: memories[id] ?? ProfileMemory(),
                 running: running[id] ?? [], past: past[id] ?? [:])
             open[id]?.consents = consents[id] ?? [:]
+            open[id]?.isRestricted = restricted.contains(id)
         }
     }
 
@@ -124,6 +126,15 @@ package struct ProfileDesk {
             }
             return traits.values
         }
+    }
+
+    /// Those who are restricted, or are one with somebody who is. Under no lock: delivery asks again when it sends.
+    private func restricted(among ids: [ProfileID]) async throws -> Set<ProfileID> {
+        guard try await profiles.isAnybodyRestricted(in: transaction) else { return [] }
+        let people = try await profiles.people(ids, in: transaction)
+        let restricted = try await profiles.restricted(
+            Set(people.values.flatMap(\.memberIDs)).sorted(), in: transaction)
+        return Set(people.filter { !restricted.isDisjoint(with: $0.value.memberIDs) }.keys)
     }
 
     private func consents(of ids: [ProfileID]) async throws -> [ProfileID: [String: ConsentWord]] {

@@ -85,7 +85,10 @@ struct RecommendationRoutes: Sendable {
             found.policy.requirement(of: .recommendations, strategy.rawValue) != nil
         else { return nil }
         let consents = try await profiles.consents(of: person, in: pool)
-        let use = ConsentUse(things: [.init(.recommendations, strategy.rawValue)])
+        let country = try await profiles.traits(of: person, in: pool).values["country"]?.string
+        let use = ConsentUse(
+            things: [.init(.recommendations, strategy.rawValue)],
+            jurisdiction: country.flatMap(Jurisdiction.init(loosely:)))
         let words = consents.mapValues { ConsentWord($0.state, at: $0.at) }
         guard let denial = permits(found.policy, words, use, now: now).denial else { return nil }
         return [
