@@ -19,7 +19,7 @@ struct Martlet: AsyncParsableCommand {
         subcommands: [
             UpCommand.self, ImportCommand.self, SimulateCommand.self, MigrateCommand.self, StatusCommand.self,
             DrainCommand.self, DoctorCommand.self, DebugCommand.self,
-            KeysCommand.self, MatchCommand.self, VerifyCommand.self,
+            KeysCommand.self, MatchCommand.self, RestoreCommand.self, VerifyCommand.self,
             ClockCommand.self,
         ])
 }

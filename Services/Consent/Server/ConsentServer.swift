@@ -72,6 +72,14 @@ package let consentService = ServiceDefinition(
             logger: context.logger
         ) { try await HeadSigner.current(at: try await clock.now(), in: pool) }
     }
+    let recall = try context.settings.string("LEDGER_HEADS_DIRECTORY").map { directory in
+        RecallExport(
+            list: RecallList(
+                pool: context.pool, clock: context.clock,
+                directory: URL(filePath: directory, directoryHint: .isDirectory)),
+            every: try context.settings.duration("ERASURES_EVERY", default: .seconds(60)),
+            logger: context.logger)
+    }
     return ServiceParts(
         routes: { router in
             ConsentPolicyRoutes(pool: context.pool, clock: context.clock).add(to: router)
@@ -114,6 +122,7 @@ package let consentService = ServiceDefinition(
                 pool: context.pool, clock: context.clock, vault: context.vault, signer: signer
             ).add(to: router)
         },
-        workers: [events, deadlines.sweeper(in: context)] + (exports.map { [$0] } ?? []),
+        workers: [events, deadlines.sweeper(in: context)] + (exports.map { [$0] } ?? [])
+            + (recall.map { [$0] } ?? []),
         privacy: ConsentPrivacy.handler(clock: context.clock, vault: context.vault))
 }

@@ -88,6 +88,9 @@ package enum SettingsHelp {
             setting("WEBHOOK_ALLOWED_NETWORKS", "private networks that webhooks may go to (none)"),
         ],
         .consent: [
+            setting(
+                "ERASURES_EVERY",
+                "how often what a backup must not bring back is written beside the signed ends (60s)"),
             setting("CONTROLLER_NAME", "who is responsible, as receipts of consent name it (nobody)"),
             setting("CONTROLLER_CONTACT", "where people reach who is responsible (nowhere)"),
             setting(
