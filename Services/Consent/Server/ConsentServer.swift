@@ -34,6 +34,9 @@ package let consentService = ServiceDefinition(
         Migration(resource: "V0005_restrictions", bytes: PackageResources.V0005_restrictions_sql),
         Migration(resource: "V0006_consent_policy", bytes: PackageResources.V0006_consent_policy_sql),
         Migration(resource: "V0007_opt_in", bytes: PackageResources.V0007_opt_in_sql),
+        Migration(
+            resource: "V0008_requests_of_the_version_before",
+            bytes: PackageResources.V0008_requests_of_the_version_before_sql),
     ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests, .privacyChanges], auditLogs: [.keys]
 ) { context in

@@ -56,9 +56,9 @@ struct EventRulesTests {
 
     private func say(
         _ state: String, _ purpose: String, as browser: String, _ collecting: Collecting,
-        _ owner: PostgresPool
+        _ owner: PostgresPool, by kind: Identifier.Kind = .anonymousID
     ) async throws {
-        let place = collecting.profiles.key.place(of: try #require(Identifier(.anonymousID, browser)))
+        let place = collecting.profiles.key.place(of: try #require(Identifier(kind, browser)))
         let id = ProfileID(UUIDv7.make(at: noon))
         try await owner.execute(
             """
@@ -163,6 +163,44 @@ struct EventRulesTests {
             #expect(try await click("2") == "refused")
             try await owner.execute("UPDATE profiles.consent_state SET state = 'granted'")
             #expect(try await click("2") == "accepted")
+        }
+    }
+
+    @Test("whoever is named by an address alone is judged as the one whose address it is")
+    func byAddress() async throws {
+        try await withPolicy { collecting, owner in
+            try await say("withdrawn", "ads", as: "ada@example.com", collecting, owner, by: .email)
+            for (address, status) in [("Ada@Example.com ", "refused"), ("bob@example.com", "accepted")] {
+                let answer = try await collecting.send(
+                    "batch",
+                    [
+                        "batch": [
+                            [
+                                "type": "track", "event": "Ad Clicked", "anonymousId": "another browser",
+                                "messageId": .string(status),
+                                "context": ["traits": ["email": .string(address)]],
+                            ]
+                        ]
+                    ])
+                #expect(answer.json[path: "items.0.status"]?.string == status)
+            }
+        }
+    }
+
+    @Test("of two events that call themselves the same each is judged by itself")
+    func sameName() async throws {
+        try await withPolicy { collecting, owner in
+            try await say("withdrawn", "ads", as: "no-browser", collecting, owner)
+            func click(by browser: String) -> JSON {
+                [
+                    "type": "track", "event": "Ad Clicked", "messageId": "same",
+                    "anonymousId": .string(browser),
+                ]
+            }
+            let answer = try await collecting.send(
+                "batch", ["batch": [click(by: "no-browser"), click(by: "another")]])
+            #expect(answer.json[path: "items.0.status"]?.string == "refused")
+            #expect(answer.json[path: "items.1.status"]?.string == "accepted")
         }
     }
 

@@ -39,7 +39,7 @@ final class EventRules: Sendable {
         return deliveries.map { delivery in
             var delivery = delivery
             delivery.items = delivery.items.map { item in
-                guard case .event(let ready) = item, let event = events[ready.key] else { return item }
+                guard case .event(let ready) = item, let event = events[ready.text] else { return item }
                 return self.item(event, ready, policy, words, at: now)
             }
             return delivery
@@ -55,7 +55,7 @@ final class EventRules: Sendable {
         guard !found.isEmpty else { return events }
         let words = try await words(of: found.values, in: transaction)
         return events.compactMap { logged in
-            guard let event = found[logged.event.key] else { return logged }
+            guard let event = found[logged.event.text] else { return logged }
             guard case .event(let ready) = item(event, logged.event, policy, words, at: now) else {
                 return nil
             }
@@ -68,13 +68,14 @@ final class EventRules: Sendable {
         return policy?.requires[.events]?.isEmpty ?? true ? nil : policy
     }
 
-    /// The events that the policy has a rule for, read again.
+    /// The events that the policy has a rule for, read again, by their texts: of two that call themselves the same each is
+    /// judged by itself.
     private func due(
         _ items: [EventWriter.Item], _ policy: ConsentPolicy
-    ) throws -> [MessageKey: TrackingEvent] {
-        var due: [MessageKey: TrackingEvent] = [:]
+    ) throws -> [[UInt8]: TrackingEvent] {
+        var due: [[UInt8]: TrackingEvent] = [:]
         for case .event(let event) in items where policy.requirement(of: .events, event.rule) != nil {
-            due[event.key] = try TrackingEvent(json: JSONParser.parse(event.text[...]))
+            due[event.text] = try TrackingEvent(json: JSONParser.parse(event.text[...]))
         }
         return due
     }
@@ -85,12 +86,17 @@ final class EventRules: Sendable {
         var words: [ProfileID: [String: ConsentWord]] = [:]
     }
 
+    /// Every name that identity may take somebody by: also an address or a telephone number among the traits.
     private static func identifiers(of event: TrackingEvent) -> [Identifier] {
-        [
+        var found = [
             event.userID.flatMap { Identifier(.userID, $0) },
             event.anonymousID.flatMap { Identifier(.anonymousID, $0) },
         ]
-        .compactMap { $0 } + Identifier.external(in: event.context)
+        for traits in [event.traits, event.context["traits"]?.object ?? [:]] {
+            found.append(traits["email"]?.string.flatMap { Identifier(.email, $0) })
+            found.append(traits["phone"]?.string.flatMap { Identifier(.phone, PhoneNumber($0)?.digits) })
+        }
+        return found.compactMap { $0 } + Identifier.external(in: event.context)
     }
 
     private func words(
