@@ -49,6 +49,24 @@ class Reader:
         zigzag = first >> 1
         return [int(shard), latest - (zigzag >> 1 ^ -(zigzag & 1))]
 
+    def event(self, origin, offsets):
+        """An event that is told apart from the others."""
+        at = origin + self.signed()
+        event = [at, self.text()]
+        self.position(offsets)
+        return event
+
+    def tally(self, origin, offsets):
+        """Events that are remembered together."""
+        tally = {"events": self.signed(), "base": self.signed(), "values": self.signed()}
+        tally["total"] = (self.signed() << 64) | int.from_bytes(self.take(8), "little")
+        given = self.byte()
+        for bit, name in [(1, "minimum"), (2, "maximum")]:
+            if given & bit:
+                tally[name] = self.signed()
+        tally["first"], tally["last"] = self.event(origin, offsets), self.event(origin, offsets)
+        return tally
+
     def rest(self, origin):
         """What an occurrence has beside its event."""
         given, rest = self.byte(), {}
@@ -97,6 +115,10 @@ def unpacked(data):
             memory["answer"].append(reader.rest(origin))
         if given & 8:
             memory["trait"] = reader.text()
+        if given & 16:
+            memory["cut"] = reader.event(origin, state["o"])
+        if given & 32:
+            memory["tally"] = reader.tally(origin, state["o"])
         state["memories"].append(memory)
     assert reader.place == len(data), "a packed state goes on behind its end"
     return state

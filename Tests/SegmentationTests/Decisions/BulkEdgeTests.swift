@@ -8,8 +8,8 @@ struct BulkEdgeTests {
     func limits() throws {
         let events = (0..<10_050).map { event("A", at: $0, ["price": 1]) }
         let rules: [JSON] = [
-            ["sum": ["event": "A", "property": "price", "atLeast": 10_020]],
-            ["sum": ["event": "A", "property": "price", "exactly": 10_000]],
+            ["sum": ["event": "A", "property": "price", "within": "1d", "atLeast": 10_020]],
+            ["sum": ["event": "A", "property": "price", "within": "1d", "exactly": 10_000]],
         ]
         let bulk = try Bulk(rules, [events, Array(events.prefix(10_000))], at: 20_000)
         #expect(bulk.undecided == [0])

@@ -12,6 +12,8 @@ struct NoticeTests {
             #"maximum of total over "A" at least 5"#,
             #"minimum of total over "A" at least 5 since 2026-01-01T00:00:00Z"#,
             #"did "A" and then no "B" for 1 hour"#, #"first "A" was in 7 days"#,
+            #"sum of total over "A" at least 5"#, #"average of total over "A" at least 5"#,
+            #"ratio of "A" to "B" is at least 0.5 since 2026-01-01T00:00:00Z"#,
             #"trait plan = "pro""#, #"has identifier email"#,
         ] {
             let rule = try? RuleText.read(text)
@@ -23,8 +25,8 @@ struct NoticeTests {
     @Test("every other condition is named with its place and with what is kept")
     func bounded() throws {
         let kept = [
-            (#"sum of total over "A" at least 5"#, "10,000"),
-            (#"average of total over "A" at least 5"#, "10,000"),
+            (#"sum of total over "A" at least 5 in 7 days"#, "10,000"),
+            (#"average of total over "A" at least 5 in 7 days"#, "10,000"),
             (#"maximum of total over "A" at least 5 in 7 days"#, "10,000"),
             (#"ratio of "A" to "B" is at least 0.5 in 7 days"#, "10,000"),
             (#"did "A" at least 3 times with the same sku"#, "10,000"),
@@ -41,7 +43,7 @@ struct NoticeTests {
             #expect(notices.first?.path.description == "rule.\(key)")
         }
         let rule = try RuleText.read(
-            #"did "A" and not (sum of total over "A" at least 5 or did "A" then did "B")"#)
+            #"did "A" and not (sum of total over "A" at least 5 in 7 days or did "A" then did "B")"#)
         #expect(
             rule.notices(at: RulePath(["rule"])).map(\.path.description) == [
                 "rule.all.1.not.any.0.sum", "rule.all.1.not.any.1.sequence",

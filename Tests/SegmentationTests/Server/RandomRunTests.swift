@@ -19,6 +19,7 @@ struct RandomRunTests {
         print("seed \(seed)")
         let times = ProcessInfo.processInfo.environment["MARTLET_CASES"].flatMap { UInt64($0) } ?? 1
         for number in 0..<3 * times {
+            print("MARTLET_SEED=\(seed &+ number)")
             try await Installation.with { installation in
                 var run = StoredRun(installation, random: SeededGenerator(seed: seed &+ number))
                 try await run.go()

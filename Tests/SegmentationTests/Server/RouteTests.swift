@@ -92,7 +92,7 @@ struct RouteTests {
             let rule: JSON = [
                 "all": [
                     ["count": ["event": "A", "atLeast": 3]],
-                    ["not": ["sum": ["event": "A", "property": "total", "atLeast": 100]]],
+                    ["not": ["sum": ["event": "A", "property": "total", "within": "30d", "atLeast": 100]]],
                 ]
             ]
             for (method, path) in [("POST", "/v1/segments/preview"), ("PUT", "/v1/segments/told")] {
@@ -112,7 +112,9 @@ struct RouteTests {
             #expect(score.json["notices"]?.array?.map { $0["path"]?.string } == ["events.1"])
             let stages = try await harness.request(
                 "PUT", "/v1/stages",
-                json: ["stages": [["id": "aware", "rule": "average of total over \"A\" at least 5"]]])
+                json: [
+                    "stages": [["id": "aware", "rule": "average of total over \"A\" at least 5 in 30 days"]]
+                ])
             #expect(stages.json["notices"]?.array?.map { $0["path"]?.string } == ["stages.0.rule.average"])
         }
     }

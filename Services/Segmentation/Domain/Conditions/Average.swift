@@ -19,7 +19,8 @@ package struct Average: LeafOperator {
         range = try AmountRange(in: field)
     }
 
-    package var keeps: String? { latest() }
+    package var keeps: String? { source.isLasting ? nil : latest() }
+    package var lookback: Window { source.window }
     package var interest: Interest { .selectors([source.events]) }
 
     package func remember(
@@ -32,7 +33,7 @@ package struct Average: LeafOperator {
         let occurrence = Occurrence(
             event, at: instant, amount: Amount(millionths: Int64(clamping: total)),
             spans: spans, number: amounts.count == 1 ? nil : amounts.count)
-        return source.insert(occurrence, decided: decided, into: &memory)
+        return source.insert(occurrence, decided: decided, adds: true, into: &memory)
     }
 
     /// A total and of how many values it is.
@@ -47,7 +48,8 @@ package struct Average: LeafOperator {
     }
 
     private func mean(_ memory: Memory, at instant: Instant) -> Mean {
-        source.inside(memory, at: instant).reduce(into: Mean()) { $0.add($1) }
+        let others = Mean(total: memory.tally?.total ?? 0, count: memory.tally?.values ?? 0)
+        return source.inside(memory, at: instant).reduce(into: others) { $0.add($1) }
     }
 
     private func passes(_ mean: Mean) -> Bool {
@@ -75,7 +77,8 @@ package struct Average: LeafOperator {
         }
         return Explanation(
             condition: .object([Self.key: json]), holds: passes(mean), text: text,
-            events: Array(source.inside(memory, at: instant)), unlisted: .added, details: details
+            events: Array(source.inside(memory, at: instant)), tally: memory.tally, unlisted: .added,
+            details: details
         )
         .with(
             mean.count == 0

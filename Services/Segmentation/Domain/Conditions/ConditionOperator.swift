@@ -39,12 +39,18 @@ package protocol LeafOperator: ConditionOperator {
     /// The next instant after this one at which its truth may change if nothing happens. It may name an instant at
     /// which nothing changes, but may not miss one at which something does.
     func nextChange(_ memory: Memory, after instant: Instant) -> Instant?
+    /// The window that it looks at.
+    var lookback: Window { get }
     /// What is kept of one profile where an exact answer would need events without a bound; nil where it is exact.
     var keeps: String? { get }
     /// The condition in words.
     var text: String { get }
     /// The truth at an instant with what it rests on.
     func explain(_ memory: Memory, at instant: Instant) -> Explanation
+}
+
+extension LeafOperator {
+    package var lookback: Window { .ever }
 }
 
 /// Which events can change a condition; the rest need not be shown to it.

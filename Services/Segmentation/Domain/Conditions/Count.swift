@@ -30,6 +30,7 @@ package struct Count: LeafOperator {
     package var keeps: String? {
         sameValueOf != nil ? latest(of: "its events with whatever value") : events.isTimed ? latest() : nil
     }
+    package var lookback: Window { window }
     package var interest: Interest { .selectors([events]) }
 
     package func remember(

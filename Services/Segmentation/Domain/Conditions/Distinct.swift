@@ -20,6 +20,7 @@ package struct Distinct: LeafOperator {
     }
 
     package var keeps: String? { source.events.isTimed ? latest() : nil }
+    package var lookback: Window { source.window }
     package var interest: Interest { .selectors([source.events]) }
 
     package func remember(

@@ -44,6 +44,7 @@ package struct EventSequence: LeafOperator {
     let isTimed: Bool
 
     package var keeps: String? { latest(RuleLimits.sequenceEvents, of: "the events of its steps") }
+    package var lookback: Window { window }
     package var interest: Interest { .selectors(selectors) }
 
     package func remember(

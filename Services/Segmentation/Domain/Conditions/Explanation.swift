@@ -10,10 +10,14 @@ package struct Explanation: Hashable, Sendable {
     package var finding: String?
     /// The events that it rests on, in ascending order.
     package var events: [Occurrence] = []
+    /// Earlier ones, of which no more is known than what is said of those that are not listed.
+    package var tally: Tally?
     /// How those of the events that are not listed are summed up.
     package var unlisted = UnlistedEvents.counted
     /// How many of the latest events are listed however few may be.
     var essential = 1
+    /// That not all is known that it asks for.
+    package var notice: String?
     /// What the condition counted or compared.
     package var details: [String: JSON] = [:]
     /// The conditions of a group.
@@ -24,6 +28,16 @@ package struct Explanation: Hashable, Sendable {
         var explanation = self
         explanation.finding = finding.text
         explanation.details.merge(finding.details) { $1 }
+        return explanation
+    }
+
+    /// The same of a memory of which events were forgotten, because the rules together remembered too many.
+    func with(_ cut: Occurrence?) -> Explanation {
+        guard let cut else { return self }
+        var explanation = self
+        explanation.notice =
+            "of this profile only what came after \(cut.at.rfc3339) is known to it: all rules together remember "
+            + "the events of one profile up to \(RuleLimits.remembered.grouped) times, and it remembered most"
         return explanation
     }
 
@@ -39,12 +53,14 @@ package struct Explanation: Hashable, Sendable {
             "condition": condition, "holds": .bool(holds), "text": .string(text),
         ]
         members["finding"] = finding.map { .string($0) }
+        members["notice"] = notice.map { .string($0) }
         if !events.isEmpty {
             let start = UnlistedEvents.beginning(of: events, listing: max(limit, essential))
             members["events"] = .array(events[start...].map { unlisted.json(of: $0) })
-            members["eventCount"] = .integer(Int64(events.count))
-            if start > 0 {
-                members["unlisted"] = unlisted.json(of: events[..<start], besides: events[start...])
+            members["eventCount"] = .integer(Int64(events.count + (tally?.events ?? 0)))
+            if start > 0 || tally != nil {
+                members["unlisted"] = unlisted.json(
+                    of: events[..<start], and: tally, besides: events[start...])
             }
         }
         if !details.isEmpty { members["details"] = .object(details) }

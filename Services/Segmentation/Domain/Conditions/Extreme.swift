@@ -21,6 +21,7 @@ extension ExtremeOperator {
     }
 
     package var keeps: String? { source.window.moves || source.events.isTimed ? latest() : nil }
+    package var lookback: Window { source.window }
     package var interest: Interest { .selectors([source.events]) }
 
     package func remember(

@@ -110,42 +110,58 @@ package struct Memory: Hashable, Sendable {
 
     package init() {}
 
+    private struct Content: Hashable {
+        var answer: Occurrence?
+        var trait: EffectiveTraits.Entry?
+        var source: TimelinePosition?
+        var tally: Tally?
+        var cut: Occurrence?
+
+        var isEmpty: Bool { answer == nil && trait == nil && tally == nil && cut == nil }
+    }
+
     private final class Rest: Hashable, Sendable {
-        let answer: Occurrence?
-        let trait: EffectiveTraits.Entry?
-        let source: TimelinePosition?
+        let content: Content
 
-        init?(answer: Occurrence?, trait: EffectiveTraits.Entry?, source: TimelinePosition?) {
-            guard answer != nil || trait != nil else { return nil }
-            self.answer = answer
-            self.trait = trait
-            self.source = trait == nil ? nil : source
-        }
+        init(_ content: Content) { self.content = content }
 
-        static func == (left: Rest, right: Rest) -> Bool {
-            left.answer == right.answer && left.trait == right.trait && left.source == right.source
-        }
+        static func == (left: Rest, right: Rest) -> Bool { left.content == right.content }
 
-        func hash(into hasher: inout Hasher) {
-            hasher.combine(answer)
-            hasher.combine(trait)
-        }
+        func hash(into hasher: inout Hasher) { hasher.combine(content) }
+    }
+
+    private mutating func set<Value>(_ path: WritableKeyPath<Content, Value>, to value: Value) {
+        var content = rest?.content ?? Content()
+        content[keyPath: path] = value
+        if content.trait == nil { content.source = nil }
+        rest = content.isEmpty ? nil : Rest(content)
     }
 
     /// The latest event of the other kind, for a condition about two kinds.
     package var answer: Occurrence? {
-        get { rest?.answer }
-        set { rest = Rest(answer: newValue, trait: rest?.trait, source: rest?.source) }
+        get { rest?.content.answer }
+        set { set(\.answer, to: newValue) }
     }
     /// The value of a trait.
     package var trait: EffectiveTraits.Entry? {
-        get { rest?.trait }
-        set { rest = Rest(answer: rest?.answer, trait: newValue, source: rest?.source) }
+        get { rest?.content.trait }
+        set { set(\.trait, to: newValue) }
     }
     /// Where the event that the trait's value comes from stands in the timeline.
     package var source: TimelinePosition? {
-        get { rest?.source }
-        set { rest = Rest(answer: rest?.answer, trait: rest?.trait, source: newValue) }
+        get { rest?.content.source }
+        set { set(\.source, to: newValue) }
+    }
+    /// Earlier events that are remembered together.
+    package var tally: Tally? {
+        get { rest?.content.tally }
+        set { set(\.tally, to: newValue) }
+    }
+    /// The latest event that was forgotten because all conditions together remembered too many: neither it nor any before
+    /// it is known.
+    package var cut: Occurrence? {
+        get { rest?.content.cut }
+        set { set(\.cut, to: newValue) }
     }
     /// The event that the trait's value comes from.
     var told: Occurrence? {

@@ -31,7 +31,11 @@ package struct Ratio: LeafOperator {
 
     private var isTimed: Bool { events.isTimed || base.isTimed }
 
-    package var keeps: String? { latest() }
+    /// Whether the events need not be remembered one by one.
+    private var isLasting: Bool { !window.moves && !isTimed }
+
+    package var keeps: String? { isLasting ? nil : latest() }
+    package var lookback: Window { window }
     package var interest: Interest { .selectors([events, base]) }
 
     package func remember(
@@ -46,7 +50,7 @@ package struct Ratio: LeafOperator {
         }
         if changed {
             memory.forget(before: decided, window: window)
-            memory.keep()
+            if isLasting { memory.tallyUp() } else { memory.keep() }
         }
         return changed
     }
@@ -61,8 +65,10 @@ package struct Ratio: LeafOperator {
         }
     }
 
-    private func counts(_ inside: ArraySlice<Occurrence>) -> Counts {
-        inside.reduce(into: Counts()) { $0.add($1) }
+    private func counts(_ memory: Memory, _ inside: ArraySlice<Occurrence>) -> Counts {
+        let tally = memory.tally
+        let others = Counts(events: (tally?.events ?? 0) - (tally?.base ?? 0), base: tally?.base ?? 0)
+        return inside.reduce(into: others) { $0.add($1) }
     }
 
     private func passes(_ counts: Counts) -> Bool {
@@ -74,14 +80,14 @@ package struct Ratio: LeafOperator {
     }
 
     package func holds(_ memory: Memory, at instant: Instant) -> Bool {
-        passes(counts(inside(memory, at: instant)))
+        passes(counts(memory, inside(memory, at: instant)))
     }
 
     package func nextChange(_ memory: Memory, after instant: Instant) -> Instant? {
         if isTimed { return memory.nextBoundary(of: window, after: instant, isTimed: true) }
         guard window.moves else { return nil }
         let inside = inside(memory, at: instant)
-        var left = counts(inside)
+        var left = counts(memory, inside)
         let now = passes(left)
         for occurrence in inside {
             left.add(occurrence, times: -1)
@@ -92,10 +98,11 @@ package struct Ratio: LeafOperator {
 
     package func explain(_ memory: Memory, at instant: Instant) -> Explanation {
         let inside = inside(memory, at: instant)
-        let counts = counts(inside)
+        let counts = counts(memory, inside)
         return Explanation(
             condition: .object([Self.key: json]), holds: passes(counts), text: text,
-            events: inside.map { Occurrence(of: $0, number: $0.number) }, unlisted: .compared,
+            events: inside.map { Occurrence(of: $0, number: $0.number) }, tally: memory.tally,
+            unlisted: .compared,
             details: ["of": .integer(Int64(counts.events)), "to": .integer(Int64(counts.base))]
         )
         .with(finding(counts))

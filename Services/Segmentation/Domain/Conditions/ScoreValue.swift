@@ -49,7 +49,7 @@ package struct ScoreValue: ReferenceOperator {
                 "parts": .array(score.scoring.parts(of: standing, at: instant)),
             ]
         )
-        .with(range.finding(points.units, over: Points.scale))
+        .with(range.finding(points.units, over: Points.scale)).with(score.memory.cut)
     }
 
     package var text: String { "score \(RuleWords.name(id)) \(range.text)" }

@@ -21,7 +21,11 @@ package struct Sum: LeafOperator {
         range = try AmountRange(in: field)
     }
 
-    package var keeps: String? { latest() }
+    /// Whether the events need not be remembered one by one.
+    private var isLasting: Bool { !window.moves && !events.isTimed }
+
+    package var keeps: String? { isLasting ? nil : latest() }
+    package var lookback: Window { window }
     package var interest: Interest { .selectors([events]) }
 
     package func remember(
@@ -36,12 +40,17 @@ package struct Sum: LeafOperator {
         let amount = Amount(millionths: Int64(clamping: total))
         let isNew = memory.insert(
             Occurrence(event, at: instant, amount: amount, spans: spans))
-        memory.keep()
+        if isLasting { memory.tallyUp() } else { memory.keep() }
         return isNew
     }
 
     package func holds(_ memory: Memory, at instant: Instant) -> Bool {
-        passes(total(memory.inside(window, at: instant, isTimed: events.isTimed)))
+        passes(total(memory, at: instant))
+    }
+
+    private func total(_ memory: Memory, at instant: Instant) -> Int128 {
+        (memory.tally?.total ?? 0)
+            + total(memory.inside(window, at: instant, isTimed: events.isTimed))
     }
 
     package func nextChange(_ memory: Memory, after instant: Instant) -> Instant? {
@@ -70,10 +79,11 @@ package struct Sum: LeafOperator {
 
     package func explain(_ memory: Memory, at instant: Instant) -> Explanation {
         let inside = memory.inside(window, at: instant, isTimed: events.isTimed)
-        let total = Amount(millionths: Int64(clamping: total(inside)))
+        let total = Amount(millionths: Int64(clamping: total(memory, at: instant)))
         return Explanation(
             condition: .object([Self.key: json]), holds: holds(memory, at: instant), text: text,
-            events: Array(inside), unlisted: .added, details: ["sum": .string(total.text)]
+            events: Array(inside), tally: memory.tally, unlisted: .added,
+            details: ["sum": .string(total.text)]
         )
         .with(range.finding(Int128(total.millionths)))
     }

@@ -38,6 +38,7 @@ package struct Unanswered: LeafOperator {
         return "an exact answer needs all open events in the window, however many; of each profile beyond "
             + "\(Self.kept.grouped) those in the middle are forgotten"
     }
+    package var lookback: Window { window }
     package var interest: Interest { .selectors([events, answers]) }
 
     package func remember(

@@ -37,25 +37,25 @@ package enum UnlistedEvents: Hashable, Sendable {
         return .object(members)
     }
 
-    /// The summary of the unlisted, given those that are listed.
-    func json(of events: ArraySlice<Occurrence>, besides listed: ArraySlice<Occurrence>) -> JSON {
-        guard let first = events.first, let last = events.last else { return .null }
+    /// The summary of the unlisted, some of which may be known together only, given those that are listed.
+    func json(
+        of events: ArraySlice<Occurrence>, and earlier: Tally?, besides listed: ArraySlice<Occurrence>
+    ) -> JSON {
+        guard var all = earlier ?? Tally.of(events) else { return .null }
+        if earlier != nil, let others = Tally.of(events) { all.add(others) }
         var members: [String: JSON] = [
-            "count": .integer(Int64(events.count)), "first": first.place, "last": last.place,
+            "count": .integer(Int64(all.events)), "first": all.first.json, "last": all.last.json,
         ]
         switch self {
         case .counted: break
         case .added:
-            members["values"] = .integer(events.reduce(0) { $0 + Int64($1.number ?? 1) })
-            let amounts = events.compactMap(\.amount)
-            let total = amounts.reduce(into: Int128(0)) { $0 += Int128($1.millionths) }
-            members["total"] = .string(Self.text(total))
-            members["minimum"] = amounts.min().map { .string($0.text) }
-            members["maximum"] = amounts.max().map { .string($0.text) }
+            members["values"] = .integer(Int64(all.values))
+            members["total"] = .string(Self.text(all.total))
+            members["minimum"] = all.minimum.map { .string($0.text) }
+            members["maximum"] = all.maximum.map { .string($0.text) }
         case .compared:
-            let base = events.count { $0.number == 1 }
-            members["of"] = .integer(Int64(events.count - base))
-            members["to"] = .integer(Int64(base))
+            members["of"] = .integer(Int64(all.events - all.base))
+            members["to"] = .integer(Int64(all.base))
         case .told:
             let known = Set(listed.map(\.group))
             members["values"] = .integer(Int64(Set(events.map(\.group)).subtracting(known).count))
@@ -90,9 +90,4 @@ extension Scoring {
             ]
         }
     }
-}
-
-extension Occurrence {
-    /// The event alone.
-    fileprivate var place: JSON { Occurrence(of: self).json }
 }

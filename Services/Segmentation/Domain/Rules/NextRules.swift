@@ -24,7 +24,10 @@ extension SegmentDefinition {
 extension SegmentSet {
     /// What is in force together with what is to follow it: `next` has some of the segments and scores once more, each as
     /// it will be, and all the stages once more if their list changes.
-    package convenience init(revision: Int64, inForce: [SegmentDefinition], next: [SegmentDefinition]) {
+    package convenience init(
+        revision: Int64, inForce: [SegmentDefinition], next: [SegmentDefinition],
+        room: Int = RuleLimits.remembered
+    ) {
         let upcoming = Self.replacing(inForce, by: next)
         let changed = Set(next.map(\.id))
         let concerned = changed.union(
@@ -32,7 +35,7 @@ extension SegmentSet {
         self.init(
             revision: revision,
             segments: inForce + upcoming.filter { concerned.contains($0.id) }.map(\.asNext),
-            upcoming: upcoming)
+            upcoming: upcoming, room: room)
     }
 
     private static func replacing(

@@ -137,7 +137,7 @@ package final class Rule: Sendable {
         case .leaf(let condition):
             defer { leaf += 1 }
             guard let reference = condition as? any ReferenceOperator else {
-                return condition.explain(memories[leaf], at: instant)
+                return condition.explain(memories[leaf], at: instant).with(memories[leaf].cut)
             }
             return reference.explain(in: surroundings, at: instant)
         case .group(let group):

@@ -27,6 +27,9 @@ package enum RuleLimits {
     /// The most events that one condition keeps for one profile. Counts never reach it; a sum over more events
     /// than this counts the latest ones only.
     package static let occurrences = 10_000
+    /// How many events all conditions together remember of one profile, an event counted once for each condition that
+    /// remembers it. Beyond that the conditions that remember most forget their earliest.
+    package static let remembered = 50_000
     /// The most steps of a sequence.
     package static let sequenceSteps = 5
     /// The most events of its steps among which a sequence is looked for, in one profile: the latest.

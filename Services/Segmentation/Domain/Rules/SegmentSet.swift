@@ -13,6 +13,8 @@ package final class SegmentSet: Sendable {
     package let upcoming: [SegmentDefinition]
 
     let references: SegmentReferences
+    /// How many events all conditions together may remember of one profile.
+    package let room: Int
     /// Whether a next rule is on its way.
     package let hasNext: Bool
     /// Whether any segment looks at another.
@@ -33,11 +35,14 @@ package final class SegmentSet: Sendable {
     private let dependents: [[Int]]
     let index: EventIndex
 
-    package convenience init(revision: Int64, segments: [SegmentDefinition]) {
-        self.init(revision: revision, segments: segments, upcoming: segments)
+    package convenience init(
+        revision: Int64, segments: [SegmentDefinition], room: Int = RuleLimits.remembered
+    ) {
+        self.init(revision: revision, segments: segments, upcoming: segments, room: room)
     }
 
-    init(revision: Int64, segments: [SegmentDefinition], upcoming: [SegmentDefinition]) {
+    init(revision: Int64, segments: [SegmentDefinition], upcoming: [SegmentDefinition], room: Int) {
+        self.room = room
         let segments = segments.sorted { $0.id.precedesInUTF8($1.id) }
         self.upcoming = upcoming
         self.revision = revision

@@ -18,11 +18,17 @@ package struct WindowedEvents: Hashable, Sendable {
         return events.spans(of: event)
     }
 
-    /// Puts an event into the memory, whose outdated events go; false if it is there already.
-    func insert(_ occurrence: Occurrence, decided: Instant, into memory: inout Memory) -> Bool {
+    /// Whether the events need not be remembered one by one by a condition that adds them up.
+    var isLasting: Bool { !window.moves && !events.isTimed }
+
+    /// Puts an event into the memory, whose outdated events go; false if it is there already. `adds` says that the
+    /// condition adds them up.
+    func insert(
+        _ occurrence: Occurrence, decided: Instant, adds: Bool = false, into memory: inout Memory
+    ) -> Bool {
         memory.forget(before: decided, window: window)
         let isNew = memory.insert(occurrence)
-        memory.keep()
+        if adds, isLasting { memory.tallyUp() } else { memory.keep() }
         return isNew
     }
 

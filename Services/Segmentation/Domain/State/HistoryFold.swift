@@ -8,7 +8,8 @@ package struct HistoryFold: Sendable {
     private let missing: Set<Int>
     /// From when on answers are needed.
     private let decided: Instant
-    private(set) var memories: [Int: Memory] = [:]
+    private var memories: [Int: Memory] = [:]
+    private var taken = 0
 
     init(_ set: SegmentSet, missing: Set<Int>, decided: Instant) {
         self.set = set
@@ -20,11 +21,31 @@ package struct HistoryFold: Sendable {
     package mutating func take(_ event: TrackingEvent) {
         let at = SegmentDecider.instant(of: event)
         for slot in set.slots(for: event) where missing.contains(slot) {
-            _ = set.conditions[slot].remember(
-                event, at: at, decided: decided, in: &memories[slot, default: Memory()])
+            _ = memories[slot, default: Memory()].take(
+                event, for: set.conditions[slot], at: at, decided: decided)
             if memories[slot]?.isEmpty == true { memories[slot] = nil }
+            taken += 1
+            // Not with each event, as that takes looking at all of them.
+            if taken % Self.pace == 0 { forget() }
         }
     }
+
+    private static let pace = 1_000
+
+    /// Lets go of what there is no room for, whatever else comes.
+    private mutating func forget() {
+        let slots = memories.keys.sorted()
+        let counts = slots.map { memories[$0]?.occurrences.count ?? 0 }
+        guard let shares = Room.shares(of: counts, in: set.room) else { return }
+        for (slot, share) in zip(slots, shares) { _ = memories[slot]?.forgetAll(but: share) }
+    }
+
+    /// What the conditions remember, in ascending order of their slots.
+    var held: [ProfileState.HeldMemory] {
+        memories.sorted { $0.key < $1.key }.map { ProfileState.HeldMemory(slot: $0.key, memory: $0.value) }
+    }
+
+    subscript(slot: Int) -> Memory? { memories[slot] }
 
     /// Which events it has to be shown; nil for all.
     package var events: [WantedEvents]? {

@@ -309,12 +309,15 @@ extension PackedReader {
 }
 
 extension Memory {
-    /// A byte says what there is: occurrences with nothing but their events (1) or with more (2), an answer (4), a trait (8).
+    /// A byte says what there is: occurrences with nothing but their events (1) or with more (2), an answer (4), a trait (8),
+    /// the latest event that was forgotten (16), events that are remembered together (32).
     fileprivate func write(to writer: inout PackedWriter, _ events: EventTable, from origin: Instant) {
         let isPlain = occurrences.allSatisfy(\.isPlain)
         var given: UInt8 = occurrences.isEmpty ? 0 : isPlain ? 1 : 2
         if answer != nil { given |= 4 }
         if trait != nil { given |= 8 }
+        if cut != nil { given |= 16 }
+        if tally != nil { given |= 32 }
         writer.write(given)
         if !occurrences.isEmpty {
             writer.write(count: occurrences.count)
@@ -335,6 +338,8 @@ extension Memory {
             own.source = source
             writer.write(own.json.compact)
         }
+        cut?.writePlace(to: &writer, events, from: origin)
+        tally?.write(to: &writer, events, from: origin)
     }
 
     fileprivate init(
@@ -342,7 +347,7 @@ extension Memory {
     ) throws(UnreadableState) {
         self.init()
         let given = try reader.byte()
-        guard given != 0, given < 16, given & 3 != 3 else { throw UnreadableState() }
+        guard given != 0, given < 64, given & 3 != 3 else { throw UnreadableState() }
         if given & 3 != 0 {
             let count = try reader.count()
             occurrences.reserveCapacity(count)
@@ -371,6 +376,60 @@ extension Memory {
             trait = held
             source = own.source
         }
+        if given & 16 != 0 { cut = try Occurrence(placeFrom: &reader, events, origin) }
+        if given & 32 != 0 { tally = try Tally(from: &reader, events, origin) }
+    }
+}
+
+extension Tally {
+    /// How many, of the second kind, and of how many values; the total as its higher and its lower half; a byte that says
+    /// whether there is a least (1) and a greatest amount (2), and these; the first and the last.
+    fileprivate func write(to writer: inout PackedWriter, _ events: EventTable, from origin: Instant) {
+        writer.write(Int64(self.events))
+        writer.write(Int64(base))
+        writer.write(Int64(values))
+        writer.write(Int64(truncatingIfNeeded: total >> 64))
+        writer.write(fixed: UInt64(truncatingIfNeeded: total))
+        writer.write(UInt8((minimum == nil ? 0 : 1) | (maximum == nil ? 0 : 2)))
+        if let minimum { writer.write(minimum.millionths) }
+        if let maximum { writer.write(maximum.millionths) }
+        first.writePlace(to: &writer, events, from: origin)
+        last.writePlace(to: &writer, events, from: origin)
+    }
+
+    fileprivate init(
+        from reader: inout PackedReader, _ events: EventTable, _ origin: Instant
+    ) throws(UnreadableState) {
+        let (count, base, values) = (try reader.signed(), try reader.signed(), try reader.signed())
+        let high = Int128(try reader.signed())
+        let total = high << 64 | Int128(try reader.fixed())
+        let given = try reader.byte()
+        guard count > 0, given < 4 else { throw UnreadableState() }
+        let minimum = given & 1 != 0 ? Amount(millionths: try reader.signed()) : nil
+        let maximum = given & 2 != 0 ? Amount(millionths: try reader.signed()) : nil
+        let first = try Occurrence(placeFrom: &reader, events, origin)
+        self.init(
+            events: Int(count), base: Int(base), values: Int(values), total: total, minimum: minimum,
+            maximum: maximum, first: first, last: try Occurrence(placeFrom: &reader, events, origin))
+    }
+}
+
+extension Occurrence {
+    /// The event and nothing else, for one that is not in the table.
+    fileprivate func writePlace(to writer: inout PackedWriter, _ events: EventTable, from origin: Instant) {
+        writer.write(at.milliseconds - origin.milliseconds)
+        writer.write(messageID)
+        writer.write(position, near: events.latest)
+    }
+
+    fileprivate init(
+        placeFrom reader: inout PackedReader, _ events: EventTable, _ origin: Instant
+    ) throws(UnreadableState) {
+        let at = try reader.instant(from: origin)
+        let messageID = try reader.text()
+        self.init(
+            at: at, messageID: messageID,
+            position: events.hasPositions ? try reader.position(near: events.latest) : nil)
     }
 }
 

@@ -17,6 +17,10 @@ package struct ProfileState: Sendable {
     private(set) var standings: [Standing] = []
     /// What the conditions remember, in ascending order of the slots; those alone that remember something.
     private(set) var memories: [HeldMemory] = []
+    /// How many events they remember together.
+    private(set) var remembered = 0
+    /// How many were forgotten since the state was read, because there were too many.
+    package private(set) var forgotten = 0
     /// The places of segments of which nothing was decided yet, in ascending order.
     private(set) var undecided: [Int] = []
 
@@ -48,6 +52,11 @@ package struct ProfileState: Sendable {
         self.applied = applied
         self.standings = standings
         self.memories = memories
+        remembered = Self.count(memories)
+    }
+
+    private static func count(_ memories: [HeldMemory]) -> Int {
+        memories.reduce(0) { $0 + $1.memory.occurrences.count }
     }
 
     // MARK: Segments
@@ -91,6 +100,7 @@ package struct ProfileState: Sendable {
     ) {
         self.layout = layout
         self.memories = memories
+        remembered = Self.count(memories)
         self.undecided = undecided
         standings = []
         for (place, segment) in layout.segments.enumerated() {
@@ -156,18 +166,38 @@ package struct ProfileState: Sendable {
     mutating func withMemory<Result>(_ slot: Int, _ body: (inout Memory) -> Result) -> Result {
         let index = memoryIndex(of: slot)
         if index < memories.count, memories[index].slot == slot {
+            remembered -= memories[index].memory.occurrences.count
             let result = body(&memories[index].memory)
+            remembered += memories[index].memory.occurrences.count
             if memories[index].memory.isEmpty { memories.remove(at: index) }
             return result
         }
         var memory = Memory()
         let result = body(&memory)
+        remembered += memory.occurrences.count
         if !memory.isEmpty { memories.insert(HeldMemory(slot: slot, memory: memory), at: index) }
         return result
     }
 
     /// Forgets everything that conditions remember.
-    mutating func forgetMemories() { memories = [] }
+    mutating func forgetMemories() { (memories, remembered) = ([], 0) }
+
+    /// Lets the conditions that remember most forget their earliest events, until all together remember no more than so
+    /// many; returns their slots.
+    mutating func forget(beyond room: Int) -> [Int] {
+        guard remembered > room,
+            let shares = Room.shares(of: memories.map(\.memory.occurrences.count), in: room)
+        else { return [] }
+        var slots: [Int] = []
+        for index in memories.indices {
+            let gone = memories[index].memory.forgetAll(but: shares[index])
+            guard gone > 0 else { continue }
+            remembered -= gone
+            forgotten += gone
+            slots.append(memories[index].slot)
+        }
+        return slots
+    }
 
     private func memoryIndex(of slot: Int) -> Int {
         var low = 0

@@ -3,7 +3,8 @@ package import Models
 /// The readable form of a state is JSON with short names: `d` decided at, `r` revision, `o` offsets, `s` segments in which
 /// `v` is the version, `m` member since, `n` next deadline, `f` decides from; `c` the conditions in the order of the layout,
 /// each with its key and what it remembers, or 0 for nothing; in that `o` occurrences (each with its time, message, and as
-/// far as needed amount, group, spans and number), `a` answer, `t` trait with, where a rule needs it, its history. Times are
+/// far as needed amount, group, spans and number), `y` those that are remembered together, `k` the latest that was forgotten,
+/// `a` answer, `t` trait with, where a rule needs it, its history. Times are
 /// milliseconds. What is empty is left out. An older form has no `c`: then where the profile stands is known, and what is
 /// remembered is made anew from the timeline.
 extension ProfileState {
@@ -91,6 +92,8 @@ extension Memory {
                     + (trait.history.map { [$0.json] } ?? []))
         }
         members["p"] = source?.stored
+        members["y"] = tally?.stored
+        members["k"] = cut?.stored
         return .object(members)
     }
 
@@ -105,6 +108,11 @@ extension Memory {
             }
         }
         if let stored = fields["a"] { answer = Occurrence(stored: stored) }
+        if let stored = fields["k"] { cut = Occurrence(stored: stored) }
+        if let stored = fields["y"] {
+            guard let tally = Tally(stored: stored) else { throw fields.problem("y", expected: "a tally") }
+            self.tally = tally
+        }
         if let parts = fields["t"]?.array, (3...4).contains(parts.count), let at = parts[0].integer,
             let id = parts[1].string
         {
@@ -114,6 +122,29 @@ extension Memory {
                 history: parts.count == 4 ? try TraitHistory(json: parts[3], at: path) : nil)
             source = fields["p"].flatMap { TimelinePosition(stored: $0) }
         }
+    }
+}
+
+extension Tally {
+    fileprivate var stored: JSON {
+        [
+            .integer(Int64(events)), .integer(Int64(base)), .integer(Int64(values)), .string("\(total)"),
+            minimum.map { .integer($0.millionths) } ?? .null,
+            maximum.map { .integer($0.millionths) } ?? .null,
+            first.stored, last.stored,
+        ]
+    }
+
+    fileprivate init?(stored: JSON) {
+        guard let parts = stored.array, parts.count == 8, let events = parts[0].integer,
+            let base = parts[1].integer, let values = parts[2].integer,
+            let total = parts[3].string.flatMap({ Int128($0) }), let first = Occurrence(stored: parts[6]),
+            let last = Occurrence(stored: parts[7])
+        else { return nil }
+        self.init(
+            events: Int(events), base: Int(base), values: Int(values), total: total,
+            minimum: parts[4].integer.map { Amount(millionths: $0) },
+            maximum: parts[5].integer.map { Amount(millionths: $0) }, first: first, last: last)
     }
 }
 

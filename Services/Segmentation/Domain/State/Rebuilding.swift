@@ -91,8 +91,13 @@ extension SegmentDecider {
             segments[id]?.decidesFrom = max(instant, from)
         }
         align(&segments)
-        state.lay(set.layout, segments: segments, memories: carriedOver(from: state, and: history.memories))
+        state.lay(set.layout, segments: segments, memories: carriedOver(from: state) { history[$0] })
         state.revision = set.revision
+        let crowded = state.forget(beyond: set.room).flatMap { set.users[$0] }
+        for place in Set(crowded + crowded.flatMap { set.dependents(of: $0) }).subtracting(indices) {
+            dependents.insert(place)
+            state.update(place) { $0.decidesFrom = max($0.decidesFrom, instant) }
+        }
         // Only now, so that nothing is decided by scores and stages that are no more.
         changes += decide(succession, &state, cause, of: profile)
         for index in dependents.union(indices).sorted() {
@@ -124,10 +129,10 @@ extension SegmentDecider {
 
     /// What the conditions in force remember: as in the state where it has them, and else as it was made anew.
     private func carriedOver(
-        from state: ProfileState, and fresh: [Int: Memory]
+        from state: ProfileState, and fresh: (Int) -> Memory? = { _ in nil }
     ) -> [ProfileState.HeldMemory] {
         set.layout.conditions.enumerated().compactMap { slot, key in
-            let memory = state.layout.slot(of: key).map { state.memory($0) } ?? fresh[slot]
+            let memory = state.layout.slot(of: key).map { state.memory($0) } ?? fresh(slot)
             return memory.flatMap { $0.isEmpty ? nil : ProfileState.HeldMemory(slot: slot, memory: $0) }
         }
     }
@@ -139,7 +144,7 @@ extension SegmentDecider {
             set.place(of: id).map { set.segments[$0].version == segment.version && knows($0, state) } ?? false
         }
         known.lay(
-            set.layout, segments: segments, memories: carriedOver(from: state, and: [:]),
+            set.layout, segments: segments, memories: carriedOver(from: state),
             undecided: set.segments.indices.filter { segments[set.segments[$0].id] == nil })
         return known
     }
@@ -169,10 +174,8 @@ extension SegmentDecider {
         align(&segments)
         var history = HistoryFold(set, missing: Set(set.conditions.indices), decided: instant)
         for event in events { history.take(event) }
-        state.lay(
-            set.layout, segments: segments,
-            memories: history.memories.sorted { $0.key < $1.key }
-                .map { ProfileState.HeldMemory(slot: $0.key, memory: $0.value) })
+        state.lay(set.layout, segments: segments, memories: history.held)
+        _ = state.forget(beyond: set.room)
         // Only now, as a rule may look at any of the others.
         changes += set.segments.indices.compactMap {
             decide($0, &state, now: instant, cause, of: profile)

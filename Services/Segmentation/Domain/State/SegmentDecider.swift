@@ -48,10 +48,11 @@ package struct SegmentDecider: Sendable {
         for slot in set.slots(for: event) {
             let condition = set.conditions[slot]
             let changed = state.withMemory(slot) { memory in
-                condition.remember(event, at: instant, decided: latest, in: &memory)
+                memory.take(event, for: condition, at: instant, decided: latest)
             }
             if changed { touched += set.users[slot] }
         }
+        for slot in state.forget(beyond: set.room) { touched += set.users[slot] }
         if isFirst {
             // Some rules hold for a profile that has done nothing, so the first fact decides them all.
             touched = Array(set.segments.indices)

@@ -50,7 +50,9 @@ extension SegmentDecider {
         }
         for (place, instant) in succession.instants {
             let id = set.segments[place].id
-            guard let from = segments[id]?.decidesFrom, max(from, state.decidedAt) > .distantPast else {
+            // The next rule of one that only looks at another may have been decided, though its own never was.
+            let next = segments[SegmentDefinition.nextID(of: id)]?.decidesFrom ?? .distantPast
+            guard let from = segments[id]?.decidesFrom, max(from, next, state.decidedAt) > .distantPast else {
                 // Of somebody who has done nothing there is nothing decided.
                 succession.instants[place] = nil
                 continue

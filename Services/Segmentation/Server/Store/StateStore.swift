@@ -124,22 +124,34 @@ struct StateStore {
     ) async throws -> Set<ProfileID> {
         let rows = try await transaction.query(
             """
-            WITH RECURSIVE member (id) AS (
-                SELECT e.merged_id FROM profiles.merge e WHERE e.survivor_id = ANY(\(Array(profiles))::uuid[])
+            WITH RECURSIVE member (id, survivor_id) AS (
+                SELECT e.merged_id, e.survivor_id FROM profiles.merge e
+                WHERE e.survivor_id = ANY(\(Array(profiles))::uuid[])
                 UNION
-                SELECT e.merged_id FROM member m JOIN profiles.merge e ON e.survivor_id = m.id
+                SELECT e.merged_id, e.survivor_id FROM member m JOIN profiles.merge e ON e.survivor_id = m.id
             )
-            SELECT id FROM member
+            SELECT id, survivor_id FROM member
             """)
         guard !rows.isEmpty else { return [] }
-        let ids: [ProfileID] = try rows.map { try $0.get("id") }
+        var parts: [ProfileID: [ProfileID]] = [:]
+        for row in rows { parts[try row.get("survivor_id"), default: []].append(try row.get("id")) }
+        let ids = Array(Set(parts.values.joined()))
         let merged = try await transaction.query(
             """
             SELECT s.profile_id
             FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, id)
             JOIN profile_state s ON s.shard = w.shard AND s.profile_id = w.id AND s.state IS NULL
             """)
-        return Set(try merged.map { try $0.get("profile_id") })
+        let known: Set<ProfileID> = Set(try merged.map { try $0.get("profile_id") })
+        // What was merged into one that is not known to be merged is that one's.
+        var found: Set<ProfileID> = []
+        var next = Array(profiles)
+        while let one = next.popLast() {
+            for part in parts[one] ?? [] where known.contains(part) && found.insert(part).inserted {
+                next.append(part)
+            }
+        }
+        return found
     }
 
     private static func ordered(_ ids: some Collection<ProfileID>) -> [ProfileID] {

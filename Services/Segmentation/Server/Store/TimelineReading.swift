@@ -12,6 +12,8 @@ enum TimelineReading {
         var offset: Int64
         /// The profile that was canonical when it was written.
         var key: ProfileID
+        /// The profile that it is of, merged into that one or not.
+        var arrivedUnder: ProfileID
         var recordedAt: Instant
         var event: TrackingEvent
     }
@@ -95,7 +97,8 @@ enum TimelineReading {
             // What does not read as a fact went to quarantine when it came, and is left out here as well.
             guard let body = try? JSONParser.parse(text, passingOver: context ? nil : Self.context),
                 let fact = try? ProfileFact(json: body),
-                case .event(_, _, var event) = fact, let key = ProfileID(try row.get("key", as: String.self))
+                case .event(_, let arrivedUnder, var event) = fact,
+                let key = ProfileID(try row.get("key", as: String.self))
             else { continue }
             let (shard, offset): (Shard, Int64) = (try row.get("shard"), try row.get("offset"))
             event.position = TimelinePosition(shard: shard, offset: offset)
@@ -103,7 +106,8 @@ enum TimelineReading {
                 (
                     try row.get("root"),
                     Entry(
-                        shard: shard, offset: offset, key: key, recordedAt: try row.get("recorded_at"),
+                        shard: shard, offset: offset, key: key, arrivedUnder: arrivedUnder,
+                        recordedAt: try row.get("recorded_at"),
                         event: event)
                 ))
         }

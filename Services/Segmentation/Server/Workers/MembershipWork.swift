@@ -1,3 +1,4 @@
+import Metrics
 import Models
 import Postgres
 import Sealing
@@ -294,8 +295,10 @@ struct MembershipWork {
         let merged = try await StateStore.merged(into: stale.keys, in: transaction)
         try await TimelineReading.each(of: stale.keys, wanted: wanted, vault: vault, in: transaction) {
             id, entry in
-            // Of another profile only if that one is merged as far as the facts have been read.
-            guard entry.key == id || merged.contains(entry.key),
+            // Of another profile only if that one is merged as far as the facts have been read. What is its own may stand
+            // under one that it has been parted from.
+            let owners = [entry.key, entry.arrivedUnder]
+            guard owners.contains(where: { $0 == id || merged.contains($0) }),
                 stale[id]?.includes(offset: entry.offset, of: entry.shard) == true
             else { return }
             histories[id]?.take(entry.event)
@@ -347,6 +350,12 @@ struct MembershipWork {
             }
             if let before = deadlines[id], before == deadline { continue }
             due.append((id, deadline))
+        }
+        let forgotten = ids.reduce(0) { sum, id in
+            if case .state(let state)? = states[id] { sum + state.forgotten } else { sum }
+        }
+        if forgotten > 0 {
+            Counter(label: "martlet_segmentation_forgotten_events_total").increment(by: forgotten)
         }
         let key = try await vault.days.key(at: now)
         var statements = [StateLayouts.write(decider.set)]
