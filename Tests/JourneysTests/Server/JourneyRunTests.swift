@@ -99,9 +99,12 @@ struct JourneyRunTests {
                 VALUES (\(Shard(fixture.ada)), \(fixture.ada), gen_random_uuid())
                 """)
             try await fixture.happen(fixture.event("Product Added", "m1", of: fixture.ada))
+            try await fixture.pass(.minutes(1))
             #expect(try await fixture.instances().isEmpty)
+            #expect(try await fixture.history().map { $0["detail"]?["reason"] } == ["restricted"])
             try await fixture.owner.execute("DELETE FROM profiles.restriction")
             try await fixture.happen(fixture.event("Product Added", "m2", of: fixture.ada))
+            try await fixture.pass(.minutes(1))
             #expect(try await fixture.instances().count == 1)
         }
     }

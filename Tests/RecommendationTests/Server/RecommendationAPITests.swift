@@ -90,7 +90,7 @@ struct RecommendationAPITests {
             try await fixture.owner.execute(
                 """
                 INSERT INTO profiles.consent_policy (version, body, source, created_at, created_by) VALUES (2,
-                    '{"purposes": {"profiling": {"name": "Profiling", "legalBasis": "legitimate-interest",
+                    '{"purposes": {"profiling": {"name": "Profiling", "legalBasis": "legitimateInterest",
                                                  "jurisdictions": ["DE"], "text": {"version": "1"}}},
                       "requires": {"recommendations": {"*": ["profiling"]}}}', '', now(), 'test')
                 """)
@@ -98,8 +98,10 @@ struct RecommendationAPITests {
                 if let country {
                     try await fixture.owner.execute(
                         """
-                        INSERT INTO profiles.trait (shard, profile_id, name, value, occurred_at)
-                        VALUES (\(Shard(people[5])), \(people[5]), 'country', to_jsonb(\(country)::text), now())
+                        INSERT INTO profiles.trait
+                            (shard, profile_id, name, value, occurred_at, message_id, source_id)
+                        VALUES (\(Shard(people[5])), \(people[5]), 'country', to_jsonb(\(country)::text), now(),
+                                'm', gen_random_uuid())
                         """)
                 }
                 let answer = try await fixture.service.request(
