@@ -27,6 +27,9 @@ struct RecallFile {
 
     /// A last line without an end was being written when its machine went, and is told, not read.
     private(set) var isCutOff = false
+    /// The numbers of lines that don't read: of a machine that went while it wrote, or of another version. One such line
+    /// must not keep anybody else from being erased again.
+    private(set) var unread: [Int] = []
 
     init(path: String) throws {
         guard let data = FileManager.default.contents(atPath: path) else {
@@ -41,7 +44,7 @@ struct RecallFile {
             do {
                 try take(try JSONFields(try JSONParser.parse(Array(line))))
             } catch {
-                throw CommandProblem("line \(number + 1) of \(path) is not one of such a file: \(error)")
+                unread.append(number + 1)
             }
         }
     }

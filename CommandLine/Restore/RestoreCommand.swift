@@ -36,13 +36,17 @@ struct RestoreCommand: AsyncParsableCommand {
         let path = list ?? options.installation.path(of: "ledger-heads") + "/erasures.ndjson"
         let file = try RecallFile(path: path)
         if file.isCutOff { print("the last line of \(path) was cut off, and is left out") }
-        var needsSomebody = false
+        for line in file.unread {
+            print("line \(line) of \(path) does not read, and is left out: look at it")
+        }
+        var needsSomebody = !file.unread.isEmpty
         let url = options.installation.url(of: .consent)
         let wait = noWait ? nil : Duration.seconds(within)
         try await options.withDatabase { pool in
             try await APIClient.with { api in
                 let restoration = Restoration(api: api, consent: url, key: key, pool: pool)
-                needsSomebody = try await restoration.run(file, within: wait) { print($0) }
+                let isIncomplete = try await restoration.run(file, within: wait) { print($0) }
+                needsSomebody = needsSomebody || isIncomplete
             }
         }
         if needsSomebody { throw ExitCode(1) }

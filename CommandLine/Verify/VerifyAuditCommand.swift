@@ -32,7 +32,7 @@ struct VerifyAuditCommand: AsyncParsableCommand {
         else { throw CommandProblem("no API key is known; give --api-key, or start `martlet up` first") }
         var isValid = true
         for service in ServiceName.allCases where service != .console {
-            let signed = try signedEnds(of: service)
+            let signed = signedEnds(of: service)
             let url = options.installation.url(of: service)
             let answer = try await APIClient.with { api in
                 try await api.send(
@@ -51,10 +51,10 @@ struct VerifyAuditCommand: AsyncParsableCommand {
     }
 
     /// Consent shows the log of API keys as well.
-    private func signedEnds(of service: ServiceName) throws -> [JSON] {
+    private func signedEnds(of service: ServiceName) -> [JSON] {
         let directory = heads ?? options.installation.path(of: "ledger-heads")
-        return try ([service.rawValue] + (service == .consent ? ["keys"] : [])).flatMap { log in
-            try VerifyLedgerCommand.documents(in: "\(directory)/audit-heads-\(log).ndjson") ?? []
+        return ([service.rawValue] + (service == .consent ? ["keys"] : [])).flatMap { log in
+            VerifyLedgerCommand.documents(in: "\(directory)/audit-heads-\(log).ndjson") ?? []
         }
     }
 

@@ -94,6 +94,23 @@ struct PseudonymTests {
         #expect(timeline[path: "items.0.userId"] == profile[path: "identifiers.1.value"])
     }
 
+    @Test(
+        "in an export no identifier and no trait stays, also not one that looks like an id, a count or a word"
+    )
+    func exports() throws {
+        let id = "01890000-0000-7000-8000-000000000001"
+        let device = "0b9aa21e-7a4c-4d30-8e24-0d7b3fbb1f07"
+        let rows = "\(id),2026-11-01T00:00:00.000Z,3,\(device),4711,Ada,true\r\n"
+        let shown = String(decoding: view.shown(csv: Array(rows.utf8)), as: UTF8.self)
+        #expect(shown.hasPrefix("\(id),2026-11-01T00:00:00.000Z,3,") && shown.hasSuffix(",true\r\n"))
+        for value in [device, "4711", "Ada"] { #expect(!shown.contains(value)) }
+        let row = view.shown([
+            "profileId": .string(id), "traits.name": "Ada Lovelace", "traits.city": "London", "version": 3,
+        ])
+        #expect(row["profileId"]?.string == id && row["version"]?.integer == 3)
+        #expect(!row.compact.contains("Ada") && !row.compact.contains("London"))
+    }
+
     @Test("of a file ids, times and counts stay")
     func csv() {
         let id = "01890000-0000-7000-8000-000000000001"

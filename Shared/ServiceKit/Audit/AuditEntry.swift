@@ -18,6 +18,8 @@ package struct AuditEntry: Hashable, Sendable {
         /// A change that left everything as it was.
         case unchanged
         case refused
+        /// A write that ended with an error of the service: what it had done before may stand.
+        case failed
     }
 
     /// A key, a service or the command line.

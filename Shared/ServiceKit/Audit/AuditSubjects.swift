@@ -4,7 +4,10 @@ import Models
 enum AuditSubjects {
     /// No page of anything is longer.
     private static let most = 10_000
-    private static let member = Array(#""profileId":""#.utf8)
+    /// What ids of profiles stand behind in Martlet's answers, one, or a list.
+    private static let members = [
+        #""profileId":""#, #""merged":""#, #""profileIds":["#, #""between":["#, #""sample":["#,
+    ].map { Array($0.utf8) }
     private static let length = 36
 
     /// The profiles that the request names and those whose ids are in the answer, in their order, each once.
@@ -29,19 +32,27 @@ enum AuditSubjects {
         var ids: [String] = []
         body.withUnsafeBufferPointer { body in
             var place = 0
-            let last = body.count - member.count - length
-            while place <= last {
+            while place < body.count {
                 // Most bytes are no quotation mark.
-                guard body[place] == member[0] else {
-                    place += 1
-                    continue
-                }
-                guard body[place..<place + member.count].elementsEqual(member) else {
+                guard body[place] == UInt8(ascii: "\""),
+                    let member = members.first(where: { body[place...].starts(with: $0) })
+                else {
                     place += 1
                     continue
                 }
                 place += member.count
-                ids.append(String(decoding: body[place..<place + length], as: UTF8.self))
+                if member.last == UInt8(ascii: "\"") {
+                    if let id = id(in: body, at: place) { ids.append(id) }
+                    continue
+                }
+                // Ids one after the other; anything else in the list is looked through as everything is.
+                while place < body.count, body[place] == UInt8(ascii: "\""),
+                    let id = id(in: body, at: place + 1)
+                {
+                    ids.append(id)
+                    place += length + 2
+                    if place < body.count, body[place] == UInt8(ascii: ",") { place += 1 }
+                }
             }
         }
         // The lines of a file begin with it.
@@ -53,5 +64,12 @@ enum AuditSubjects {
             }
         }
         return ids
+    }
+
+    /// The id that stands there; nil for anything else.
+    private static func id(in body: UnsafeBufferPointer<UInt8>, at place: Int) -> String? {
+        guard place + length <= body.count else { return nil }
+        let text = String(decoding: body[place..<place + length], as: UTF8.self)
+        return ProfileID(text) == nil ? nil : text
     }
 }

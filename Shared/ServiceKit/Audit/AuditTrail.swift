@@ -30,7 +30,7 @@ struct AuditTrail: Sendable {
             try await refused(draft, request, problem)
             throw problem
         } catch let error {
-            if let problem = Problem.from(error) { try await refused(draft, request, problem) }
+            try await refused(draft, request, Problem.from(error))
             throw error
         }
     }
@@ -81,13 +81,16 @@ struct AuditTrail: Sendable {
     }
 
     private func refused(
-        _ draft: AuditEntry, _ request: ServiceRequest, _ problem: Problem
+        _ draft: AuditEntry, _ request: ServiceRequest, _ problem: Problem?
     ) async throws {
-        // What fails because something is away is no answer.
-        guard (400..<500).contains(problem.status.code), problem.status != .tooManyRequests else { return }
+        let status = problem?.status.code ?? 500
+        guard status != HTTPResponse.Status.tooManyRequests.code else { return }
+        let isRefusal = (400..<500).contains(status)
+        // What fails because something is away shows nothing; what was to be written may have been, in part.
+        guard isRefusal || draft.action == .write else { return }
         var entry = draft
-        entry.outcome = .refused
-        entry.status = problem.status.code
+        entry.outcome = isRefusal ? .refused : .failed
+        entry.status = status
         entry.target = Self.target(of: request, trusting: false)
         entry.subjects = AuditSubjects.named(in: request, and: [])
         try await writer.write(entry)

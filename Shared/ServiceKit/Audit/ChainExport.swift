@@ -1,4 +1,5 @@
 package import Foundation
+import Glibc
 package import Logging
 package import Models
 import ServiceLifecycle
@@ -48,21 +49,46 @@ package struct ChainExport: Service {
     }
 }
 
-/// A file of lines that are on disk when they are written.
+/// A file of lines that are on disk when they are written, whoever else writes to it.
 package enum DurableFile {
-    /// Adds text to the end of the file, which is made, with its directory, where it is not there.
+    /// Adds whole lines to the end of the file, which is made, with its directory, where it is not there. All of it is
+    /// added or nothing; a stump that a machine left when it went is ended first, so that it swallows nothing.
     package static func append(_ text: String, to file: URL) throws {
         try FileManager.default.createDirectory(
             at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
-        if !FileManager.default.fileExists(atPath: file.path) {
-            guard FileManager.default.createFile(atPath: file.path, contents: nil) else {
-                throw CocoaError(.fileWriteNoPermission)
+        let descriptor = open(file.path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw problem() }
+        defer { close(descriptor) }
+        // Several instances may have one file. The lock ends with the descriptor.
+        guard flock(descriptor, LOCK_EX) == 0 else { throw problem() }
+        let length = lseek(descriptor, 0, SEEK_END)
+        guard length >= 0 else { throw problem() }
+        var last = UInt8(ascii: "\n")
+        if length > 0, pread(descriptor, &last, 1, length - 1) != 1 { throw problem() }
+        var bytes = Array(text.utf8)
+        if last != UInt8(ascii: "\n") { bytes.insert(UInt8(ascii: "\n"), at: 0) }
+        do {
+            try write(bytes, to: descriptor)
+            guard fsync(descriptor) == 0 else { throw problem() }
+        } catch {
+            ftruncate(descriptor, length)
+            throw error
+        }
+    }
+
+    private static func write(_ bytes: [UInt8], to descriptor: Int32) throws {
+        try bytes.withUnsafeBytes { bytes in
+            var done = 0
+            while done < bytes.count {
+                let count = Glibc.write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { throw problem() }
+                done += count
             }
         }
-        let handle = try FileHandle(forWritingTo: file)
-        defer { try? handle.close() }
-        try handle.seekToEnd()
-        try handle.write(contentsOf: Data(text.utf8))
-        try handle.synchronize()
+    }
+
+    private static func problem() -> any Error {
+        POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO)
     }
 }

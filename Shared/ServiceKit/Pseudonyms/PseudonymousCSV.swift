@@ -2,8 +2,9 @@ import Foundation
 import Models
 
 extension PseudonymousView {
-    /// A file of rows (RFC 4180) in which ids of Martlet's, times, counts and truths stay. What a column is called is
-    /// Martlet's, or the caller's, who has asked for it.
+    /// A file of rows (RFC 4180), as segments are exported: the first columns are Martlet's, and what stands in the others is
+    /// an identifier or a trait, of which truths alone stay. What a column is called is Martlet's, or the caller's, who has
+    /// asked for it; only the first of several pages says so.
     func shown(csv bytes: [UInt8]) -> [UInt8] {
         var text: [UInt8] = []
         text.reserveCapacity(bytes.count)
@@ -12,7 +13,8 @@ extension PseudonymousView {
             for (place, cell) in row.enumerated() {
                 if place > 0 { text.append(UInt8(ascii: ",")) }
                 // A pseudonym needs no quotes, and neither does what stays.
-                let shown = isHeader || Self.stays(cell) ? cell : pseudonyms.pseudonym(of: cell)
+                let stays = place < Self.ownColumns ? Self.stays(cell) : ["", "true", "false"].contains(cell)
+                let shown = isHeader || stays ? cell : pseudonyms.pseudonym(of: cell)
                 text.append(contentsOf: shown.utf8)
             }
             text.append(contentsOf: "\r\n".utf8)
@@ -21,6 +23,8 @@ extension PseudonymousView {
     }
 
     private static let firstColumn = "profileId"
+    /// The profile, since when, and the version of the rule.
+    private static let ownColumns = 3
 
     private static func stays(_ cell: String) -> Bool {
         if cell.isEmpty || isIDOrTime(cell) || ["true", "false", "null"].contains(cell) { return true }

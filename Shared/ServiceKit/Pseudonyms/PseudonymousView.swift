@@ -60,7 +60,7 @@ struct PseudonymousView: Sendable {
                 let child = PersonalNames.normalised(key)
                 let isName = place != .own && PersonalNames.looksPersonal(key)
                 shown[isName ? pseudonyms.pseudonym(of: key) : key] = replaced(
-                    value, child, self.place(of: value, child, in: place), members, told)
+                    value, child, self.place(of: value, key, in: place), members, told)
             }
             return .object(shown)
         }
@@ -103,8 +103,11 @@ struct PseudonymousView: Sendable {
     }
 
     /// What is within something personal is personal.
-    private func place(of value: JSON, _ name: String, in place: Place) -> Place {
-        if place == .traits || Self.traits.contains(name) { return .traits }
+    private func place(of value: JSON, _ key: String, in place: Place) -> Place {
+        // `traits.name` is a member of an export's rows.
+        if place == .traits || key.lowercased().hasPrefix("traits.") { return .traits }
+        let name = PersonalNames.normalised(key)
+        if Self.traits.contains(name) { return .traits }
         let isWithin = place == .sent || Self.sent.contains(name)
         guard value.object != nil || value.array != nil else { return isWithin ? .sent : place }
         if PersonalNames.isPersonal(name) { return .traits }
@@ -137,7 +140,7 @@ struct PseudonymousView: Sendable {
                 // The value of a trait goes by the name of the trait.
                 let isOfTrait = place == .traits && child == "value" && members["type"] == nil
                 collect(
-                    value, isOfTrait ? name : child, self.place(of: value, child, in: place), members,
+                    value, isOfTrait ? name : child, self.place(of: value, key, in: place), members,
                     into: &told)
             }
         default: break

@@ -60,7 +60,9 @@ actor RecallList {
         for line in new { known[line.key] = line.at }
         latest = max(latest, new.map(\.at).max() ?? latest)
         let old = latest - Self.window - Self.window
-        known = known.filter { $0.value > old }
+        // What is found again, because it has not ended or was received long ago, is not written again.
+        let found = Set(lines.map(\.key))
+        known = known.filter { $0.value > old || found.contains($0.key) }
         return new.count
     }
 
@@ -76,8 +78,6 @@ actor RecallList {
             known["\(kind) \(id)"] = at
             latest = max(latest, at)
         }
-        // A line that was cut off must not swallow the next one.
-        if data.last != UInt8(ascii: "\n"), !data.isEmpty { try? DurableFile.append("\n", to: file) }
     }
 
     private func requests(since: Instant) async throws -> [Line] {
@@ -136,11 +136,11 @@ actor RecallList {
                 FROM unnest(\(Shard.all)::smallint[]) AS k(shard) CROSS JOIN LATERAL (
                     SELECT e.*, s.profile_id FROM ledger_entry e
                     JOIN ledger_subject s ON s.shard = e.shard AND s.entry_id = e.entry_id
-                    WHERE e.shard = k.shard AND e.entry_id > \(after)
+                    WHERE e.shard = k.shard AND e.entry_id > \(after) AND e.action <> 'grant'
                     ORDER BY e.entry_id LIMIT \(Int64(Self.pageSize))
                 ) e ORDER BY e.entry_id LIMIT \(Int64(Self.pageSize))
                 """)
-            for row in rows where try row.get("action", as: String.self) != "grant" {
+            for row in rows {
                 lines.append(
                     Line(
                         "withdrawal",
