@@ -17,6 +17,12 @@ struct RecallFile {
         let at: Instant
     }
 
+    struct EndedKey {
+        let id: APIKeyID
+        let at: Instant
+        let isRevoked: Bool
+    }
+
     var erasures: [Request] = []
     var restrictions: [Request] = []
     /// Of restrictions, by the id of their request.
@@ -24,6 +30,9 @@ struct RecallFile {
     var identifiers: [ErasedIdentifier] = []
     /// As `POST /v1/consents/batch` takes them.
     var withdrawals: [JSON] = []
+
+    /// API keys that have ended, or end.
+    var keys: [EndedKey] = []
 
     /// A last line without an end was being written when its machine went, and is told, not read.
     private(set) var isCutOff = false
@@ -62,6 +71,11 @@ struct RecallFile {
                 ErasedIdentifier(
                     shard: try fields.integer("shard"), type: try fields.string("type"), hash: hash,
                     at: try fields.instant("at")))
+        case "key":
+            keys.append(
+                EndedKey(
+                    id: try fields.id("keyId"), at: try fields.instant("at"),
+                    isRevoked: try fields.bool("revoked")))
         case "withdrawal":
             withdrawals.append([
                 "subject": ["profileId": .string(try fields.string("profileId"))],

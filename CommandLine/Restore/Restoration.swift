@@ -16,6 +16,11 @@ struct Restoration {
 
     /// Returns whether somebody has to look at something.
     func run(_ file: RecallFile, within limit: Duration?, say: (String) -> Void) async throws -> Bool {
+        // Before anything: who has a key that leaked must not use it meanwhile.
+        let keys = try await endKeys(file.keys)
+        if !file.keys.isEmpty {
+            say("API keys that had ended: \(file.keys.count) known, \(keys) ended again")
+        }
         let tombstones = try await entomb(file.identifiers)
         say("erased identifiers: \(file.identifiers.count) known, \(tombstones) put back")
         // What keeps people from being written to comes first.
@@ -33,6 +38,22 @@ struct Restoration {
         say("erased: \(asked.count - open.count) of \(asked.count)")
         for id in open { say("the erasure \(id) has not ended: GET \(consent)/v1/privacy-requests/\(id)") }
         return !problems.isEmpty || !open.isEmpty
+    }
+
+    private func endKeys(_ keys: [RecallFile.EndedKey]) async throws -> Int {
+        guard !keys.isEmpty else { return 0 }
+        return try await pool.execute(
+            """
+            UPDATE platform.api_key k SET expires_at = least(k.expires_at, w.at),
+                revoked_at = CASE WHEN w.is_revoked THEN least(k.revoked_at, w.at) ELSE k.revoked_at END
+            FROM (
+                SELECT id, min(at) AS at, bool_or(is_revoked) AS is_revoked
+                FROM unnest(\(keys.map(\.id))::uuid[], \(keys.map(\.at))::timestamptz[],
+                    \(keys.map(\.isRevoked))::boolean[]) AS w(id, at, is_revoked)
+                GROUP BY id
+            ) w
+            WHERE k.key_id = w.id AND (k.expires_at IS NULL OR k.expires_at > w.at)
+            """)
     }
 
     /// Late events of erased people make nobody of them again.

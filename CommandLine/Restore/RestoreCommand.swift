@@ -9,7 +9,7 @@ struct RestoreCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restore",
         abstract:
-            "After a backup was put back: do again what was erased, restricted and withdrawn since it was made.",
+            "After a backup was put back: do again what was erased, restricted, withdrawn and revoked since it was made.",
         discussion: """
             Consent writes down every minute, and when it stops, what a backup must not bring back
             (ledger-heads/erasures.ndjson): keep copies of that file apart from the database. With the backup in place, start

@@ -22,6 +22,7 @@ struct RecallFileTests {
         #"{"at":"2026-11-01T00:00:00.000Z","id":"\#(request)","kind":"lifting"}"#,
         #"{"at":"2026-11-01T00:00:00.000Z","hash":"00ff","id":"email 00ff","kind":"identifier","shard":7,"type":"email"}"#,
         #"{"action":"withdraw","at":"2026-11-01T00:00:00.000Z","id":"x","kind":"withdrawal","occurredAt":"2026-11-01T00:00:00.000Z","profileId":"\#(profile)","purpose":"marketing","source":"form (old)"}"#,
+        #"{"at":"2026-11-01T00:00:00.000Z","id":"x","keyId":"\#(request)","kind":"key","revoked":true}"#,
     ]
 
     @Test("each line is what it says, and what nobody may call a source is written so that somebody may")
@@ -32,6 +33,7 @@ struct RecallFileTests {
         #expect(file.erasures.map(\.profiles) == [[profile]])
         #expect(file.restrictions.count == 1 && file.liftings == [Self.request])
         #expect(file.identifiers.first?.hash == [0, 255] && file.identifiers.first?.shard == 7)
+        #expect(file.keys.map(\.isRevoked) == [true])
         #expect(file.withdrawals.first?["source"]?.string == "form -old-")
         #expect(file.withdrawals.first?[path: "subject.profileId"]?.string == Self.profile)
     }

@@ -6,7 +6,7 @@ import ServiceKit
 import ServiceLifecycle
 
 /// Writes outside of the database what a backup must not bring back: erasures, the hashes of erased identifiers,
-/// restrictions and their lifting, denials and withdrawals. `martlet restore` reads it. It holds ids and keyed hashes.
+/// restrictions and their lifting, denials and withdrawals, and API keys that have ended. `martlet restore` reads it. It holds ids and keyed hashes.
 actor RecallList {
     /// The file's name within its directory.
     static let name = "erasures.ndjson"
@@ -52,7 +52,7 @@ actor RecallList {
         // A database that was restored may be earlier than what was written from it before.
         let since = min(latest, try await clock.now()) - Self.window
         var lines = try await requests(since: since) + erasedIdentifiers(since: since)
-        lines += try await withdrawals(since: since)
+        lines += try await withdrawals(since: since) + endedKeys()
         let new = lines.filter { known[$0.key] == nil }.sorted { $0.at < $1.at }
         guard !new.isEmpty else { return 0 }
         let text = new.map { JSON.object($0.members).compact + "\n" }.joined()
@@ -121,6 +121,22 @@ actor RecallList {
                     "shard": .integer(try row.get("shard", as: Int64.self)), "type": .string(type),
                     "hash": .string(hexadecimal(hash)),
                 ])
+        }
+    }
+
+    /// API keys that were revoked, or end: a key that has leaked must not be good again. There are few.
+    private func endedKeys() async throws -> [Line] {
+        try await pool.query(
+            """
+            SELECT key_id, revoked_at IS NOT NULL AS is_revoked, least(revoked_at, expires_at) AS at
+            FROM platform.api_key WHERE revoked_at IS NOT NULL OR expires_at IS NOT NULL
+            """
+        ).map { row in
+            let id = try row.get("key_id", as: APIKeyID.self).description
+            let (at, isRevoked): (Instant, Bool) = (try row.get("at"), try row.get("is_revoked"))
+            return Line(
+                "key", "\(id) \(isRevoked) \(at.rfc3339)", at: at,
+                ["keyId": .string(id), "revoked": .bool(isRevoked)])
         }
     }
 
