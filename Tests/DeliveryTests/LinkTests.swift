@@ -28,6 +28,12 @@ import Testing
         )
         #expect(
             rewrite("<a href='https://u.example/12'>", untouched: ["https://u.example/1"]).urls.count == 1)
+        let secret = "https://u.example/AbCdEfGhIjKlMnOpQrStUv"
+        for link in [
+            "\(secret)/erasure", "https://v.example/?to=https%3A%2F%2Fu.example%2FAbCdEfGhIjKlMnOpQrStUv",
+        ] {
+            #expect(rewrite("<a href='\(link)'>", untouched: [secret]).urls.isEmpty)
+        }
         #expect(rewrite("<a href=\"https://x.example").urls.isEmpty)
     }
 

@@ -95,6 +95,9 @@ package final class OutboxWorker: Service {
     private static let parallel = 16
     /// How long a claimed call is left alone before another instance may take it as abandoned.
     private static let claim = "30 seconds"
+    /// How long a call is waited for: shorter than its claim, and longer than delivery waits for a mail server, or a mail that
+    /// went would be asked for again.
+    private static let patience = Duration.seconds(25)
 
     private let schema: String
     private let pool: PostgresPool
@@ -204,7 +207,7 @@ package final class OutboxWorker: Service {
             let response = try await TraceContext.$traceparent.withValue(call.traceparent) {
                 try await http.send(
                     to: call.target, method: call.method, path: call.path, body: Array(body.utf8),
-                    headers: ["Idempotency-Key": call.id.uuidString.lowercased()])
+                    headers: ["Idempotency-Key": call.id.uuidString.lowercased()], timeout: Self.patience)
             }
             let isGone = response.status == 410
             if isGone {

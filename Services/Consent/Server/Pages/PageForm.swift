@@ -59,6 +59,8 @@ struct PageForm: Sendable {
             for (name, word) in state.words.sorted(by: { $0.key < $1.key }) {
                 text += "\n\(name) \(word.state.rawValue) \(word.at.milliseconds)"
             }
+            // What has run out since the page was made is not said anew by leaving it as it was shown.
+            text += "\n\(state.choice.purposes.sorted().joined(separator: " "))"
         }
         var bytes = Data(claim.bytes + issued)
         bytes.append(contentsOf: text.utf8)

@@ -115,7 +115,7 @@ struct PreferenceCentre: Sendable {
         in transaction: PostgresTransaction
     ) async throws -> Outcome? {
         guard let visit = try await lock(claim, on: occasion, in: transaction) else { return nil }
-        if visit.erasure?.lifecycle.state == .inProgress { return .done }
+        if visit.erasure != nil { return .done }
         guard isGood(form, for: .erasure, visit) else { return .outdated(visit) }
         try await file(.erasure, for: visit, on: occasion, in: transaction)
         return .done
@@ -141,12 +141,16 @@ struct PreferenceCentre: Sendable {
         let decisions = changes.map { change in
             let purpose = visit.state.policy.purposes[change.name]
             return NewDecision(
-                profileID: visit.person.profileID,
+                // Of the profile that the link is of, with which it stays when a merge is undone.
+                profileID: visit.claim.profileID,
                 signal: ConsentSignal(
                     purpose: change.name, action: change.action, source: Self.source,
                     textVersion: purpose?.textVersion ?? PageTexts.version,
                     locale: purpose?.text(in: occasion.language)?.locale ?? occasion.language.rawValue,
-                    occurredAt: occasion.now,
+                    // Whoever says it here says it last, whatever the clock was by that what stands was said.
+                    occurredAt: max(
+                        occasion.now,
+                        visit.state.words[change.name].map { $0.at + .milliseconds(1) } ?? .distantPast),
                     evidence: [
                         "kind": "preferenceCentre", "requestId": .string(occasion.requestID),
                         "linkExpiresAt": .string(visit.claim.expiresAt.rfc3339),
@@ -183,8 +187,8 @@ struct PreferenceCentre: Sendable {
 }
 
 extension PreferenceCentre.Visit {
-    /// An erasure that is going on.
+    /// An erasure that is going on. One that still waits for somebody to show who they are takes nothing away from them.
     var erasure: StoredPrivacyRequest? {
-        requests.first { $0.kind.work == .erasure && $0.lifecycle.state.isOpen }
+        requests.first { $0.kind.work == .erasure && $0.lifecycle.state == .inProgress }
     }
 }

@@ -17,9 +17,9 @@ struct PreferencePage: Sendable {
     private var texts: PageTexts { PageTexts.of(language) }
     private var query: String { "?lang=\(language.rawValue)" }
 
-    /// An erasure that is going on.
+    /// An erasure that is going on. One that still waits for somebody to show who they are takes nothing away from them.
     var erasure: StoredPrivacyRequest? {
-        requests.first { $0.kind.work == .erasure && $0.lifecycle.state.isOpen }
+        requests.first { $0.kind.work == .erasure && $0.lifecycle.state == .inProgress }
     }
 
     func preferences(

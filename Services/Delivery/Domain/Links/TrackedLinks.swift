@@ -4,13 +4,17 @@ package struct TrackedLinks: Hashable, Sendable {
     /// What each key stands for.
     package var urls: [LinkKey: String]
 
-    /// Rewrites `href="http(s)://…"` of every `<a>` but those that go to `untouched`, whatever
-    /// their query and fragment, and puts the pixel before
-    /// `</body>`, or at the end.
+    /// Rewrites `href="http(s)://…"` of every `<a>` but those that go to `untouched`, whatever their query and fragment, or
+    /// hold the secret that one of these ends with: a page below it, or another address of which it is a part. Puts the
+    /// pixel before `</body>`, or at the end.
     package init(
         html: String, untouched: Set<String> = [], pixelURL: String?, clickURL: (LinkKey) -> String
     ) {
         let bytes = Array(html.utf8)
+        let secrets = untouched.map {
+            String($0[($0.lastIndex(of: "/").map($0.index(after:)) ?? $0.startIndex)...])
+        }
+        .filter { $0.utf8.count >= 16 }
         var (result, urls, copied) = ([UInt8](), [LinkKey: String](), 0)
         var index = 0
         while let tag = Self.anchor(in: bytes, from: index) {
@@ -18,7 +22,8 @@ package struct TrackedLinks: Hashable, Sendable {
             guard let value = Self.hrefValue(in: bytes, tag) else { continue }
             let url = String(decoding: bytes[value], as: UTF8.self).htmlUnescaped
                 .trimmed(start: true, end: true).withoutControls
-            guard url.isWebAddress, !untouched.contains(String(url.prefix { $0 != "?" && $0 != "#" }))
+            guard url.isWebAddress, !untouched.contains(String(url.prefix { $0 != "?" && $0 != "#" })),
+                !secrets.contains(where: url.contains)
             else { continue }
             let key = LinkKey(url)
             urls[key] = url

@@ -185,11 +185,15 @@ struct SendBatch: Sendable {
             if let parsed = parsed[message.template] {
                 let items = shown[message.id]
                 if let items { draft.evidence["recommendations"] = items.evidence }
+                // The link in it is that of the profile whose address it is, so that it leads to nobody else's pages once a
+                // merge is undone.
+                let contact = found.max { $0.lastSeen < $1.lastSeen }
                 let traits = person.flatMap { known.traits[$0.profileID]?.values } ?? [:]
                 do throws(MailTemplate.Mistake) {
                     draft.rendered = try rendering.render(
-                        parsed.template, message, profileID: person?.profileID ?? message.profileID,
-                        traits: traits, email: found.max { $0.lastSeen < $1.lastSeen }?.identifier.value,
+                        parsed.template, message,
+                        profileID: contact?.profileID ?? person?.profileID ?? message.profileID,
+                        traits: traits, email: contact?.identifier.value,
                         recommendations: items?.items ?? [],
                         canUnsubscribe: draft.facts.legalBasis != .contract, now: now)
                 } catch {
