@@ -1,7 +1,7 @@
 # `make run` brings everything up on this machine; `make test` tests everything. Both install what
 # is missing, or print the line that would.
 
-SOURCES = CommandLine Services Shared Tests Package.swift
+SOURCES = CommandLine Services Shared Tests Package.swift Plugins
 
 .PHONY: help run test soak lint format bench bench-ingestion bench-ingestion-soak bench-identity bench-segmentation bench-consent clean
 

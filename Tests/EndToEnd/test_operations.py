@@ -92,7 +92,8 @@ def test_without_the_database_everything_is_503_and_comes_back_by_itself(martlet
     try:
         wrong = []
         for operation in operations():
-            if operation.method != "get" or "{" in operation.path or operation.is_open:
+            # What takes a write key is tried with one below: without it the answer may need no database.
+            if operation.method != "get" or "{" in operation.path or operation.is_open or operation.takes_write_key:
                 continue
             answer = martlet.call("GET", operation.service, operation.path)
             if answer.status_code != 503 or "retry-after" not in answer.headers:
