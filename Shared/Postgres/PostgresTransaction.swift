@@ -35,7 +35,7 @@ package struct PostgresTransaction: PostgresSession {
             return try await connection.commit(after: statements)
         }
         let rows = try await pipeline(statements)
-        try await hook(self)
+        try await hook.work(self)
         _ = try await connection.commit(after: [])
         return rows
     }
@@ -95,7 +95,7 @@ extension PostgresConnection {
         do {
             value = try await body(PostgresTransaction(connection: self))
             if case .open = control.block, let hook = CommitHook.beforeCommit {
-                try await hook(PostgresTransaction(connection: self))
+                try await hook.work(PostgresTransaction(connection: self))
             }
         } catch {
             if case .open = control.block, !control.isBroken { _ = try? await runControl("ROLLBACK") }

@@ -64,7 +64,7 @@ struct AuditTrail: Sendable {
         let store = AuditStore(log)
         let isWritten = Mutex(false)
         let isOver = Mutex(false)
-        let hook: CommitHook.Work = { transaction in
+        let hook = CommitHook { transaction in
             // What a handler has set going goes on by itself, and is no longer the caller's doing.
             if isOver.withLock({ $0 }) { return }
             guard try await CommitHook.hasWritten(transaction) else { return }
