@@ -65,6 +65,8 @@ class Reader:
             if given & bit:
                 tally[name] = self.signed()
         tally["first"], tally["last"] = self.event(origin, offsets), self.event(origin, offsets)
+        if given & 4:
+            tally["recent"] = [int.from_bytes(self.take(8), "little") for _ in range(self.number())]
         return tally
 
     def rest(self, origin):

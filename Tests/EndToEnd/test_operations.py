@@ -1,5 +1,7 @@
 """What whoever runs Martlet counts on: starting, stopping, saying what is wrong, and coming back."""
 
+import base64
+import json
 import os
 import re
 import signal
@@ -99,6 +101,10 @@ def test_without_the_database_everything_is_503_and_comes_back_by_itself(martlet
             if answer.status_code != 503 or "retry-after" not in answer.headers:
                 wrong.append((str(operation), answer.status_code))
         assert wrong == []
+        data = base64.b64encode(json.dumps(
+            {"writeKey": martlet.write_key, "userId": "u", "event": "Lost?", "messageId": "away-2"}).encode()).decode()
+        answer = martlet.http.get(martlet.url("ingestion") + "/v1/pixel/track", params={"data": data}, timeout=60)
+        assert answer.status_code == 503 and "retry-after" in answer.headers
         answer = martlet.http.post(
             martlet.url("ingestion") + "/v1/track", json={"userId": "u", "event": "Lost?", "messageId": "away-1"},
             auth=(martlet.write_key, ""), timeout=60)

@@ -111,6 +111,29 @@ struct PseudonymTests {
         #expect(!row.compact.contains("Ada") && !row.compact.contains("London"))
     }
 
+    @Test("of a computed trait it is shown what it is, and no value that names or looks like somebody")
+    func computedTraits() throws {
+        let shown = view.shown([
+            "computedTraits": [
+                [
+                    "id": "last-called", "name": "Last called", "value": 4_917_012_345_678,
+                    "validUntil": .null,
+                ],
+                [
+                    "id": "standing", "name": "Standing", "value": ["segment": "Champions", "recency": 5],
+                    "validUntil": .null,
+                ],
+                ["id": "favourite", "name": "Favourite", "value": "Ada Lovelace", "validUntil": .null],
+                ["id": "orders", "name": "Orders", "value": 12, "validUntil": .null],
+            ]
+        ])
+        let traits = try #require(shown["computedTraits"]?.array)
+        #expect(traits.map { $0["id"]?.string } == ["last-called", "standing", "favourite", "orders"])
+        #expect(traits[0]["name"]?.string == "Last called" && traits[3]["value"]?.integer == 12)
+        #expect(traits[1][path: "value.segment"]?.string == "Champions")
+        #expect(!shown.compact.contains("4917012345678") && !shown.compact.contains("Lovelace"))
+    }
+
     @Test("of a file ids, times and counts stay")
     func csv() {
         let id = "01890000-0000-7000-8000-000000000001"

@@ -60,12 +60,13 @@ struct SegmentationPrivacy {
                 "enteredAt": .string(try row.get("entered_at", as: Instant.self).rfc3339),
             ]
         }
+        // Before the rules are taken hold of: whoever changes them must not wait for a long history.
+        let traits = try await ComputedTraitReading(transaction, vault: registry.vault)
+            .traits(of: request.profileID, at: try await clock.now())
         return [
             "memberships": .array(held), "changes": .array(changes), "snapshots": .array(snapshots),
             "scores": .array(try await scores(of: ids, in: transaction)),
-            "computedTraits": .array(
-                try await ComputedTraitReading(transaction, vault: registry.vault)
-                    .traits(of: request.profileID, at: try await clock.now())),
+            "computedTraits": .array(traits),
             "stages": .array(try await stages(of: ids, in: transaction)),
         ]
     }

@@ -54,11 +54,14 @@ package let segmentationService = ServiceDefinition(
             SegmentRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             ScoreRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             StageRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
+            let folding = TraitFolding()
             ScorecardRoutes(
-                pool: context.pool, clock: context.clock, registry: registry, profiles: profiles
+                pool: context.pool, clock: context.clock, registry: registry, profiles: profiles,
+                folding: folding
             ).add(to: router)
             ComputedTraitRoutes(
-                pool: context.pool, clock: context.clock, registry: registry, profiles: profiles
+                pool: context.pool, clock: context.clock, registry: registry, profiles: profiles,
+                folding: folding
             ).add(to: router)
             PreviewRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             ExportRoutes(pool: context.pool, profiles: profiles).add(to: router)

@@ -46,8 +46,11 @@ struct PseudonymousView: Sendable {
         switch json {
         case .null, .bool: return json
         case .integer, .double:
+            // A value in Martlet's own answer may be a number that somebody sent, such as that of a telephone.
             let isHidden =
-                place != .own && (isPersonal(name, place) || PersonalNames.looksPersonal(json.compact))
+                place == .own
+                ? name == "value" && PersonalNames.looksPersonal(json.compact)
+                : isPersonal(name, place) || PersonalNames.looksPersonal(json.compact)
             return isHidden ? .string(pseudonyms.pseudonym(of: json.compact)) : json
         case .string(let text):
             let isShown = stays(text, name, place, siblings) && !Self.repeats(text, told)
@@ -75,8 +78,8 @@ struct PseudonymousView: Sendable {
             if PersonalNames.isPersonal(name) || PersonalNames.repeatsValues(name) { return false }
             if PersonalNames.isOpaque(name) { return !text.contains("@") }
             if Self.isIDOrTime(text) { return true }
-            // An id that is none of ours is somebody else's name for somebody.
-            if name == "id" { return false }
+            // An id that is none of ours is somebody else's name for somebody, but for what operators call a computed trait.
+            if name == "id" { return siblings["value"] != nil && siblings["validUntil"] != nil }
             return text.utf8.count <= Self.longestWord && !PersonalNames.looksPersonal(text)
         case .sent:
             if isPersonal(name, place) && !Self.isProduct(siblings) { return false }

@@ -46,7 +46,7 @@ struct ComputedTraitRouteTests {
 
     private func values(_ answer: JSON, at path: String = "value") -> [String: JSON] {
         Dictionary(
-            (answer["traits"]?.array ?? []).map { ($0["id"]?.string ?? "", $0[path: path] ?? .null) },
+            (answer["computedTraits"]?.array ?? []).map { ($0["id"]?.string ?? "", $0[path: path] ?? .null) },
             uniquingKeysWith: { first, _ in first })
     }
 

@@ -156,7 +156,7 @@ struct RFMModelRouteTests {
             #expect(made.status == 201 && made.json["rfm"] == ["model": "default"], "\(made.text)")
             func value(_ number: Int) async throws -> JSON {
                 try await harness.request("GET", "/v1/profiles/\(person(number))/computed-traits")
-                    .json[path: "traits.0"] ?? .null
+                    .json[path: "computedTraits.0"] ?? .null
             }
             let before = try await value(9)
             #expect(before[path: "value.frequency"] == 9, "\(before.compact)")

@@ -123,6 +123,31 @@ struct DeadlineTests {
         }
     }
 
+    @Test(
+        "where nobody's state reads, which is hardly the fault of each, all are tried again soon, however often"
+    )
+    func noneReads() async throws {
+        try await Installation.with { installation in
+            let people = try await viewers(3, in: installation)
+            try await installation.owner.execute(
+                "CREATE TABLE public.kept AS SELECT shard, profile_id, state FROM segmentation.profile_state")
+            try await installation.owner.execute("UPDATE segmentation.profile_state SET state = 'no state'")
+            installation.clock.advance(by: .hours(2))
+            for _ in 0..<8 {
+                try await installation.sweep()
+                installation.clock.advance(by: .seconds(5))
+            }
+            #expect(try await attempts(of: people[0], in: installation) == 8)
+            try await installation.owner.execute(
+                """
+                UPDATE segmentation.profile_state s SET state = k.state FROM public.kept k
+                WHERE k.shard = s.shard AND k.profile_id = s.profile_id
+                """)
+            try await installation.sweep()
+            #expect(try await installation.members("recent").isEmpty)
+        }
+    }
+
     @Test("rules that this instance cannot read put no deadline off")
     func unreadableRule() async throws {
         try await Installation.with { installation in

@@ -172,6 +172,7 @@ package struct Memory: Hashable, Sendable {
 
     /// Puts an event in its place; false if it is there already.
     mutating func insert(_ occurrence: Occurrence) -> Bool {
+        if hasTallied(occurrence) { return false }
         var low = 0
         var high = occurrences.count
         while low < high {

@@ -15,11 +15,17 @@ package struct Tally: Hashable, Sendable {
     /// The first and the last of them.
     private(set) var first: Occurrence
     private(set) var last: Occurrence
+    /// Hashes of those that were added latest, so that one that comes again is known.
+    private(set) var recent: [UInt64]
+
+    /// How many are known when they come again.
+    package static let recognised = 1_000
 
     init(
         events: Int, base: Int, values: Int, total: Int128, minimum: Amount?, maximum: Amount?,
-        first: Occurrence, last: Occurrence
+        first: Occurrence, last: Occurrence, recent: [UInt64] = []
     ) {
+        self.recent = recent
         (self.events, self.base, self.values, self.total) = (events, base, values, total)
         (self.minimum, self.maximum) = (minimum, maximum)
         (self.first, self.last) = (first, last)
@@ -45,6 +51,17 @@ package struct Tally: Hashable, Sendable {
         last = max(last, other.last)
     }
 
+    /// Has events known when they come again: those that were added.
+    fileprivate mutating func remember(_ occurrences: ArraySlice<Occurrence>) {
+        recent += occurrences.suffix(Self.recognised).map(\.hash)
+        if recent.count > Self.recognised { recent.removeFirst(recent.count - Self.recognised) }
+    }
+
+    /// Whether it is one of those that were added latest.
+    fileprivate func recognises(_ occurrence: Occurrence) -> Bool {
+        !(last < occurrence) && recent.contains(occurrence.hash)
+    }
+
     /// Of some events; nil of none.
     static func of(_ occurrences: ArraySlice<Occurrence>) -> Tally? {
         guard let first = occurrences.first else { return nil }
@@ -52,17 +69,31 @@ package struct Tally: Hashable, Sendable {
     }
 }
 
+extension Occurrence {
+    fileprivate var hash: UInt64 {
+        StableHash.hash64(messageID, "\(at.milliseconds)", number.map { "\($0)" } ?? "", group ?? "")
+    }
+}
+
 extension Memory {
+    /// Whether an event is remembered together with others, as far as these are known one by one.
+    func hasTallied(_ occurrence: Occurrence) -> Bool { tally?.recognises(occurrence) ?? false }
+
     /// Remembers only the latest events one by one, and the others together. For a window that nothing ever leaves.
     mutating func tallyUp(beyond limit: Int = Explanation.listedEvents) {
+        // Of so many that are not remembered together an earlier version has kept the latest alone.
+        if tally == nil, cut == nil, occurrences.count > RuleLimits.occurrences {
+            cut = Occurrence(of: occurrences[0])
+        }
         let start = UnlistedEvents.beginning(of: occurrences, listing: limit)
-        guard let others = Tally.of(occurrences[..<start]) else { return }
-        occurrences.removeFirst(start)
+        let earlier = occurrences[..<start]
+        guard var others = Tally.of(earlier) else { return }
         if var tally {
             tally.add(others)
-            self.tally = tally
-        } else {
-            tally = others
+            others = tally
         }
+        others.remember(earlier)
+        tally = others
+        occurrences.removeFirst(start)
     }
 }

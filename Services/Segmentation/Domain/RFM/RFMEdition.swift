@@ -38,7 +38,7 @@ package struct RFMScores: Hashable, Sendable {
 /// and where many have the same, scores are left out.
 package struct RFMEdition: Hashable, Sendable {
     /// Counted up for each model.
-    package let number: Int
+    package var number: Int
     package let at: Instant
     /// How many people had ordered.
     package let people: Int

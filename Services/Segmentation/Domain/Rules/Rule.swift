@@ -137,7 +137,11 @@ package final class Rule: Sendable {
         case .leaf(let condition):
             defer { leaf += 1 }
             guard let reference = condition as? any ReferenceOperator else {
-                return condition.explain(memories[leaf], at: instant).with(memories[leaf].cut)
+                // What has left the window makes no difference, forgotten or not.
+                let cut = memories[leaf].cut.flatMap {
+                    condition.lookback.contains($0.at, at: instant) ? $0 : nil
+                }
+                return condition.explain(memories[leaf], at: instant).with(cut)
             }
             return reference.explain(in: surroundings, at: instant)
         case .group(let group):

@@ -383,18 +383,23 @@ extension Memory {
 
 extension Tally {
     /// How many, of the second kind, and of how many values; the total as its higher and its lower half; a byte that says
-    /// whether there is a least (1) and a greatest amount (2), and these; the first and the last.
+    /// whether there is a least (1) and a greatest amount (2), and these; the first and the last; the hashes of the latest,
+    /// where the byte says that there are some (4).
     fileprivate func write(to writer: inout PackedWriter, _ events: EventTable, from origin: Instant) {
         writer.write(Int64(self.events))
         writer.write(Int64(base))
         writer.write(Int64(values))
         writer.write(Int64(truncatingIfNeeded: total >> 64))
         writer.write(fixed: UInt64(truncatingIfNeeded: total))
-        writer.write(UInt8((minimum == nil ? 0 : 1) | (maximum == nil ? 0 : 2)))
+        writer.write(
+            UInt8((minimum == nil ? 0 : 1) | (maximum == nil ? 0 : 2) | (recent.isEmpty ? 0 : 4)))
         if let minimum { writer.write(minimum.millionths) }
         if let maximum { writer.write(maximum.millionths) }
         first.writePlace(to: &writer, events, from: origin)
         last.writePlace(to: &writer, events, from: origin)
+        guard !recent.isEmpty else { return }
+        writer.write(count: recent.count)
+        for hash in recent { writer.write(fixed: hash) }
     }
 
     fileprivate init(
@@ -404,13 +409,18 @@ extension Tally {
         let high = Int128(try reader.signed())
         let total = high << 64 | Int128(try reader.fixed())
         let given = try reader.byte()
-        guard count > 0, given < 4 else { throw UnreadableState() }
+        guard count > 0, given < 8 else { throw UnreadableState() }
         let minimum = given & 1 != 0 ? Amount(millionths: try reader.signed()) : nil
         let maximum = given & 2 != 0 ? Amount(millionths: try reader.signed()) : nil
         let first = try Occurrence(placeFrom: &reader, events, origin)
+        let last = try Occurrence(placeFrom: &reader, events, origin)
+        var recent: [UInt64] = []
+        if given & 4 != 0 {
+            for _ in 0..<(try reader.count()) { recent.append(try reader.fixed()) }
+        }
         self.init(
             events: Int(count), base: Int(base), values: Int(values), total: total, minimum: minimum,
-            maximum: maximum, first: first, last: try Occurrence(placeFrom: &reader, events, origin))
+            maximum: maximum, first: first, last: last, recent: recent)
     }
 }
 

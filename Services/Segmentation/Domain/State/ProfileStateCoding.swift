@@ -131,12 +131,12 @@ extension Tally {
             .integer(Int64(events)), .integer(Int64(base)), .integer(Int64(values)), .string("\(total)"),
             minimum.map { .integer($0.millionths) } ?? .null,
             maximum.map { .integer($0.millionths) } ?? .null,
-            first.stored, last.stored,
+            first.stored, last.stored, .array(recent.map { .integer(Int64(bitPattern: $0)) }),
         ]
     }
 
     fileprivate init?(stored: JSON) {
-        guard let parts = stored.array, parts.count == 8, let events = parts[0].integer,
+        guard let parts = stored.array, (8...9).contains(parts.count), let events = parts[0].integer,
             let base = parts[1].integer, let values = parts[2].integer,
             let total = parts[3].string.flatMap({ Int128($0) }), let first = Occurrence(stored: parts[6]),
             let last = Occurrence(stored: parts[7])
@@ -144,7 +144,9 @@ extension Tally {
         self.init(
             events: Int(events), base: Int(base), values: Int(values), total: total,
             minimum: parts[4].integer.map { Amount(millionths: $0) },
-            maximum: parts[5].integer.map { Amount(millionths: $0) }, first: first, last: last)
+            maximum: parts[5].integer.map { Amount(millionths: $0) }, first: first, last: last,
+            recent: parts.count < 9
+                ? [] : (parts[8].array ?? []).compactMap { $0.integer.map(UInt64.init(bitPattern:)) })
     }
 }
 

@@ -11,6 +11,7 @@ struct ComputedTraitRoutes {
     let clock: ServiceClock
     let registry: SegmentRegistry
     let profiles: ProfileStore
+    let folding: TraitFolding
 
     func add(to router: ServiceRouter) {
         router.get("/v1/computed-traits", scope: .segmentsRead, touches: .definitions) { try await list($0) }
@@ -107,16 +108,18 @@ struct ComputedTraitRoutes {
             }
         }
         let now = try await clock.now()
-        return try await pool.transaction(isolation: .repeatableRead) { transaction in
-            guard let person = try await profiles.person(asked, in: transaction) else {
-                throw Problem.noProfile
+        return try await folding.folded {
+            try await pool.transaction(isolation: .repeatableRead) { transaction in
+                guard let person = try await profiles.person(asked, in: transaction) else {
+                    throw Problem.noProfile
+                }
+                let traits = try await ComputedTraitReading(transaction, vault: registry.vault)
+                    .traits(ids, of: person.profileID, at: now)
+                return .json([
+                    "profileId": .string(person.profileID.description), "at": .string(now.rfc3339),
+                    "computedTraits": .array(traits),
+                ])
             }
-            let traits = try await ComputedTraitReading(transaction, vault: registry.vault)
-                .traits(ids, of: person.profileID, at: now)
-            return .json([
-                "profileId": .string(person.profileID.description), "at": .string(now.rfc3339),
-                "traits": .array(traits),
-            ])
         }
     }
 

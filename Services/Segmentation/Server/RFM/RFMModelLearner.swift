@@ -66,14 +66,17 @@ final class RFMModelLearner: Service {
     private func finish(
         _ model: StoredRFMModel, _ population: RFMPopulation, by orders: ComputedTrait, at now: Instant
     ) async throws {
+        // All people are compared before the rules are taken hold of, which stops everybody.
+        let made = population.edition(1, of: orders, at: now)
+        let counts = made.map { population.counts(by: $0) } ?? [:]
+        let segments = RFMSegment.allCases.map { ($0.rawValue, JSON.integer(Int64(counts[$0] ?? 0))) }
         try await pool.transaction { transaction in
             try await SegmentStore(transaction).lockAlone()
             let store = RFMModelStore(transaction)
             guard try await store.advance(model.id, examined: population.examined) else {
                 return
             }
-            let number = try await store.nextNumber(of: model.name)
-            guard let edition = population.edition(number, of: orders, at: now) else {
+            guard var edition = made else {
                 let time = orders.source.window.text
                 return try await store.fail(
                     model.id,
@@ -81,8 +84,7 @@ final class RFMModelLearner: Service {
                         "nobody has done \(orders.source.events.text)\(time), so there is nothing to compare",
                     at: now)
             }
-            let counts = population.counts(by: edition)
-            let segments = RFMSegment.allCases.map { ($0.rawValue, JSON.integer(Int64(counts[$0] ?? 0))) }
+            edition.number = try await store.nextNumber(of: model.name)
             try await store.finish(
                 model.id, edition, .object(Dictionary(segments, uniquingKeysWith: { $1 })), at: now)
             let set = try await registry.decider(in: transaction).set

@@ -10,6 +10,7 @@ struct ScorecardRoutes {
     let clock: ServiceClock
     let registry: SegmentRegistry
     let profiles: ProfileStore
+    let folding: TraitFolding
 
     /// The latest events of each score that are listed.
     private static let events = 100
@@ -32,7 +33,7 @@ struct ScorecardRoutes {
             throw Problem.badRequest("`include` must be \(Self.computedTraits), if it is there")
         }
         let now = try await clock.now()
-        return try await pool.transaction { transaction in
+        var (card, id, instant) = try await pool.transaction { transaction in
             let decider = try await registry.decider(in: transaction)
             guard let person = try await profiles.person(asked, in: transaction) else {
                 throw Problem.noProfile
@@ -47,7 +48,7 @@ struct ScorecardRoutes {
             let stage = try await profiles.stage(of: person, in: transaction)
             let stages = try await StageStore(transaction).stages().list()
             let instant = max(now, state.decidedAt)
-            var card: [String: JSON] = [
+            let card: [String: JSON] = [
                 "profileId": .string(id.description), "at": .string(instant.rfc3339),
                 "stage": Self.json(stage, among: stages),
                 "stagesAhead": .array(
@@ -59,13 +60,19 @@ struct ScorecardRoutes {
                     decider.forecast(from: state, of: id, limit: Self.changes).compactMap(Self.next)),
                 "withinReach": .array(Self.withinReach(decider, state, at: instant)),
             ]
-            if include != nil {
-                card["computedTraits"] = .array(
-                    try await ComputedTraitReading(transaction, vault: registry.vault)
-                        .traits(of: id, at: instant))
-            }
-            return .json(.object(card))
+            return (card, id, instant)
         }
+        if include != nil {
+            // After the rules are let go of: whoever changes them must not wait for a long history, and all others for them.
+            card["computedTraits"] = .array(
+                try await folding.folded {
+                    try await pool.transaction(isolation: .repeatableRead) { transaction in
+                        try await ComputedTraitReading(transaction, vault: registry.vault)
+                            .traits(of: id, at: instant)
+                    }
+                })
+        }
+        return .json(.object(card))
     }
 
     // MARK: Stages

@@ -2,7 +2,8 @@ import Models
 import Postgres
 import Streams
 
-/// Deadlines that are due.
+/// Deadlines that are due. While history is being read, which is where there is an earliest instant, those that were put off
+/// wait as well: when they were due at first is not known any more.
 extension StateStore {
     /// How many deadlines there are between two instants, counted up to a limit.
     static func countDue(
@@ -11,7 +12,7 @@ extension StateStore {
         try await session.query(
             """
             SELECT count(*) AS n FROM (
-                SELECT FROM deadline WHERE due_at BETWEEN \(earliest) AND \(now) LIMIT \(limit)) AS due
+                SELECT FROM deadline WHERE due_at BETWEEN \(earliest) AND \(now) AND (attempts = 0 OR \(earliest == .distantPast)::boolean) LIMIT \(limit)) AS due
             """
         ).first?.get("n") ?? 0
     }
@@ -27,7 +28,8 @@ extension StateStore {
             """
             SELECT s.profile_id, s.state, d.due_at
             FROM deadline d JOIN profile_state s ON s.shard = d.shard AND s.profile_id = d.profile_id
-            WHERE d.due_at BETWEEN \(earliest) AND \(now) AND d.shard = ANY(\(shards)::smallint[]) \(one)
+            WHERE d.due_at BETWEEN \(earliest) AND \(now)
+                AND (d.attempts = 0 OR \(earliest == .distantPast)::boolean) AND d.shard = ANY(\(shards)::smallint[]) \(one)
             ORDER BY d.due_at, d.shard, d.profile_id LIMIT \(limit)
             FOR UPDATE OF s SKIP LOCKED
             """)
@@ -50,22 +52,23 @@ extension StateStore {
         try await session.query(
             """
             SELECT profile_id, due_at FROM deadline
-            WHERE due_at BETWEEN \(earliest) AND \(now) AND shard = ANY(\(shards)::smallint[])
+            WHERE due_at BETWEEN \(earliest) AND \(now) AND (attempts = 0 OR \(earliest == .distantPast)::boolean) AND shard = ANY(\(shards)::smallint[])
             ORDER BY due_at, shard, profile_id LIMIT \(limit)
             """
         ).map { (try $0.get("profile_id"), try $0.get("due_at")) }
     }
 
-    /// Has a deadline that could not be fired tried again later: after a second, and twice as long each time, up to an hour.
+    /// Has a deadline that could not be fired tried again later: after a second, and twice as long each time, up to a limit.
     /// What the state says of its instant stays. Returns how often it has been tried in a row; nil if somebody else had it
     /// fired in the meantime.
     static func putOff(
-        _ id: ProfileID, dueAt due: Instant, now: Instant, in session: some PostgresSession
+        _ id: ProfileID, dueAt due: Instant, now: Instant, within limit: Duration,
+        in session: some PostgresSession
     ) async throws -> Int? {
         try await session.query(
             """
             UPDATE deadline
-            SET due_at = \(now)::timestamptz + least(3600, power(2, attempts)) * interval '1 second',
+            SET due_at = \(now)::timestamptz + least(\(limit.milliseconds / 1_000), power(2, attempts)) * interval '1 second',
                 attempts = least(attempts + 1, 1000)
             WHERE shard = \(Shard(id)) AND profile_id = \(id) AND due_at = \(due)
             RETURNING attempts

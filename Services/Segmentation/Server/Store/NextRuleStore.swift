@@ -44,6 +44,23 @@ struct NextRuleStore {
         ).isEmpty
     }
 
+    /// How far deadlines keep next rules from coming into force, which is asked without the lock of the set: it stops
+    /// everybody.
+    func hindrance(at now: Instant) async throws -> Hindrance? {
+        if try await StateStore.hasPutOff(in: session) { return .putOff }
+        let due = try await session.query("SELECT min(due_at) AS due FROM deadline").first?
+            .get("due", as: Instant?.self)
+        return due.map { $0 - .milliseconds(1) < now - Self.reach } ?? false ? .due : nil
+    }
+
+    /// What next rules wait for.
+    enum Hindrance: String {
+        /// The deadline of somebody that could not be fired.
+        case putOff
+        /// Deadlines that have yet to fire.
+        case due
+    }
+
     /// Lets the next rules of these wait until everybody is decided by a revision, in which what they look at is another.
     func waitAnew(_ keys: Set<String>, for revision: Int64) async throws {
         let keys = keys.sorted()

@@ -72,23 +72,30 @@ struct DeadlineWorker {
                 in: shards, from: earliest, upTo: now, limit: Self.batch, in: transaction)
         }
         var fired = 0
+        var failed: [(id: ProfileID, at: Instant, error: any Error)] = []
         for (id, at) in due {
             do {
                 fired += try await fireTogether([Shard(id)], of: id, from: earliest, to: now, limit: 1)
             } catch {
                 guard Self.mayBeOfOne(error) else { throw error }
-                fired += try await putOff(id, dueAt: at, now, because: error)
+                failed.append((id, at, error))
             }
+        }
+        // Where none can be fired, it is hardly the fault of each of them.
+        let isOfAll = due.count > 1 && failed.count == due.count
+        for (id, at, error) in failed {
+            let limit: Duration = isOfAll ? .seconds(5) : error is RetryLater ? .seconds(60) : .hours(1)
+            fired += try await putOff(id, dueAt: at, now, within: limit, because: error)
         }
         return fired
     }
 
     /// Has one tried again later, and says so; returns how many rows were changed for it.
     private func putOff(
-        _ id: ProfileID, dueAt due: Instant, _ now: Instant, because error: any Error
+        _ id: ProfileID, dueAt due: Instant, _ now: Instant, within limit: Duration, because error: any Error
     ) async throws -> Int {
         let attempts = try await pool.withConnection {
-            try await StateStore.putOff(id, dueAt: due, now: now, in: $0)
+            try await StateStore.putOff(id, dueAt: due, now: now, within: limit, in: $0)
         }
         guard let attempts else { return 0 }
         Counter(label: "martlet_segmentation_deadlines_put_off_total").increment()
