@@ -27,20 +27,10 @@ final class RFMModelLearner: Service {
     }
 
     func run() async throws {
-        await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                let ticket = await self.hub.ticket([RFMModelStore.channel])
-                do {
-                    while try await self.step() {}
-                    await self.hub.wait(ticket, upTo: .seconds(30))
-                } catch {
-                    if Task.isCancelled { return }
-                    self.logger.warning(
-                        "an edition is not being made; trying again", metadata: ["error": "\(error)"])
-                    try? await Task.sleep(for: .seconds(1))
-                }
-            }
-        }
+        await JobLoop(
+            hub: hub, logger: logger, channel: RFMModelStore.channel,
+            complaint: "an edition is not being made; trying again"
+        ).run { try await self.step() }
     }
 
     /// Makes one edition; false if none waits.

@@ -27,20 +27,10 @@ final class TouchpointLearner: Service {
     }
 
     func run() async throws {
-        await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                let ticket = await self.hub.ticket([TouchpointModelStore.channel])
-                do {
-                    while try await self.step() {}
-                    await self.hub.wait(ticket, upTo: .seconds(30))
-                } catch {
-                    if Task.isCancelled { return }
-                    self.logger.warning(
-                        "a model is not being learned; trying again", metadata: ["error": "\(error)"])
-                    try? await Task.sleep(for: .seconds(1))
-                }
-            }
-        }
+        await JobLoop(
+            hub: hub, logger: logger, channel: TouchpointModelStore.channel,
+            complaint: "a model is not being learned; trying again"
+        ).run { try await self.step() }
     }
 
     /// Learns one model; false if none waits.

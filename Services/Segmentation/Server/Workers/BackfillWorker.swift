@@ -36,24 +36,18 @@ package final class BackfillWorker: Service {
     }
 
     package func run() async throws {
-        await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                let ticket = await self.hub.ticket([SegmentStore.channel])
-                do {
-                    while try await self.round() {}
-                    // A next rule may wait for deadlines, or for another instance.
-                    let waits = try await self.pool.withConnection {
-                        let rechecks = try await ConsentReading.hasRechecks(in: $0)
-                        return try await NextRuleStore($0).isWaiting() || rechecks
-                    }
-                    await self.hub.wait(ticket, upTo: waits ? .milliseconds(250) : .seconds(30))
-                } catch {
-                    if Task.isCancelled { return }
-                    self.logger.warning(
-                        "backfill is not moving; trying again", metadata: ["error": "\(error)"])
-                    try? await Task.sleep(for: .seconds(1))
-                }
+        await JobLoop(
+            hub: hub, logger: logger, channel: SegmentStore.channel,
+            complaint: "backfill is not moving; trying again"
+        ).run {
+            try await self.round()
+        } idle: {
+            // A next rule may wait for deadlines, or for another instance.
+            let waits = try await self.pool.withConnection {
+                let rechecks = try await ConsentReading.hasRechecks(in: $0)
+                return try await NextRuleStore($0).isWaiting() || rechecks
             }
+            return waits ? .milliseconds(250) : .seconds(30)
         }
     }
 
