@@ -25,16 +25,33 @@ package final class ConsentPolicyReader<Policy: Sendable>: Sendable {
     /// The policy in force for this transaction. Throws `PostgresError` where there is none, or where it can't be understood
     /// by this version of the service: what is unknown must not be taken for permitted.
     package func current(in session: some PostgresSession) async throws -> Current {
+        let reading = reading()
+        return try current(of: reading, await session.query(reading.statement))
+    }
+
+    /// A statement that reads the version in force, and its text where it is not known yet; for a caller that sends it
+    /// together with others.
+    package struct Reading: Sendable {
+        package let statement: SQL
+        fileprivate let known: Current?
+    }
+
+    package func reading() -> Reading {
         let known = cached.withLock { $0?.current }
-        let rows = try await session.query(
-            """
-            SELECT version, CASE WHEN version = \(known?.version ?? 0) THEN NULL ELSE body END AS body
-            FROM profiles.consent_policy ORDER BY version DESC LIMIT 1
-            """)
+        return Reading(
+            statement: """
+                SELECT version, CASE WHEN version = \(known?.version ?? 0) THEN NULL ELSE body END AS body
+                FROM profiles.consent_policy ORDER BY version DESC LIMIT 1
+                """,
+            known: known)
+    }
+
+    /// The policy in the rows of that statement.
+    package func current(of reading: Reading, _ rows: [PostgresRow]) throws -> Current {
         guard let row = rows.first else {
             throw PostgresError.decoding(column: "consent_policy", message: "is empty")
         }
-        var current = known
+        var current = reading.known
         if let body = try row.get("body", as: String?.self) {
             current = Current(
                 version: try row.get("version"), policy: try parse(try JSONParser.parse(body)))

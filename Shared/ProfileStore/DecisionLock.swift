@@ -18,13 +18,18 @@ package enum DecisionLock {
     package static func take(
         for use: Use, of profiles: some Sequence<ProfileID>, in transaction: PostgresTransaction
     ) async throws {
+        let profiles = Array(profiles)
+        guard !profiles.isEmpty else { return }
+        _ = try await transaction.query(statement(for: use, of: profiles))
+    }
+
+    /// The statement that takes the lock, for a caller that sends it together with others.
+    package static func statement(for use: Use, of profiles: some Sequence<ProfileID>) -> SQL {
         let shards = Set(profiles.map { Shard($0) }).sorted()
-        guard !shards.isEmpty else { return }
         let lock: SQL = use == .deciding ? "pg_advisory_xact_lock" : "pg_advisory_xact_lock_shared"
-        _ = try await transaction.query(
-            """
+        return """
             SELECT count(\(lock)(\(Self.lockClass)::int, w.shard::int))
             FROM (SELECT shard FROM unnest(\(binary: shards)) AS s (shard) ORDER BY shard) w
-            """)
+            """
     }
 }

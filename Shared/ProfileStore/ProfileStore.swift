@@ -74,14 +74,22 @@ package struct ProfileStore: Sendable {
         _ ids: [ProfileID], in session: some PostgresSession
     ) async throws -> [ProfileID: Person] {
         guard !ids.isEmpty else { return [:] }
-        let rows = try await session.query(
-            """
-            SELECT w.id AS asked, c.profile_id, c.canonical_id, c.created_at, c.updated_at, c.erased_at
-            FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, id)
-            JOIN profiles.profile p ON p.shard = w.shard AND p.profile_id = w.id
-            JOIN profiles.profile c ON c.canonical_id = p.canonical_id
-            ORDER BY c.profile_id
-            """)
+        return try Self.people(await session.query(Self.people(ids)))
+    }
+
+    /// The statement that reads the people that profiles belong to, for a caller that sends it together with others.
+    package static func people(_ ids: [ProfileID]) -> SQL {
+        """
+        SELECT w.id AS asked, c.profile_id, c.canonical_id, c.created_at, c.updated_at, c.erased_at
+        FROM unnest(\(binary: ids.map { Shard($0) }), \(binary: ids)) AS w (shard, id)
+        JOIN profiles.profile p ON p.shard = w.shard AND p.profile_id = w.id
+        JOIN profiles.profile c ON c.canonical_id = p.canonical_id
+        ORDER BY c.profile_id
+        """
+    }
+
+    /// The people in the rows of that statement, by the ids that were asked for.
+    package static func people(_ rows: [PostgresRow]) throws -> [ProfileID: Person] {
         var people: [ProfileID: Person] = [:]
         for row in rows {
             let asked: ProfileID = try row.get("asked")

@@ -37,6 +37,7 @@ package let consentService = ServiceDefinition(
         Migration(
             resource: "V0008_requests_of_the_version_before",
             bytes: PackageResources.V0008_requests_of_the_version_before_sql),
+        Migration(resource: "V0009_lock_chains", bytes: PackageResources.V0009_lock_chains_sql),
     ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests, .privacyChanges], auditLogs: [.keys]
 ) { context in

@@ -46,10 +46,14 @@ struct AuditTrail: Sendable {
     private func read(
         _ draft: AuditEntry, _ request: ServiceRequest, _ handler: ServiceRouter.Handler
     ) async throws -> ServiceResponse {
-        let answer = try await handler(request)
         var entry = draft
-        entry.status = answer.status.code
         entry.target = Self.target(of: request, trusting: false)
+        var request = request
+        let duty = AuditDuty(log, entry)
+        request.auditDuty = duty
+        let answer = try await handler(request)
+        if duty.isFulfilled { return answer }
+        entry.status = answer.status.code
         entry.subjects = AuditSubjects.named(in: request, and: answer.body)
         try await writer.write(entry)
         return answer

@@ -12,6 +12,8 @@ package struct ServiceRequest: Sendable {
     package let remoteAddress: String
     /// The W3C trace context to carry on with.
     package let traceparent: String?
+    /// What the handler may record itself, in the transaction that it commits.
+    package internal(set) var auditDuty: AuditDuty?
     private let request: Request
     private let parameters: Parameters
 

@@ -33,13 +33,20 @@ struct ConsentRoutes: Sendable {
         // Before the subject is resolved: a mistake must not make a profile.
         let policy = try await policies.recent(Self.policyAge, in: pool).policy
         guard let purpose = policy.purposes[submission.purpose] else { throw PurposeRoutes.unknown }
-        let profileID = try await subjects.resolve(submission.subject)
-        guard try Idempotency.key(of: request) != nil else {
+        let hasKey = try Idempotency.key(of: request) != nil
+        let profileID =
+            if !hasKey, case .profile(let id) = submission.subject {
+                // Whether there is such a profile is seen when the decision is recorded.
+                id
+            } else {
+                try await subjects.resolve(submission.subject)
+            }
+        guard hasKey else {
             let decision = NewDecision(
                 profileID: profileID,
                 signal: submission.signal(
                     of: purpose, at: try await clock.now(), by: request.caller, via: "api"),
-                traceparent: request.traceparent)
+                traceparent: request.traceparent, auditDuty: request.auditDuty)
             guard let written = try await writer.write(decision) else { throw SubjectResolver.unknown }
             return .json(Self.answer(written), status: .created)
         }
@@ -50,18 +57,15 @@ struct ConsentRoutes: Sendable {
                 at: now,
                 in: transaction)
             guard let recorded = recorded.first else { throw SubjectResolver.unknown }
-            let standing = try await ConsentStateStore.standing(of: [recorded.canonicalID], in: transaction)
-                .first { $0.purpose == purpose.id }
             return Idempotency.Outcome(
-                status: .created, body: Self.answer(.init(recorded: recorded, standing: standing)),
-                profileID: recorded.entry.profileID)
+                status: .created, body: Self.answer(recorded), profileID: recorded.entry.profileID)
         }
     }
 
-    private static func answer(_ written: ConsentWriter.Written) -> JSON {
-        var answer = written.recorded.entry.json.object ?? [:]
-        answer["profileId"] = .string(written.recorded.canonicalID.description)
-        answer["standing"] = written.standing?.json ?? .null
+    private static func answer(_ recorded: RecordedDecision) -> JSON {
+        var answer = recorded.entry.json.object ?? [:]
+        answer["profileId"] = .string(recorded.canonicalID.description)
+        answer["standing"] = recorded.standing?.json ?? .null
         return .object(answer)
     }
 

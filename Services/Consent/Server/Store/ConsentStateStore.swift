@@ -11,14 +11,12 @@ struct StandingConsent: Sendable, Hashable {
 
 /// The SQL of the standing decisions in the profile store.
 enum ConsentStateStore {
-    /// Lets the decisions take effect where they prevail over what stands, and returns those that did.
+    /// The statement that lets the decisions take effect where they prevail over what stands, and returns those that did.
     ///
     /// The order is that of `ConsentDecision.prevails`, so that writers need no lock to agree.
-    static func raise(
-        _ decisions: [StandingConsent], in transaction: PostgresTransaction
-    ) async throws -> [StandingConsent] {
-        try await write(
-            decisions, in: transaction,
+    static func raise(_ decisions: [StandingConsent]) -> SQL {
+        write(
+            decisions,
             when: """
                 (excluded.at, excluded.state = 'withdrawn', excluded.ledger_entry)
                     > (s.at, s.state = 'withdrawn', s.ledger_entry)
@@ -29,42 +27,41 @@ enum ConsentStateStore {
     static func replace(
         _ decisions: [StandingConsent], in transaction: PostgresTransaction
     ) async throws -> [StandingConsent] {
-        try await write(
-            decisions, in: transaction, when: "s.ledger_entry <> excluded.ledger_entry")
+        guard !decisions.isEmpty else { return [] }
+        return try standing(
+            await transaction.query(write(decisions, when: "s.ledger_entry <> excluded.ledger_entry")))
     }
 
-    private static func write(
-        _ decisions: [StandingConsent], in transaction: PostgresTransaction, when condition: SQL
-    ) async throws -> [StandingConsent] {
-        guard !decisions.isEmpty else { return [] }
-        let rows = try await transaction.query(
-            """
-            INSERT INTO profiles.consent_state AS s (shard, profile_id, purpose, state, at, ledger_entry)
-            SELECT * FROM unnest(\(decisions.map { Shard($0.profileID) })::smallint[],
-                \(decisions.map(\.profileID))::uuid[], \(decisions.map(\.purpose))::text[],
-                \(decisions.map(\.decision.state.rawValue))::text[],
-                \(decisions.map(\.decision.at))::timestamptz[], \(decisions.map(\.decision.entry))::uuid[])
-                AS d(shard, profile_id, purpose, state, at, ledger_entry)
-            ORDER BY shard, profile_id, purpose
-            ON CONFLICT (shard, profile_id, purpose) DO UPDATE
-            SET state = excluded.state, at = excluded.at, ledger_entry = excluded.ledger_entry
-            WHERE \(condition)
-            RETURNING s.profile_id, s.purpose, s.state, s.at, s.ledger_entry
-            """)
-        return try rows.map(standing)
+    private static func write(_ decisions: [StandingConsent], when condition: SQL) -> SQL {
+        """
+        INSERT INTO profiles.consent_state AS s (shard, profile_id, purpose, state, at, ledger_entry)
+        SELECT * FROM unnest(\(binary: decisions.map { Shard($0.profileID) }),
+            \(binary: decisions.map { $0.profileID }), \(binary: decisions.map { $0.purpose }),
+            \(binary: decisions.map { $0.decision.state.rawValue }),
+            \(binary: decisions.map { $0.decision.at }), \(binary: decisions.map { $0.decision.entry }))
+            AS d(shard, profile_id, purpose, state, at, ledger_entry)
+        ORDER BY shard, profile_id, purpose
+        ON CONFLICT (shard, profile_id, purpose) DO UPDATE
+        SET state = excluded.state, at = excluded.at, ledger_entry = excluded.ledger_entry
+        WHERE \(condition)
+        RETURNING s.profile_id, s.purpose, s.state, s.at, s.ledger_entry
+        """
     }
 
     /// The decisions that stand for the profiles.
     static func standing(
         of profiles: [ProfileID], in session: some PostgresSession
     ) async throws -> [StandingConsent] {
-        let rows = try await session.query(
-            """
-            SELECT s.profile_id, s.purpose, s.state, s.at, s.ledger_entry
-            FROM unnest(\(profiles.map { Shard($0) })::smallint[], \(profiles)::uuid[]) AS k(shard, profile_id)
-            JOIN profiles.consent_state s ON s.shard = k.shard AND s.profile_id = k.profile_id
-            """)
-        return try rows.map(standing)
+        try standing(await session.query(standing(of: profiles)))
+    }
+
+    /// The statement that reads the decisions that stand for the profiles.
+    static func standing(of profiles: [ProfileID]) -> SQL {
+        """
+        SELECT s.profile_id, s.purpose, s.state, s.at, s.ledger_entry
+        FROM unnest(\(binary: profiles.map { Shard($0) }), \(binary: profiles)) AS k(shard, profile_id)
+        JOIN profiles.consent_state s ON s.shard = k.shard AND s.profile_id = k.profile_id
+        """
     }
 
     /// Removes what stands for the profiles on purposes that nothing stands on any more.
@@ -117,6 +114,8 @@ enum ConsentStateStore {
                     WHERE p.shard = s.shard AND p.profile_id = s.profile_id AND p.erased_at IS NULL))
             """)
     }
+
+    static func standing(_ rows: [PostgresRow]) throws -> [StandingConsent] { try rows.map(standing) }
 
     private static func standing(_ row: PostgresRow) throws -> StandingConsent {
         guard let state = ConsentChange.State(rawValue: try row.get("state", as: String.self)) else {

@@ -1,5 +1,6 @@
 import ConsentDomain
 import Crypto
+import FoundationEssentials
 import Models
 import Postgres
 import Sealing
@@ -12,62 +13,65 @@ enum LedgerStore {
     static func lockChains(
         _ shards: Set<Shard>, in transaction: PostgresTransaction
     ) async throws -> [Shard: LedgerChain] {
+        guard !shards.isEmpty else { return [:] }
+        return try chains(try await transaction.query(lock(shards)))
+    }
+
+    /// The statement that locks chains, for a caller that sends it together with others; `chains` reads its rows.
+    static func lock(_ shards: Set<Shard>) -> SQL {
         let wanted = shards.sorted()
-        guard !wanted.isEmpty else { return [:] }
-        let replies = try await transaction.pipeline(
-            wanted.map { shard in
-                """
-                INSERT INTO ledger_head AS h (shard, position, hash)
-                VALUES (\(shard), 0, \(LedgerChain.genesis(of: shard, digest: sha256)))
-                ON CONFLICT (shard) DO UPDATE SET position = h.position
-                RETURNING position, hash
-                """
-            })
+        let geneses = wanted.map { Data(LedgerChain.genesis(of: $0, digest: sha256)) }
+        return "SELECT shard, position, hash FROM lock_chains(\(binary: wanted), \(binary: geneses))"
+    }
+
+    static func chains(_ rows: [PostgresRow]) throws -> [Shard: LedgerChain] {
         var chains: [Shard: LedgerChain] = [:]
-        for (shard, rows) in zip(wanted, replies) {
-            guard let row = rows.first else { continue }
+        for row in rows {
+            let shard: Shard = try row.get("shard")
             chains[shard] = LedgerChain(
                 shard: shard, position: try row.get("position"), head: try row.get("hash"), digest: sha256)
         }
         return chains
     }
 
-    /// Appends sealed entries with the persons behind them and moves the ends of their chains.
-    static func append(
-        _ entries: [(sealed: SealedEntry, subject: EntrySubject)], chains: [Shard: LedgerChain],
-        at now: Instant, vault: Vault, in transaction: PostgresTransaction
-    ) async throws {
-        guard !entries.isEmpty else { return }
+    /// The statements that append sealed entries with the persons behind them and move the ends of their chains.
+    static func statements(
+        appending entries: [(sealed: SealedEntry, subject: EntrySubject)], chains: [Shard: LedgerChain],
+        under key: DayKey
+    ) throws -> [SQL] {
         let sealed = entries.map(\.sealed)
-        let key = try await vault.days.key(at: now)
-        let evidence = try entries.map { try key.seal($0.subject.evidence, at: place(of: $0.sealed.id)) }
-        let touched = Set(sealed.map(\.shard))
-        var statements: [SQL] = [
+        let evidence = try entries.map {
+            UTF8Text(Array(try key.seal($0.subject.evidence, at: place(of: $0.sealed.id)).utf8))
+        }
+        let touched = Set(sealed.map { $0.shard })
+        let ends = chains.values.filter { touched.contains($0.shard) }
+        return [
             """
             INSERT INTO ledger_entry (shard, position, entry_id, subject_digest, evidence_digest, purpose, action,
                 source, text_version, locale, policy_version, occurred_at, recorded_at, previous_hash, hash)
-            SELECT * FROM unnest(\(sealed.map(\.shard))::smallint[], \(sealed.map(\.position))::bigint[],
-                \(sealed.map(\.id))::uuid[], \(sealed.map(\.subjectDigest))::bytea[],
-                \(sealed.map(\.evidenceDigest))::bytea[], \(sealed.map(\.purpose))::text[],
-                \(sealed.map(\.action.rawValue))::text[], \(sealed.map(\.source))::text[],
-                \(sealed.map(\.textVersion))::text[], \(sealed.map(\.locale))::text[],
-                \(sealed.map(\.policyVersion))::bigint[], \(sealed.map(\.occurredAt))::timestamptz[],
-                \(sealed.map(\.recordedAt))::timestamptz[], \(sealed.map(\.previousHash))::bytea[],
-                \(sealed.map(\.hash))::bytea[])
+            SELECT * FROM unnest(\(binary: sealed.map { $0.shard }), \(binary: sealed.map { $0.position }),
+                \(binary: sealed.map { $0.id }), \(binary: sealed.map { Data($0.subjectDigest) }),
+                \(binary: sealed.map { Data($0.evidenceDigest) }), \(binary: sealed.map { $0.purpose }),
+                \(binary: sealed.map { $0.action.rawValue }), \(binary: sealed.map { $0.source }),
+                \(binary: sealed.map { $0.textVersion }), \(binary: sealed.map { $0.locale }),
+                \(binary: sealed.map { $0.policyVersion }), \(binary: sealed.map { $0.occurredAt }),
+                \(binary: sealed.map { $0.recordedAt }), \(binary: sealed.map { Data($0.previousHash) }),
+                \(binary: sealed.map { Data($0.hash) }))
             """,
             """
             INSERT INTO ledger_subject (shard, entry_id, profile_id, salt, evidence)
-            SELECT * FROM unnest(\(sealed.map(\.shard))::smallint[], \(sealed.map(\.id))::uuid[],
-                \(entries.map(\.subject.profileID))::uuid[], \(entries.map(\.subject.salt))::bytea[],
-                \(evidence)::text[])
+            SELECT * FROM unnest(\(binary: sealed.map { $0.shard }), \(binary: sealed.map { $0.id }),
+                \(binary: entries.map { $0.subject.profileID }), \(binary: entries.map { Data($0.subject.salt) }),
+                \(binary: evidence))
+            """,
+            // The rows are locked already, so it is no matter in which order they are taken.
+            """
+            INSERT INTO ledger_head (shard, position, hash)
+            SELECT * FROM unnest(\(binary: ends.map { $0.shard }), \(binary: ends.map { $0.position }),
+                \(binary: ends.map { Data($0.head) }))
+            ON CONFLICT (shard) DO UPDATE SET position = excluded.position, hash = excluded.hash
             """,
         ]
-        for chain in chains.values where touched.contains(chain.shard) {
-            statements.append(
-                "UPDATE ledger_head SET position = \(chain.position), hash = \(chain.head) WHERE shard = \(chain.shard)"
-            )
-        }
-        try await transaction.pipeline(statements)
     }
 
     /// The decisions in the ledger of the profiles, for folding.

@@ -3,6 +3,7 @@ import Models
 import Postgres
 import ProfileStore
 import Sealing
+import ServiceKit
 import Streams
 
 /// A decision to be recorded of a profile.
@@ -11,6 +12,8 @@ struct NewDecision: Sendable {
     let signal: ConsentSignal
     /// Of the call that brought it.
     var traceparent: String?
+    /// What is to be recorded of the call.
+    var auditDuty: AuditDuty?
 }
 
 /// What recording a decision led to.
@@ -20,6 +23,8 @@ struct RecordedDecision: Sendable {
     let index: Int
     /// The person the profile belongs to now.
     let canonicalID: ProfileID
+    /// What stands for the person now.
+    var standing: StandingConsent?
 }
 
 /// Writes decisions to the ledger, lets them take effect, and tells the others: all in one transaction.
@@ -43,10 +48,14 @@ struct ConsentRecorder: Sendable {
         in transaction: PostgresTransaction
     ) async throws -> [RecordedDecision] {
         guard !decisions.isEmpty else { return [] }
-        var chains = try await LedgerStore.lockChains(
-            Set(decisions.map { Shard($0.profileID) }), in: transaction)
-        let people = try await profiles.people(Array(Set(decisions.map(\.profileID))), in: transaction)
-        let policyVersion = try await policies.current(in: transaction).version
+        let asked = Array(Set(decisions.map(\.profileID)))
+        let policy = policies.reading()
+        let replies = try await transaction.pipeline([
+            LedgerStore.lock(Set(asked.map { Shard($0) })), ProfileStore.people(asked), policy.statement,
+        ])
+        var chains = try LedgerStore.chains(replies[0])
+        let people = try ProfileStore.people(replies[1])
+        let policyVersion = try policies.current(of: policy, replies[2]).version
         var recorded: [RecordedDecision] = []
         var sealed: [(sealed: SealedEntry, subject: EntrySubject)] = []
         for (index, decision) in decisions.enumerated() {
@@ -65,25 +74,30 @@ struct ConsentRecorder: Sendable {
             chains[shard] = chain
             recorded.append(RecordedDecision(entry: entry, index: index, canonicalID: person.profileID))
         }
-        try await LedgerStore.append(
-            sealed, chains: chains, at: now, vault: profiles.vault, in: transaction)
+        guard !recorded.isEmpty else { return [] }
+        let key = try await profiles.vault.days.key(at: now)
         let standing = Self.fold(
             recorded.map { ($0.canonicalID, $0.entry.purpose, ConsentDecision($0.entry)) })
-        try await DecisionLock.take(
-            for: .deciding, of: people.values.filter { $0.erasedAt == nil }.flatMap(\.memberIDs),
-            in: transaction)
-        let raised = try await ConsentStateStore.raise(standing, in: transaction)
-        let entries = Dictionary(
-            recorded.map { ($0.entry.id, $0) }, uniquingKeysWith: { first, _ in first })
-        try await publish(
-            raised.map { standing in
-                let recorded = entries[standing.decision.entry]
-                return (
-                    standing, recorded?.entry.source ?? "ledger", recorded?.entry.textVersion,
-                    recorded.flatMap { decisions[$0.index].traceparent } ?? traceparent
-                )
-            }, at: now, in: transaction)
-        return recorded
+        let members = people.values.filter { $0.erasedAt == nil }.flatMap(\.memberIDs)
+        let written = try await transaction.pipeline(
+            LedgerStore.statements(appending: sealed, chains: chains, under: key) + [
+                DecisionLock.statement(for: .deciding, of: members),
+                ConsentStateStore.raise(standing),
+                ConsentStateStore.standing(of: Array(Set(standing.map(\.profileID)))),
+            ]
+        ).suffix(2).map(ConsentStateStore.standing)
+        try await publish(written[0], recorded, at: now, in: transaction) {
+            decisions[$0].traceparent ?? traceparent
+        }
+        let stands = Dictionary(
+            written[1].map { (Standing($0), $0) }, uniquingKeysWith: { first, _ in first })
+        return recorded.map { recorded in
+            var recorded = recorded
+            recorded.standing =
+                stands[
+                    Standing(profileID: recorded.canonicalID, purpose: recorded.entry.purpose)]
+            return recorded
+        }
     }
 
     /// Folds the ledger anew for the persons that the profiles belong to now.
@@ -128,21 +142,43 @@ struct ConsentRecorder: Sendable {
         }
     }
 
+    /// Whose decision about what.
+    private struct Standing: Hashable {
+        let profileID: ProfileID
+        let purpose: String
+
+        init(profileID: ProfileID, purpose: String) { (self.profileID, self.purpose) = (profileID, purpose) }
+        init(_ standing: StandingConsent) { (profileID, purpose) = (standing.profileID, standing.purpose) }
+    }
+
     private static func fold(
         _ decisions: [(ProfileID, purpose: String, ConsentDecision)]
     ) -> [StandingConsent] {
-        struct Key: Hashable {
-            let profileID: ProfileID
-            let purpose: String
-        }
-        var standing: [Key: ConsentDecision] = [:]
+        var standing: [Standing: ConsentDecision] = [:]
         for (profileID, purpose, decision) in decisions {
-            let key = Key(profileID: profileID, purpose: purpose)
+            let key = Standing(profileID: profileID, purpose: purpose)
             standing[key] = mergedConsent(standing[key], decision)
         }
         return standing.map {
             StandingConsent(profileID: $0.key.profileID, purpose: $0.key.purpose, decision: $0.value)
         }
+    }
+
+    /// Tells of what took effect, with where it came from.
+    private func publish(
+        _ raised: [StandingConsent], _ recorded: [RecordedDecision], at now: Instant,
+        in transaction: PostgresTransaction, traceparent: (_ decision: Int) -> String?
+    ) async throws {
+        let entries = Dictionary(
+            recorded.map { ($0.entry.id, $0) }, uniquingKeysWith: { first, _ in first })
+        try await publish(
+            raised.map { standing in
+                let recorded = entries[standing.decision.entry]
+                return (
+                    standing, recorded?.entry.source ?? "ledger", recorded?.entry.textVersion,
+                    recorded.flatMap { traceparent($0.index) }
+                )
+            }, at: now, in: transaction)
     }
 
     private func publish(
@@ -168,6 +204,9 @@ struct ConsentRecorder: Sendable {
 
     private static func salt() -> [UInt8] {
         var generator = SystemRandomNumberGenerator()
-        return (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        return (0..<4).flatMap { _ in
+            let word = generator.next()
+            return (0..<8).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) }
+        }
     }
 }

@@ -7,14 +7,7 @@ import Synchronization
 /// Records what calls bring, many of them in one transaction: while one commits, the next ones gather. Nobody is answered
 /// before the commit, and each is answered for itself.
 final class ConsentWriter: Sendable {
-    /// What became of one decision.
-    struct Written: Sendable {
-        let recorded: RecordedDecision
-        /// What stands for the person now.
-        let standing: StandingConsent?
-    }
-
-    private typealias Continuation = CheckedContinuation<Written?, any Error>
+    private typealias Continuation = CheckedContinuation<RecordedDecision?, any Error>
 
     private struct State {
         var queue: [(decision: NewDecision, continuation: Continuation)] = []
@@ -36,7 +29,7 @@ final class ConsentWriter: Sendable {
     }
 
     /// Returns once it is committed; nil where the profile is not there, or was erased.
-    func write(_ decision: NewDecision) async throws -> Written? {
+    func write(_ decision: NewDecision) async throws -> RecordedDecision? {
         try await withCheckedThrowingContinuation { continuation in
             let (isTaken, starts) = state.withLock { state in
                 guard state.queue.count < Self.capacity else { return (false, false) }
@@ -48,7 +41,8 @@ final class ConsentWriter: Sendable {
                 continuation.resume(
                     throwing: Problem.unavailable("more comes in than can be recorded; send it again"))
             }
-            if starts { Task { await writeAll() } }
+            // Not a part of the request that happens to be the first.
+            if starts { Task.detached { await self.writeAll() } }
         }
     }
 
@@ -77,21 +71,24 @@ final class ConsentWriter: Sendable {
         }
     }
 
-    private func record(_ decisions: [NewDecision]) async throws -> [Written?] {
+    private func record(_ decisions: [NewDecision]) async throws -> [RecordedDecision?] {
         let now = try await clock.now()
-        return try await pool.transaction { transaction in
+        let (recorded, deeds) = try await pool.transaction { transaction in
             let recorded = try await recorder.record(decisions, at: now, in: transaction)
-            let standing = try await ConsentStateStore.standing(
-                of: Array(Set(recorded.map(\.canonicalID))), in: transaction)
-            var written = [Written?](repeating: nil, count: decisions.count)
-            for recorded in recorded {
-                written[recorded.index] = Written(
-                    recorded: recorded,
-                    standing: standing.first {
-                        $0.profileID == recorded.canonicalID && $0.purpose == recorded.entry.purpose
-                    })
+            let deeds = recorded.compactMap { recorded in
+                decisions[recorded.index].auditDuty.map {
+                    AuditDuty.Deed($0, status: Self.created, subjects: [recorded.canonicalID])
+                }
             }
-            return written
+            try await AuditDuty.append(deeds, at: now, in: transaction)
+            return (recorded, deeds)
         }
+        AuditDuty.fulfil(deeds)
+        var written = [RecordedDecision?](repeating: nil, count: decisions.count)
+        for recorded in recorded { written[recorded.index] = recorded }
+        return written
     }
+
+    /// What is answered to a decision that was recorded.
+    private static let created = 201
 }
