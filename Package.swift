@@ -154,7 +154,7 @@ let commandLine = Target.executableTarget(
 
 /// What `make bench-segmentation` runs beside DuckDB: the decider alone, over events in memory.
 let segmentationBenchmark = Target.executableTarget(
-    name: "SegmentationBenchmark", dependencies: ["SegmentationDomain", "Models"],
+    name: "SegmentationBenchmark", dependencies: ["SegmentationDomain", "ConsentDomain", "Models"],
     path: "Tests/Benchmarks/Segmentation", swiftSettings: house)
 
 let testTargets: [Target] = [

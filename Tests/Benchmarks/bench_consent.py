@@ -1,6 +1,6 @@
 """How fast people take their consent back, and how fast they are forgotten.
 
-    .martlet/venv/bin/python Tests/Benchmarks/bench_consent.py [withdrawals|erasures ...]
+    .martlet/venv/bin/python Tests/Benchmarks/bench_consent.py [withdrawals|erasures|permits|enforcement ...]
 
 **Withdrawals** over 64 connections, each the answer to one call that commits a row of the ledger, the end of its chain, the
 person behind it, what stands, and the fact for the others; beside pgbench's durable inserts of one row over as many
@@ -9,8 +9,9 @@ while 200 events a second (MARTLET_BENCH_RATE) come in, from the request to the 
 and 10,000 people at once (MARTLET_BENCH_ERASURES). What the figures are held to stands beside them. Run by
 `make bench-consent`, on a release build.
 
-What is not measured, because it isn't there yet: ingestion with enforcement on beside ingestion without, and what
-`permits` costs beside the segments of an event. Nothing but delivery asks for consent.
+**Permits**: asking for consent once beside deciding an event's segments, of 200, in turns in one process.
+**Enforcement**: batches of 100 events to ingestion, whose policy asks for consent of every event, beside a policy that asks
+for none; everybody has granted it, so that as much is stored.
 """
 
 import json
@@ -27,6 +28,7 @@ from pathlib import Path
 
 import requests
 
+import bench_ingestion
 from ground import REPEATS, SERVICES, Installation, durable_commits, machine, memory, memory_table, middle, wait_for
 
 CONNECTIONS = 64
@@ -349,6 +351,98 @@ def erasures():
 """)
 
 
+# Asking for consent.
+
+
+def permits():
+    """One question beside one event's segments, in one process."""
+    binary = Path(os.environ["MARTLET_BIN_DIRECTORY"]) / "SegmentationBenchmark"
+    runs = [json.loads(subprocess.run([binary, "permits", "200", "200000", "5000"], check=True, capture_output=True,
+                                      text=True).stdout) for _ in range(REPEATS)]
+    assert all(0.5 < run["permitted"] < 1 for run in runs), runs
+    asking, deciding = [run["permits"] for run in runs], [run["decide"] for run in runs]
+    print(f"""
+### Permits
+
+{machine()}. 200 live segments, a policy of four purposes; the median of {REPEATS} runs (least–most).
+
+| | |
+|---|---|
+| asking whether a use is permitted | {middle(asking)} ns |
+| deciding the segments of an event | {middle(deciding)} ns |
+| share, below 5 % | {middle([100 * ask / decide for ask, decide in zip(asking, deciding)], "{:.1f}")} % |
+""")
+
+
+VISITORS = 5_000
+POLICY = """
+purposes:
+  analytics: {name: Analytics, legalBasis: consent, lasts: P13M, text: {version: "1"}}
+"""
+ENFORCED = POLICY + """
+requires:
+  events: {"*": [analytics]}
+"""
+
+
+def enforcement():
+    installation = Installation("bench-enforcement", rehearsal=False, examples=False, environment={
+        "MARTLET_INGESTION_SOURCE_ITEMS_PER_SECOND": "10000000", "MARTLET_RATE_LIMIT_PER_SECOND": "1000000",
+        "MARTLET_RATE_LIMIT_BURST": "1000000"})
+
+    def put(policy):
+        installation.call("PUT", "consent", "/v1/consent-policy", data=policy,
+                          headers={"Content-Type": "application/yaml"}, expect=200)
+        # Others follow within two seconds.
+        time.sleep(2.5)
+
+    try:
+        installation.start()
+        put(POLICY)
+        installation.take_over()
+        for service in list(installation.processes):
+            if service not in ("ingestion", "identity", "consent"):
+                installation.stop_service(service)
+        for first in range(0, VISITORS, 500):
+            numbers = range(first, first + 500)
+            answer = installation.call("POST", "identity", "/v1/profiles/batch", expect=200, json={"items": [
+                {"identifiers": [{"type": "anonymousId", "value": f"visitor-{number}"}]} for number in numbers]})
+            assert answer["refused"] == 0, answer["items"][:3]
+            answer = installation.call("POST", "consent", "/v1/consents/batch", expect=200, json=[
+                {"subject": {"identifier": {"type": "anonymousId", "value": f"visitor-{number}"}},
+                 "purpose": "analytics", "action": "grant", "source": "bench",
+                 "occurredAt": "2026-11-01T08:00:00.000Z"} for number in numbers])
+            assert answer["refused"] == 0, answer["items"][:3]
+        installation.stop_service("identity")
+        bench_ingestion.batches(installation)
+        ours, without = [], []
+        for number in range(REPEATS):
+            for policy, rates in ((POLICY, without), (ENFORCED, ours)):
+                put(policy)
+                rates.append(bench_ingestion.batches(installation))
+            print(f"run {number + 1} of {REPEATS}: {ours[-1]:,.0f}/s beside {without[-1]:,.0f}/s", file=sys.stderr)
+        # That it was enforced: who never granted it is counted and not stored.
+        body = {"batch": [bench_ingestion.event(1, "stranger") | {"anonymousId": "stranger"}]}
+        answer = installation.collect("batch", body)
+        assert answer["refused"] == 1, answer
+    finally:
+        installation.remove()
+    ratios = [with_it / least for with_it, least in zip(ours, without)]
+    print(f"""
+### Ingestion with consent asked of every event
+
+{machine()}. {bench_ingestion.EVENTS:,} events a run in batches of {bench_ingestion.BATCH} over {bench_ingestion.CONNECTIONS}
+connections, of {VISITORS:,} visitors who have granted it; in turns; the median of {REPEATS} runs (least–most).
+
+| | |
+|---|---|
+| events a second, every one of which needs consent | {middle(ours)}/s |
+| events a second, where none does | {middle(without)}/s |
+| ratio, no less than 0.9 | {middle(ratios, "{:.2f}")} |
+""")
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ["withdrawals", "erasures"]:
-        {"withdrawals": withdrawals, "erasures": erasures}[name]()
+    work = {"withdrawals": withdrawals, "erasures": erasures, "permits": permits, "enforcement": enforcement}
+    for name in sys.argv[1:] or list(work):
+        work[name]()

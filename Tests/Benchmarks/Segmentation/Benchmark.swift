@@ -12,6 +12,7 @@ struct BenchmarkError: Error {
 ///     SegmentationBenchmark population FILE.csv RULES.json OUT.json REPEATS [THREADS]
 ///     SegmentationBenchmark fold FILE.csv RULES.json OUT.json REPEATS [THREADS]
 ///     SegmentationBenchmark live SEGMENTS EVENTS PROFILES
+///     SegmentationBenchmark permits SEGMENTS EVENTS PROFILES
 ///     SegmentationBenchmark memory PROFILES EVENTS_EACH
 ///
 /// `population` decides in bulk, `fold` event by event as live. Both wait for a line on their input before each run, so that
@@ -36,12 +37,14 @@ enum Benchmark {
             try decide(texts[1], texts[2], numbers[3], numbers.dropFirst(4).first ?? 2, fold.members)
         case ("live", 3) where counts == 3:
             print(try Live.run(segments: numbers[0], events: numbers[1], profiles: numbers[2]).compact)
+        case ("permits", 3) where counts == 3:
+            print(try Permits.run(segments: numbers[0], events: numbers[1], profiles: numbers[2]).compact)
         case ("memory", 2) where counts == 2:
             print(try StateMemory.run(profiles: numbers[0], eventsEach: numbers[1]).compact)
         default:
             FileHandle.standardError.write(
                 Data(
-                    "SegmentationBenchmark generate | population | fold | live | memory; see Benchmark.swift\n"
+                    "SegmentationBenchmark generate | population | fold | live | permits | memory; see Benchmark.swift\n"
                         .utf8)
             )
             exit(2)

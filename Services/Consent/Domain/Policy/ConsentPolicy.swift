@@ -1,3 +1,5 @@
+import Models
+
 /// What data may be used for, and which uses need which purposes. Declarative; each version is kept.
 package struct ConsentPolicy: Hashable, Sendable {
     /// A kind of thing that can need purposes.
@@ -24,19 +26,34 @@ package struct ConsentPolicy: Hashable, Sendable {
         }
     }
 
-    package var purposes: [String: Purpose]
+    package var purposes: [String: Purpose] {
+        get { contents.purposes }
+        set { contents = PolicyContents(newValue, requires) }
+    }
     /// By kind and name; the name `*` stands for all that have no entry of their own.
-    package var requires: [Kind: [String: Requirement]]
+    package var requires: [Kind: [String: Requirement]] {
+        get { contents.requires }
+        set { contents = PolicyContents(purposes, newValue) }
+    }
+    private var contents: PolicyContents
 
     package init(purposes: [Purpose] = [], requires: [Kind: [String: Requirement]] = [:]) {
-        self.purposes = Dictionary(purposes.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
-        self.requires = requires
+        contents = PolicyContents(
+            Dictionary(purposes.map { ($0.id, $0) }, uniquingKeysWith: { $1 }), requires)
     }
 
     /// What a thing needs; nil where the policy says nothing of it.
     package func requirement(of kind: Kind, _ name: String) -> Requirement? {
-        guard let named = requires[kind] else { return nil }
-        return named[name] ?? named["*"]
+        contents.requirement(of: kind, name)
+    }
+
+    /// Why a use is denied, purpose by purpose; nil where it is permitted.
+    func denial(of use: ConsentUse, _ state: [String: ConsentWord], now: Instant) -> ConsentDenial? {
+        // Most uses are of one thing.
+        if use.purposes.isEmpty, use.channel == nil, use.things.count == 1 {
+            return contents.denial(of: use, use.things[0], state, now: now)
+        }
+        return contents.denial(of: use, purposes(neededFor: use), state, now: now)
     }
 
     /// The purposes that a use needs, in the order of their names.

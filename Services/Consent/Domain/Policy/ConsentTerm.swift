@@ -46,6 +46,14 @@ package struct ConsentTerm: Hashable, Sendable {
         self.text = text
     }
 
+    /// Whether what was said at `instant` says nothing any more.
+    package func hasEnded(since instant: Instant, by now: Instant) -> Bool {
+        // No month is shorter: most consents are seen to last without the calendar.
+        let least = Int64(28 * 86_400_000) * months
+        if duration >= .zero, now.milliseconds - instant.milliseconds < least { return false }
+        return now >= end(of: instant)
+    }
+
     /// The instant at which what was said at `instant` says nothing any more. Where the month has no such day, its last.
     package func end(of instant: Instant) -> Instant {
         guard months > 0 else { return instant + duration }

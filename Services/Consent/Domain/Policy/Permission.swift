@@ -86,29 +86,12 @@ package enum Permission: Hashable, Sendable {
 package func permits(
     _ policy: ConsentPolicy, _ state: [String: ConsentWord], _ use: ConsentUse, now: Instant
 ) -> Permission {
-    for id in policy.purposes(neededFor: use) {
-        guard let purpose = policy.purposes[id] else { return .denied(ConsentDenial(id, .purposeUnknown)) }
-        if let reason = purpose.denial(state[id], use, now: now) { return .denied(ConsentDenial(id, reason)) }
-    }
-    return .permitted
+    policy.denial(of: use, state, now: now).map(Permission.denied) ?? .permitted
 }
 
 extension Purpose {
     /// When a grant says nothing any more; nil where it lasts.
     package func expiry(of word: ConsentWord) -> Instant? {
         word.state == .granted ? lasts?.end(of: word.at) : nil
-    }
-
-    fileprivate func denial(_ word: ConsentWord?, _ use: ConsentUse, now: Instant) -> ConsentDenial.Reason? {
-        if let channel = use.channel, !channels.isEmpty, !channels.contains(channel) { return .otherChannel }
-        if !jurisdictions.isEmpty {
-            guard let place = use.jurisdiction else { return .jurisdictionUnknown }
-            guard jurisdictions.contains(where: { $0.covers(place) }) else { return .otherJurisdiction }
-        }
-        if legalBasis == .contract { return nil }
-        guard let word else { return legalBasis == .consent ? .consentMissing : nil }
-        if word.state == .withdrawn { return .consentWithdrawn }
-        if legalBasis == .consent, let end = expiry(of: word), now >= end { return .consentExpired }
-        return nil
     }
 }

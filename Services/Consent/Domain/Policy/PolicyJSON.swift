@@ -15,20 +15,24 @@ extension ConsentPolicy {
         guard purposes.members.count <= Self.mostPurposes else {
             throw fields.problem("purposes", expected: "at most \(Self.mostPurposes) purposes")
         }
+        var read: [String: Purpose] = [:]
         for id in purposes.members.keys.sorted() {
             guard Purpose.isID(id) else {
                 throw purposes.problem(
                     id,
                     expected: "under a name of 1 to 64 lower-case letters, digits, - and _, a letter first")
             }
-            self.purposes[id] = try Purpose(id: id, try purposes.fields(id))
+            read[id] = try Purpose(id: id, try purposes.fields(id))
         }
+        self.purposes = read
         guard fields["requires"] != nil else { return }
         let kinds = try fields.fields("requires")
         try kinds.allow(Set(Kind.allCases.map(\.rawValue)))
+        var required: [Kind: [String: Requirement]] = [:]
         for kind in Kind.allCases where kinds[kind.rawValue] != nil {
-            requires[kind] = try requirements(kind, kinds)
+            required[kind] = try requirements(kind, kinds)
         }
+        requires = required
     }
 
     private func requirements(
