@@ -8,6 +8,13 @@ struct RecallFile {
         let type: String
         let regime: String
         let profiles: [ProfileID]
+
+        /// The same one, of everybody whom either is of.
+        func joined(with other: Request) -> Request {
+            Request(
+                id: id, type: type, regime: regime,
+                profiles: profiles + other.profiles.filter { !profiles.contains($0) })
+        }
     }
 
     struct ErasedIdentifier {
@@ -30,6 +37,9 @@ struct RecallFile {
     var identifiers: [ErasedIdentifier] = []
     /// As `POST /v1/consents/batch` takes them.
     var withdrawals: [JSON] = []
+
+    /// Where the erasure of each request stands.
+    private var positions: [String: Int] = [:]
 
     /// API keys that have ended, or end.
     var keys: [EndedKey] = []
@@ -60,7 +70,15 @@ struct RecallFile {
 
     private mutating func take(_ fields: JSONFields) throws {
         switch try fields.string("kind") {
-        case "erasure": erasures.append(try Self.request(fields))
+        case "erasure":
+            let request = try Self.request(fields)
+            // Told once more with those who were merged into them meanwhile.
+            if let known = positions[request.id] {
+                erasures[known] = erasures[known].joined(with: request)
+            } else {
+                positions[request.id] = erasures.count
+                erasures.append(request)
+            }
         case "restriction": restrictions.append(try Self.request(fields))
         case "lifting": liftings.insert(try fields.string("id"))
         case "identifier":

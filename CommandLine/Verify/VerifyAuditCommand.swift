@@ -34,15 +34,8 @@ struct VerifyAuditCommand: AsyncParsableCommand {
         for service in ServiceName.allCases where service != .console {
             let signed = signedEnds(of: service)
             let url = options.installation.url(of: service)
-            let answer = try await APIClient.with { api in
-                try await api.send(
-                    "POST", "\(url)/v1/audit-log/verify", as: .bearer(key),
-                    body: Array(JSON.object(["heads": .array(signed)]).compact.utf8), timeout: .seconds(3_600)
-                )
-            }
-            guard answer.status == 200, let report = answer.json else {
-                throw CommandProblem(
-                    "the audit log of \(service.rawValue) can't be verified: \(answer.problem)")
+            let report = try await VerifyLedgerCommand.report(by: "\(url)/v1/audit-log/verify", key, signed) {
+                CommandProblem("the audit log of \(service.rawValue) can't be verified: \($0)")
             }
             print(json ? report.compact : Self.text(report, of: service, signed: signed.count))
             isValid = isValid && report["valid"]?.bool == true

@@ -32,8 +32,8 @@ struct VerifyLedgerCommand: AsyncParsableCommand {
     var apiKey: String?
     @Flag(help: "Answer in JSON.") var json = false
 
-    /// The last of them, those of three weeks without a quiet hour: the older ones tell of what was cut off before the newer
-    /// were signed. A request takes twice as many.
+    /// Signed ends of one request, which takes twice as many: those of three weeks without a quiet hour. The older ones tell of
+    /// what was cut off before the newer were signed, so they are sent as well, the newest first.
     private static let lines = 500
 
     func run() async throws {
@@ -43,16 +43,62 @@ struct VerifyLedgerCommand: AsyncParsableCommand {
         else { throw CommandProblem("no API key is known; give --api-key, or start `martlet up` first") }
         let signed = try signedHeads()
         let url = options.installation.url(of: .consent)
-        let answer = try await APIClient.with { api in
-            try await api.send(
-                "POST", "\(url)/v1/audit/verify", as: .bearer(key),
-                body: Array(JSON.object(["heads": .array(signed)]).compact.utf8), timeout: .seconds(3_600))
-        }
-        guard answer.status == 200, let report = answer.json else {
-            throw CommandProblem("the ledger can't be verified: \(answer.problem)")
+        let report = try await Self.report(by: "\(url)/v1/audit/verify", key, signed) { problem in
+            CommandProblem("the ledger can't be verified: \(problem)")
         }
         print(json ? report.compact : Self.text(report, signed: signed.count))
         if report["valid"]?.bool != true { throw ExitCode(1) }
+    }
+
+    /// What a service says of its chains and of all the signed ends.
+    static func report(
+        by url: String, _ key: String, _ signed: [JSON], failing: (String) -> CommandProblem
+    ) async throws -> JSON {
+        var reports: [JSON] = []
+        for lot in lots(signed) {
+            let answer = try await APIClient.with { api in
+                try await api.send(
+                    "POST", url, as: .bearer(key),
+                    body: Array(JSON.object(["heads": .array(lot)]).compact.utf8), timeout: .seconds(3_600))
+            }
+            guard answer.status == 200, let report = answer.json else { throw failing(answer.problem) }
+            reports.append(report)
+        }
+        return merged(reports)
+    }
+
+    /// The newest first; one lot of none where there is none.
+    static func lots(_ signed: [JSON]) -> [[JSON]] {
+        var lots: [[JSON]] = []
+        var rest = signed[...]
+        repeat {
+            lots.append(Array(rest.suffix(lines)))
+            rest = rest.dropLast(lines)
+        } while !rest.isEmpty
+        return lots
+    }
+
+    /// The first report with the faults of all.
+    static func merged(_ reports: [JSON]) -> JSON {
+        guard var members = reports.first?.object else { return .null }
+        var shards = members["shards"]?.array ?? []
+        func isSame(_ one: JSON, _ other: JSON) -> Bool {
+            one["shard"] == other["shard"] && one["log"] == other["log"]
+        }
+        for shard in reports.dropFirst().flatMap({ $0["shards"]?.array ?? [] }) {
+            guard let place = shards.firstIndex(where: { isSame($0, shard) }) else {
+                shards.append(shard)
+                continue
+            }
+            let known = shards[place]["faults"]?.array ?? []
+            let new = (shard["faults"]?.array ?? []).filter { !known.contains($0) }
+            guard !new.isEmpty, var changed = shards[place].object else { continue }
+            changed["faults"] = .array(known + new)
+            shards[place] = .object(changed)
+        }
+        members["shards"] = .array(shards)
+        members["valid"] = .bool(reports.allSatisfy { $0["valid"]?.bool == true })
+        return .object(members)
     }
 
     private func signedHeads() throws -> [JSON] {
@@ -62,10 +108,10 @@ struct VerifyLedgerCommand: AsyncParsableCommand {
         return []
     }
 
-    /// The last lines of a file of signed ends; nil where it is not there.
+    /// The lines of a file of signed ends; nil where it is not there.
     static func documents(in path: String) -> [JSON]? {
         guard let data = FileManager.default.contents(atPath: path) else { return nil }
-        let lines = String(decoding: data, as: UTF8.self).split(separator: "\n").suffix(Self.lines)
+        let lines = String(decoding: data, as: UTF8.self).split(separator: "\n")
         let documents = lines.compactMap { try? JSONParser.parse(Array($0.utf8)[...]) }
         // A machine that went while it wrote leaves a stump.
         if documents.count < lines.count {

@@ -76,17 +76,28 @@ struct VerifyReceiptCommand: AsyncParsableCommand {
                 Data(signature), for: Data(JSON.object(members).compact.utf8))
         else { return ["it was altered: the signature is not that of its content"] }
         guard let bundle else { return [] }
-        return (receipt["stores"]?.array ?? []).compactMap { store in
-            let service = store["service"]?.string ?? ""
-            let found = bundle["services"]?[service] ?? .null
-            let digest = SHA256.hash(data: Data(found.compact.utf8))
-            let text = digest.map { byte in
-                let digits = String(byte, radix: 16)
-                return digits.count == 1 ? "0" + digits : digits
-            }.joined()
-            return text == store["sha256"]?.string
-                ? nil : "what the bundle has of \(service) is not what was given out"
+        let stores = receipt["stores"]?.array ?? []
+        let listed = Set(stores.compactMap { $0["service"]?.string })
+        let more = Set(bundle["services"]?.object?.keys.map { $0 } ?? []).subtracting(listed)
+        let unlisted = more.sorted().map {
+            "the bundle has something of \($0), which the receipt does not list"
         }
+        return unlisted
+            + stores.compactMap { store in
+                let service = store["service"]?.string ?? ""
+                guard store["sha256"]?.string != nil else {
+                    return
+                        "the receipt has no hash of what \(service) reported, so nothing shows that it was this"
+                }
+                let found = bundle["services"]?[service] ?? .null
+                let digest = SHA256.hash(data: Data(found.compact.utf8))
+                let text = digest.map { byte in
+                    let digits = String(byte, radix: 16)
+                    return digits.count == 1 ? "0" + digits : digits
+                }.joined()
+                return text == store["sha256"]?.string
+                    ? nil : "what the bundle has of \(service) is not what was given out"
+            }
     }
 
     private static func bytes(_ text: String) -> [UInt8]? {

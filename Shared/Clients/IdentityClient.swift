@@ -36,31 +36,15 @@ package struct IdentityClient: Sendable {
 }
 
 extension IdentityClient {
-    /// Sets traits of a profile; null removes one. May be repeated.
-    package func setTraits(_ traits: [String: JSON], of profile: ProfileID) async throws {
+    /// Puts right what is wrong of a profile: `traits`, of which null removes one, and `identifiers`, each with what it
+    /// replaces. Everything of it is done or nothing; may be repeated.
+    package func correct(_ profile: ProfileID, identifiers: [JSON], traits: [String: JSON]) async throws {
         let answer = try await http.json(
-            to: .identity, method: "PATCH", path: "/v1/profiles/\(profile)/traits", body: .object(traits))
+            to: .identity, method: "POST", path: "/v1/profiles/\(profile)/corrections",
+            body: ["identifiers": .array(identifiers), "traits": .object(traits)])
         guard answer.status == 200 else {
             throw ClientError(service: .identity, status: answer.status, problem: answer.json)
         }
-    }
-
-    /// Adds identifiers and traits to whoever is known by one of the identifiers. Under the same `key` it is done once.
-    /// Returns what was withheld of the identifiers.
-    package func add(
-        _ identifiers: [Identifier], traits: [String: JSON], key: String
-    ) async throws -> [JSON] {
-        let answer = try await http.json(
-            to: .identity, method: "POST", path: "/v1/profiles",
-            body: [
-                "identifiers": .array(
-                    identifiers.map { ["type": .string($0.type), "value": .string($0.value)] }),
-                "traits": .object(traits),
-            ], headers: ["Idempotency-Key": key])
-        guard answer.status == 200 || answer.status == 201 else {
-            throw ClientError(service: .identity, status: answer.status, problem: answer.json)
-        }
-        return answer.json?["withheld"]?.array ?? []
     }
 }
 

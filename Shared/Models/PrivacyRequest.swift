@@ -11,10 +11,14 @@ package struct PrivacyRequest: Hashable, Sendable {
     /// All profiles merged into it, and itself.
     package var profileIDs: [ProfileID]
     package var requestedAt: Instant
+    /// Who is asked, when it is asked once more because some have failed; nil for everybody.
+    package var services: [ServiceName]?
 
     package init(
-        id: PrivacyRequestID, type: Kind, profileID: ProfileID, profileIDs: [ProfileID], requestedAt: Instant
+        id: PrivacyRequestID, type: Kind, profileID: ProfileID, profileIDs: [ProfileID], requestedAt: Instant,
+        services: [ServiceName]? = nil
     ) {
+        self.services = services
         self.id = id
         self.type = type
         self.profileID = profileID
@@ -36,14 +40,22 @@ package struct PrivacyRequest: Hashable, Sendable {
         }
         profileIDs = ids
         requestedAt = try fields.instant("requestedAt")
+        services =
+            fields["services"] == nil
+            ? nil : try fields.array("services").compactMap { $0.string.flatMap(ServiceName.init(rawValue:)) }
     }
 
+    /// Whether a service is asked.
+    package func asks(_ service: ServiceName) -> Bool { services?.contains(service) ?? true }
+
     package var json: JSON {
-        [
+        var members: [String: JSON] = [
             "id": .string(id.description), "type": .string(type.rawValue),
             "profileId": .string(profileID.description),
             "profileIds": .array(profileIDs.map { .string($0.description) }),
             "requestedAt": .string(requestedAt.rfc3339),
         ]
+        if let services { members["services"] = .array(services.map { .string($0.rawValue) }) }
+        return .object(members)
     }
 }

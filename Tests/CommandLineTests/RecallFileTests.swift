@@ -38,6 +38,15 @@ struct RecallFileTests {
         #expect(file.withdrawals.first?[path: "subject.profileId"]?.string == Self.profile)
     }
 
+    @Test("an erasure that is told once more is of everybody whom either line names")
+    func merged() throws {
+        let other = "01890000-0000-7000-8000-000000000003"
+        let second = Self.lines[0].replacing(
+            "[\"\(Self.profile)\"]", with: "[\"\(other)\",\"\(Self.profile)\"]")
+        let file = try file(Self.lines[0] + "\n" + second + "\n")
+        #expect(file.erasures.map { $0.profiles.map(\.description) } == [[Self.profile, other]])
+    }
+
     @Test(
         "a last line that was being written is left out and told; another that does not read is told with its number, and keeps no other from being read"
     )

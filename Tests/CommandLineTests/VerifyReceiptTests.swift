@@ -52,5 +52,16 @@ struct VerifyReceiptTests {
         }
         #expect(faults(found).isEmpty)
         #expect(faults(["orders": [1]]).count == 1)
+        // A service that the receipt does not list, and one of which it has no hash.
+        let more = VerifyReceiptCommand.faults(
+            of: receipt, trusting: trusted,
+            bundle: ["services": ["recommendation": found, "journeys": ["instances": []]]])
+        #expect(more.count == 1 && more.first?.contains("journeys") == true)
+        var old = content.object ?? [:]
+        old["stores"] = [["service": "recommendation", "counts": [:], "sha256": .null]]
+        let unhashed = VerifyReceiptCommand.faults(
+            of: try Self.signed(.object(old), by: key), trusting: trusted,
+            bundle: ["services": ["recommendation": found]])
+        #expect(unhashed.count == 1)
     }
 }

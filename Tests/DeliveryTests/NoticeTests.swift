@@ -1,6 +1,7 @@
 import Foundation
 import Models
 import Postgres
+import ProfileStore
 import ServiceKit
 import TestSupport
 import Testing
@@ -47,6 +48,48 @@ struct NoticeTests {
             #expect(try await send() == 204)
             try await suppress(nil, "bounced")
             #expect(try await send() == 410)
+        }
+    }
+
+    @Test("what was written to somebody as a file goes when identity has erased them, whoever comes first")
+    func erased() async throws {
+        try await DeliveryFixture.with { fixture in
+            let key = IdentifierKey(secret: ServiceHarness.secret)
+            let profile = try await fixture.makeProfile(email: "jo@example.org")
+            func files() -> Int {
+                (try? FileManager.default.contentsOfDirectory(atPath: fixture.outboxDirectory.path).count)
+                    ?? 0
+            }
+            func send(to address: String) async throws {
+                let answer = try await fixture.service.request(
+                    "POST", "/v1/notices",
+                    json: [
+                        "id": .string(UUIDv7.make(at: fixture.clock.now).hyphenated),
+                        "address": .string(address), "subject": "s", "text": "t", "html": "h",
+                        "expiresAt": .string((fixture.clock.now + .hours(1)).rfc3339),
+                    ], as: .service(.consent))
+                #expect(answer.status == 204)
+            }
+            func erase(_ body: JSON) async throws {
+                let answer = try await fixture.service.request(
+                    "PUT", "/v1/erasures/\(UUIDv7.make(at: fixture.clock.now).hyphenated)", json: body,
+                    as: .service(.identity))
+                #expect(answer.status == 204)
+            }
+            for address in ["jo@example.org", "Jo@example.org", "eve@example.org", "ann@example.org"] {
+                try await send(to: address)
+            }
+            #expect(files() == 4)
+            // While identity still knows whose the address is.
+            try await erase(["profileIds": [.string(profile.description)]])
+            #expect(files() == 2)
+            // And when it has told of it.
+            let hash = key.place(of: try #require(Identifier(.email, "eve@example.org"))).hash
+            try await erase([
+                "profileIds": [], "addressHashes": [.string(hexadecimal(Array(hash)))],
+            ])
+            #expect(files() == 1)
+            #expect(try await fixture.owner.query("SELECT FROM delivery.notice_file").count == 1)
         }
     }
 

@@ -36,6 +36,11 @@ def consent(martlet, who, action, expect=201):
         "subject": {"profileId": who}, "purpose": "marketing", "action": action, "source": "form", "textVersion": "1"})
 
 
+def wish(martlet, who, name, action):
+    martlet.call("POST", "consent", "/v1/consents", expect=201, json={
+        "subject": {"profileId": who}, "purpose": name, "action": action, "source": "preference-centre"})
+
+
 def ask(martlet, kind, who):
     made = martlet.call("POST", "consent", "/v1/privacy-requests", expect=(201, 202), json={
         "type": kind, "subject": {"profileId": who}, "verifiedBy": {"method": "signed in"}})
@@ -66,6 +71,8 @@ def test_a_backup_that_is_put_back_brings_nobody_back(martlet):
     ask(martlet, "erasure", ids[erased])
     ask(martlet, "erasure", ids[late])
     consent(martlet, ids[withdrawn], "withdraw")
+    wish(martlet, ids[withdrawn], "channel:email", "withdraw")
+    wish(martlet, ids[withdrawn], "frequency:weekly", "grant")
     ask(martlet, "restriction", ids[restricted])
     request = ask(martlet, "restriction", ids[lifted])
     martlet.call("POST", "consent", f"/v1/privacy-requests/{request}/lift", expect=200, json={
@@ -75,7 +82,7 @@ def test_a_backup_that_is_put_back_brings_nobody_back(martlet):
     text = (martlet.directory / "ledger-heads" / "erasures.ndjson").read_text()
     kinds = [json.loads(line)["kind"] for line in text.splitlines()]
     assert {kind: kinds.count(kind) for kind in ("erasure", "withdrawal", "restriction", "lifting")} == {
-        "erasure": 3, "withdrawal": 1, "restriction": 2, "lifting": 1}
+        "erasure": 3, "withdrawal": 3, "restriction": 2, "lifting": 1}
     assert not [name for name in ids if name in text], "the list names people"
 
     # The backup is put back.
@@ -88,7 +95,7 @@ def test_a_backup_that_is_put_back_brings_nobody_back(martlet):
 
     said = martlet.martlet("restore")
     print(said)
-    assert "withdrawals: 1 done again" in said
+    assert "withdrawals: 3 done again" in said
     assert "restrictions: 1 done again" in said
     assert "erasures: 1 begun again" in said
     assert "erased: 1 of 1" in said
@@ -105,6 +112,8 @@ def test_a_backup_that_is_put_back_brings_nobody_back(martlet):
     assert left_over == set()
     assert any(left in text for _, _, text in Everything(martlet).opened()), "the search finds nobody at all"
     assert state(martlet, ids[withdrawn]) == "withdrawn"
+    assert martlet.get("consent", f"/v1/profiles/{ids[withdrawn]}/consents")["wishes"] == {
+        "refusedChannels": ["email"], "frequency": "weekly"}
     assert state(martlet, ids[left]) == "granted"
     standing = {str(who) for (who,) in martlet.sql("SELECT profile_id FROM profiles.restriction")}
     assert standing == {ids[restricted]}
@@ -121,7 +130,7 @@ def test_a_backup_that_is_put_back_brings_nobody_back(martlet):
     said = martlet.martlet("restore")
     print(said)
     # What was done again is on the list as well.
-    assert "withdrawals: 0 done again, 2 there already" in said
+    assert "withdrawals: 0 done again, 6 there already" in said
     assert "restrictions: 0 done again" in said
     assert "erasures: 0 begun again" in said
     assert martlet.value("SELECT count(*) FROM consent.ledger_entry") == before

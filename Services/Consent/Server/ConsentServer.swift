@@ -38,6 +38,7 @@ package let consentService = ServiceDefinition(
             resource: "V0008_requests_of_the_version_before",
             bytes: PackageResources.V0008_requests_of_the_version_before_sql),
         Migration(resource: "V0009_lock_chains", bytes: PackageResources.V0009_lock_chains_sql),
+        Migration(resource: "V0010_opt_in_limits", bytes: PackageResources.V0010_opt_in_limits_sql),
     ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests, .privacyChanges], auditLogs: [.keys]
 ) { context in
@@ -57,8 +58,7 @@ package let consentService = ServiceDefinition(
     ).consumer(in: context)
     let deadlines = DeadlineWorker(
         pool: context.pool, desk: desk,
-        rectification: Rectification(
-            identity: IdentityClient(http: context.http), profiles: profiles, pool: context.pool),
+        rectification: Rectification(identity: IdentityClient(http: context.http), pool: context.pool),
         clock: context.clock)
     let pagesURL = context.settings.string("PREFERENCES_URL") ?? context.settings.url(of: .consent)
     let links = PersonLinks(pagesURL: pagesURL, tokens: context.tokens)

@@ -19,6 +19,7 @@ package let deliveryService = ServiceDefinition(
         Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql),
         Migration(resource: "V0002_undone_merges", bytes: PackageResources.V0002_undone_merges_sql),
         Migration(resource: "V0003_objections", bytes: PackageResources.V0003_objections_sql),
+        Migration(resource: "V0004_notice_files", bytes: PackageResources.V0004_notice_files_sql),
     ],
     openAPI: Contracts.delivery, channels: [QueueStore.channel]
 ) { context in

@@ -14,6 +14,7 @@ extension Resolver {
     mutating func admit(_ observation: Observation) -> [Identifier] {
         withheld += observation.refused
         var gathered = Gathered()
+        if let corrected = observation.correcting { gathered.roots.append(root(of: corrected)) }
         var refusedOwners: [(identifier: Identifier, owner: ProfileID)] = []
         for (identifier, isExplicit) in observation.candidates where !gathered.accepted.contains(identifier) {
             if isSharedByTooMany(identifier) {

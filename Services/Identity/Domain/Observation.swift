@@ -18,6 +18,8 @@ package struct Observation: Hashable, Sendable {
     package var joined: Set<Identifier> = []
     /// The profile that is meant where no identifier leads to one; without it there will be a new one.
     var fallback: ProfileID?
+    /// The profile that the identifiers are added to, whoever else they might lead to: a correction names it.
+    package var correcting: ProfileID?
     /// What was sent as an identifier and is none, with the reason of each.
     package var refused: [JSON] = []
     /// Whether the sender says of somebody that it was them, if only in a way that says nothing.

@@ -157,7 +157,7 @@ package struct Resolver: Sendable {
         guard observation.isOfSomebody || !observation.allIdentifiers.isEmpty else { throw .nobody }
         let accepted = admit(observation)
         let found = firstOwner(of: accepted)
-        let known = found ?? observation.fallback
+        let known = observation.correcting ?? found ?? observation.fallback
         let home = known ?? create(because: observation)
         for identifier in accepted { join(identifier, to: home, because: observation) }
         for identifier in shared { changes.share(identifier, with: root(of: home)) }

@@ -120,10 +120,15 @@ struct IdentityPrivacy {
     ) async throws {
         let path = "/v1/erasures/\(request.id)"
         let ids = JSON.array(members.map { .string($0.description) })
+        // Delivery has mails that are of no profile, and knows them by the keyed hash of the address.
+        let addresses = try await reading.store.identifiers(of: members, in: transaction)
+            .map(\.identifier).filter { $0.kind == .email }
+            .map { JSON.string(hexadecimal(Array(reading.store.key.place(of: $0).hash))) }
+        let toDelivery: JSON = ["profileIds": ids, "addressHashes": .array(addresses)]
         var members = told.members
         members["profileIds"] = ids
         try await outbox.enqueue(
-            [(.ingestion, "PUT", path, .object(members)), (.delivery, "PUT", path, ["profileIds": ids])],
+            [(.ingestion, "PUT", path, .object(members)), (.delivery, "PUT", path, toDelivery)],
             in: transaction, at: now)
     }
 

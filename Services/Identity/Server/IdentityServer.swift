@@ -59,6 +59,11 @@ package let identityService = ServiceDefinition(
             TraitRoutes(
                 resolution: resolution, reading: reading, pool: context.pool, clock: context.clock
             ).add(to: router)
+            CorrectionRoutes(
+                corrections: Corrections(resolution: resolution, reading: reading),
+                idempotency: Idempotency(
+                    pool: context.pool, clock: context.clock, vault: context.vault), clock: context.clock
+            ).add(to: router)
             ResolveRoutes(
                 upserts: Upserts(resolution: resolution, reading: reading), pool: context.pool,
                 clock: context.clock

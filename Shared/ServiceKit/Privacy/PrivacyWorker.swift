@@ -35,6 +35,7 @@ enum PrivacyWorker {
         return context.consumer(name: worker, of: .privacyRequests, batch: 1) { batch, transaction in
             for record in batch.records {
                 let request = try PrivacyRequest(json: record.body)
+                guard request.asks(context.name) else { continue }
                 let result: JSON
                 switch request.type {
                 case .access: result = try await handler.access(request, transaction)

@@ -17,7 +17,8 @@ struct ConsentFixture: Sendable {
 
     /// `identity` says where identity answers; by default it is away.
     static func with<T>(
-        identity: String = "http://127.0.0.1:9", _ body: (ConsentFixture) async throws -> T
+        identity: String = "http://127.0.0.1:9", settings: [String: String] = [:],
+        _ body: (ConsentFixture) async throws -> T
     ) async throws -> T {
         let database = try await TestDatabase.make([
             Migrator(schema: "platform", migrations: Schema.platformMigrations),
@@ -27,7 +28,7 @@ struct ConsentFixture: Sendable {
         let clock = SimulatedClock(start)
         let owner = database.pool()
         return try await ServiceHarness.with(
-            consentService, database: database, clock: clock, workers: false,
+            consentService, database: database, clock: clock, workers: false, settings: settings,
             others: [.identity: identity]
         ) { service in
             let value = try await body(ConsentFixture(service: service, clock: clock, owner: owner))

@@ -2,6 +2,7 @@ import Models
 import Postgres
 import ServiceKit
 import Streams
+import Synchronization
 import TestSupport
 import Testing
 
@@ -40,8 +41,9 @@ struct RectificationTests {
                 #expect(try sealed.first?.get("detail", as: String.self).contains("Zo") == false)
                 try await sweep(fixture)
                 #expect(try await get(id, fixture)["state"] == "completed")
-                #expect(identity.received.map(\.path) == ["/v1/profiles/\(profile)/traits"])
-                #expect(identity.received.first?.text == #"{"firstName":"Zoë"}"#)
+                #expect(identity.received.map(\.path) == ["/v1/profiles/\(profile)/corrections"])
+                #expect(
+                    identity.received.first?.text == #"{"identifiers":[],"traits":{"firstName":"Zoë"}}"#)
                 let left = try await fixture.owner.query(
                     "SELECT FROM consent.privacy_request WHERE detail IS NOT NULL")
                 #expect(left.isEmpty)
@@ -51,19 +53,20 @@ struct RectificationTests {
         }
     }
 
-    @Test("a corrected address goes to identity beside something that the person is known by")
+    @Test("a corrected address goes to identity with the one that it replaces, for the profile by its id")
     func identifiers() async throws {
         try await HTTPReceiver.with({ _ in .init(200, body: "{}") }) { identity in
             try await ConsentFixture.with(identity: identity.url("")) { fixture in
                 let profile = try await fixture.makeProfile()
-                try await fixture.know(try #require(Identifier(.userID, "zoe")), as: profile)
-                let address: JSON = ["type": "email", "value": "zoe@example.com"]
+                let address: JSON = [
+                    "type": "email", "value": "zoe@example.com", "replaces": "zeo@example.com",
+                ]
                 let id = try await ask(["identifiers": [address]], profile, fixture)
                 try await sweep(fixture)
                 #expect(try await get(id, fixture)["state"] == "completed")
                 let sent = try JSONParser.parse(identity.received.first?.text ?? "")
-                #expect(sent["identifiers"] == [["type": "userId", "value": "zoe"], address])
-                #expect(identity.received.first?.headers["idempotency-key"] == "rectification-\(id)")
+                #expect(sent["identifiers"] == [address])
+                #expect(identity.received.first?.path == "/v1/profiles/\(profile)/corrections")
             }
         }
     }
@@ -83,6 +86,57 @@ struct RectificationTests {
                 let failed = try await get(id, fixture)
                 #expect(failed["status"] == "failed")
                 #expect(failed["steps"]?.array?.last?["note"]?.string?.contains("400") == true)
+            }
+        }
+    }
+
+    @Test("what identity refused is tried once more when somebody says so, and then it is done")
+    func retried() async throws {
+        let refuses = Mutex(true)
+        try await HTTPReceiver.with({ _ in
+            refuses.withLock { $0 } ? .init(409, body: "{}") : .init(200, body: "{}")
+        }) { identity in
+            try await ConsentFixture.with(identity: identity.url("")) { fixture in
+                let id = try await ask(["traits": ["age": 7]], try await fixture.makeProfile(), fixture)
+                let early = try await fixture.service.request(
+                    "POST", "/v1/privacy-requests/\(id)/retry", json: [:])
+                #expect(early.status == 409)
+                #expect(early.json["type"]?.string?.hasSuffix("/nothing-failed") == true)
+                try await sweep(fixture)
+                #expect(try await get(id, fixture)["status"] == "failed")
+                refuses.withLock { $0 = false }
+                let retried = try await fixture.service.request(
+                    "POST", "/v1/privacy-requests/\(id)/retry", json: ["note": "merged by hand"])
+                #expect(retried.status == 200)
+                #expect(retried.json["status"] == "pending")
+                #expect(retried.json["steps"]?.array?.last?["event"] == "retried")
+                #expect(retried.json["steps"]?.array?.last?["note"] == "merged by hand")
+                try await sweep(fixture)
+                #expect(try await get(id, fixture)["state"] == "completed")
+                #expect(identity.received.count == 2)
+                let late = try await fixture.service.request(
+                    "POST", "/v1/privacy-requests/\(id)/retry", json: [:])
+                #expect(late.status == 409)
+            }
+        }
+    }
+
+    @Test("an address that replaces itself, or something of another shape, is no correction")
+    func badReplacements() async throws {
+        try await ConsentFixture.with { fixture in
+            let profile = try await fixture.makeProfile()
+            for wrong: JSON in ["zoe@example.com", "not an address", 7, ""] {
+                let asked = try await fixture.service.request(
+                    "POST", "/v1/privacy-requests",
+                    json: [
+                        "type": "rectification", "subject": ["profileId": .string(profile.description)],
+                        "corrections": [
+                            "identifiers": [
+                                ["type": "email", "value": "Zoe@example.com", "replaces": wrong]
+                            ]
+                        ],
+                    ])
+                #expect(asked.status == 400, "\(wrong)")
             }
         }
     }

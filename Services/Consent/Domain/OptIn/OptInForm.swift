@@ -93,13 +93,17 @@ package enum OptInLimit {
     /// Mails to one address within a day, by whichever form.
     package static let mailsToAddress = 3
     package static let addressWindow: Duration = .hours(24)
-    /// Forms sent from one network within an hour.
-    package static let fromNetwork = 30
+    /// Forms sent from one address within an hour.
+    package static let fromSource = 20
+    /// Forms sent from one network within an hour, so that one address does not use up what the others have.
+    package static let fromNetwork = 100
     package static let networkWindow: Duration = .hours(1)
 
     /// Whether a mail goes out to an address to which so many did.
     package static func mayMail(after mails: Int) -> Bool { mails < mailsToAddress }
 
-    /// Whether a form is taken from a network from which so many came.
-    package static func mayAsk(after forms: Int) -> Bool { forms < fromNetwork }
+    /// Whether a form is taken from an address, and a network, from which so many came.
+    package static func mayAsk(after forms: (ofSource: Int, ofNetwork: Int)) -> Bool {
+        forms.ofSource < fromSource && forms.ofNetwork < fromNetwork
+    }
 }

@@ -8,6 +8,12 @@ package enum ContactWish {
     /// Under which name it stands whether somebody may be reached by a channel: until they say no they may.
     package static func name(ofChannel channel: String) -> String { "channel:" + channel }
 
+    /// Whether a wish can stand under a name.
+    package static func isName(_ text: String) -> Bool {
+        if let channel = channel(named: text) { return Purpose.isLabel(channel) }
+        return ContactFrequency.allCases.contains { $0.name == text }
+    }
+
     /// The channel of such a name; nil for any other.
     package static func channel(named name: String) -> String? {
         name.hasPrefix("channel:") ? String(name.dropFirst("channel:".count)) : nil

@@ -4,8 +4,18 @@ package enum PrivacyEvent: String, Sendable, CaseIterable {
         cancelled
     /// A service could not do its part; somebody has to look.
     case failed
+    /// What failed is tried once more.
+    case retried
     case extended, assigned, noted, lifted
     case weekBefore, dayBefore, overdue
+
+    /// Whether it is time alone that has passed.
+    package var isReminder: Bool {
+        switch self {
+        case .weekBefore, .dayBefore, .overdue: true
+        default: false
+        }
+    }
 
     package init(_ reminder: PrivacyReminder) {
         switch reminder {

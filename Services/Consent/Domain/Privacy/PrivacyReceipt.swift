@@ -11,10 +11,11 @@ package struct PrivacyReceipt: Hashable, Sendable {
         package let reportedAt: Instant?
         /// How much of what, such as `traits`.
         package let counts: [String: Int64]
-        /// SHA-256 of the report, in JSON without blanks and with members in the order of their names.
-        package let digest: [UInt8]
+        /// SHA-256 of the report, in JSON without blanks and with members in the order of their names; nil where it was
+        /// reported before hashes were kept, and what was reported is not there any more.
+        package let digest: [UInt8]?
 
-        package init(service: ServiceName, reportedAt: Instant?, counts: [String: Int64], digest: [UInt8]) {
+        package init(service: ServiceName, reportedAt: Instant?, counts: [String: Int64], digest: [UInt8]?) {
             self.service = service
             self.reportedAt = reportedAt
             self.counts = counts
@@ -72,7 +73,7 @@ package struct PrivacyReceipt: Hashable, Sendable {
                         "service": .string(store.service.rawValue),
                         "reportedAt": store.reportedAt.map { .string($0.rfc3339) } ?? .null,
                         "counts": .object(store.counts.mapValues(JSON.integer)),
-                        "sha256": .string(hexadecimal(store.digest)),
+                        "sha256": store.digest.map { .string(hexadecimal($0)) } ?? .null,
                     ]
                 }),
             "recipients": .array(recipients),

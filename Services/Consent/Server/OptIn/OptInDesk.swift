@@ -32,6 +32,10 @@ struct OptInDesk: Sendable {
         }
         var title: String { detail["title"]?.string ?? "" }
         var text: String { detail["text"]?.string ?? "" }
+        /// When the form was sent.
+        var requestedAt: Instant {
+            detail[path: "requested.at"]?.string.flatMap { Instant(rfc3339: $0) } ?? .distantPast
+        }
         var purposes: [String] { (detail["purposes"]?.array ?? []).compactMap(\.string) }
     }
 
@@ -46,15 +50,17 @@ struct OptInDesk: Sendable {
         let now = occasion.now
         let network = Data(
             profiles.key.mark(of: "opt-in network \(occasion.origin.address ?? "unknown")").utf8)
+        let source = Data(
+            profiles.key.mark(of: "opt-in source \(occasion.origin.household ?? "unknown")").utf8)
         let forms = try await OptInStore.forms(
-            from: network, since: now - OptInLimit.networkWindow, in: transaction)
+            from: source, of: network, since: now - OptInLimit.networkWindow, in: transaction)
         guard OptInLimit.mayAsk(after: forms) else { return false }
         let hash = profiles.key.place(of: address).hash
         let mails = try await OptInStore.mails(
             to: hash, since: now - OptInLimit.addressWindow, in: transaction)
         var new = OptInStore.New(
-            id: OptInID(UUIDv7.make(at: now)), addressHash: hash, networkHash: network, requestedAt: now,
-            expiresAt: now + Self.lifetime)
+            id: OptInID(UUIDv7.make(at: now)), addressHash: hash, networkHash: network, sourceHash: source,
+            form: stored.id, requestedAt: now, expiresAt: now + Self.lifetime)
         if OptInLimit.mayMail(after: mails) {
             let secret = SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) }
             new.digest = Self.digest(secret)
@@ -128,7 +134,11 @@ struct OptInDesk: Sendable {
             let detail = try await profiles.vault.days.open(waiting.detail, at: OptInStore.place(of: id))
         else { return nil }
         let asked = Asked(detail: try JSONParser.parse(detail))
-        return asked.form == form ? (id, asked) : nil
+        // Of a form that was deleted since, also where there is another one of its name, nothing is good any more.
+        guard asked.form == form, let stored = try await OptInFormStore.get(form, in: session),
+            stored.createdAt <= asked.requestedAt
+        else { return nil }
+        return (id, asked)
     }
 
     /// Records the grant for the profile that the address leads to, with evidence of both steps; false where the token is good
@@ -137,12 +147,17 @@ struct OptInDesk: Sendable {
         _ token: String, for form: String, as profileID: ProfileID, on occasion: PreferenceCentre.Occasion,
         in transaction: PostgresTransaction
     ) async throws -> Bool {
-        guard
+        // Whatever decides is locked first, in the order of ConsentRecorder.
+        try await recorder.lockPeople(of: [profileID], in: transaction)
+        guard let person = try await profiles.person(profileID, in: transaction),
             let (id, asked) = try await asked(
                 token, for: form, at: occasion.now, locking: true, in: transaction)
         else { return false }
         let policy = try await policies.current(in: transaction).policy
-        let decisions = asked.purposes.filter { policy.purposes[$0] != nil }.map { purpose in
+        let granted = OptInGrant.names(
+            of: asked.purposes.compactMap { policy.purposes[$0] }, requestedAt: asked.requestedAt,
+            words: try await PreferenceCentre.words(of: person, in: transaction))
+        let decisions = granted.map { purpose in
             NewDecision(
                 profileID: profileID,
                 signal: ConsentSignal(

@@ -53,6 +53,19 @@ struct PreferenceCentre: Sendable {
         guard now < claim.expiresAt, let person = try await profiles.person(claim.profileID, in: session),
             person.erasedAt == nil
         else { return nil }
+        let words = try await Self.words(of: person, in: session)
+        let current = try await policies.current(in: session)
+        return Visit(
+            claim: claim, person: person,
+            state: PreferenceState(policy: current.policy, words: words, now: now),
+            policyVersion: current.version,
+            requests: try await PrivacyRequestStore.requests(of: person.memberIDs, in: session).reversed())
+    }
+
+    /// What somebody last said.
+    static func words(
+        of person: Person, in session: some PostgresSession
+    ) async throws -> [String: ConsentWord] {
         var words: [String: ConsentWord] = [:]
         // A merge that identity has made may not have been folded yet: fold the members here.
         for standing in try await ConsentStateStore.standing(of: person.memberIDs, in: session) {
@@ -61,12 +74,7 @@ struct PreferenceCentre: Sendable {
                 words[standing.purpose] = word
             }
         }
-        let current = try await policies.current(in: session)
-        return Visit(
-            claim: claim, person: person,
-            state: PreferenceState(policy: current.policy, words: words, now: now),
-            policyVersion: current.version,
-            requests: try await PrivacyRequestStore.requests(of: person.memberIDs, in: session).reversed())
+        return words
     }
 
     /// Records what a form chooses.

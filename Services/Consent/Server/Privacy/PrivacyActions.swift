@@ -129,6 +129,49 @@ extension PrivacyDesk {
         return request
     }
 
+    /// Has done once more what failed: by identity what is to be put right, by each service that failed its part.
+    func retry(
+        _ id: PrivacyRequestID, noting note: String?, on occasion: Occasion,
+        in transaction: PostgresTransaction
+    ) async throws -> StoredPrivacyRequest {
+        guard var request = try await PrivacyRequestStore.lock(id, in: transaction) else {
+            throw Self.unknown
+        }
+        switch request.lifecycle.state {
+        case .completed, .refused, .cancelled: throw Self.problem(.ended)
+        case .received, .verifying: throw Self.problem(.notVerified)
+        case .inProgress: break
+        }
+        let results = try await PrivacyResultStore.statuses(of: id, in: transaction)
+        let failed = results.filter { $0.status == .failed }.map(\.service)
+        let isRectification = request.kind == .rectification && request.status == .failed
+        guard isRectification || !failed.isEmpty else {
+            throw Problem.conflict(
+                "nothing of this request has failed; what is pending is tried again by itself",
+                type: "nothing-failed")
+        }
+        (request.status, request.completedAt) = (.pending, nil)
+        try await PrivacyRequestStore.update(request, in: transaction)
+        if isRectification {
+            try await PrivacyStepStore.set(
+                [(id, occasion.now)], of: PrivacyStepStore.rectification, in: transaction)
+        } else {
+            let asked = Self.asked(again: failed, for: request.kind)
+            try await PrivacyResultStore.expectAgain(asked, of: id, in: transaction)
+            try await publish([request], to: asked, on: occasion, in: transaction)
+        }
+        try await self.note(note, on: request, as: .retried, on: occasion, in: transaction)
+        return request
+    }
+
+    /// Where identity could not erase, ingestion went by what it found itself; it goes by the names now.
+    private static func asked(again failed: [ServiceName], for kind: PrivacyRequestKind) -> [ServiceName] {
+        guard kind.work == .erasure, failed.contains(.identity), !failed.contains(.ingestion) else {
+            return failed
+        }
+        return failed + [.ingestion]
+    }
+
     /// Says who sees to a request.
     func assign(
         _ id: PrivacyRequestID, to assignee: String?, on occasion: Occasion,

@@ -92,6 +92,23 @@ struct PrivacyForm: Sendable {
         return purposes
     }
 
+    /// An identifier that is right, and perhaps the one of the same type that is wrong.
+    private static func correction(_ json: JSON, at path: String) throws(DecodingProblem) -> JSON {
+        let fields = try JSONFields(json, at: path)
+        try fields.allow(["type", "value", "replaces"])
+        let identifier = try Identifier(json: json, at: path)
+        guard fields["replaces"] != nil, case .object(var members) = identifier.json else {
+            return identifier.json
+        }
+        guard
+            let wrong = Identifier(
+                identifier.kind, try fields.text("replaces", limit: Identifier.longestValue)),
+            wrong != identifier
+        else { throw fields.problem("replaces", expected: "another identifier of the same type") }
+        members["replaces"] = .string(wrong.value)
+        return .object(members)
+    }
+
     private static func corrections(
         in fields: JSONFields, of kind: PrivacyRequestKind
     ) throws(DecodingProblem) -> JSON? {
@@ -108,8 +125,7 @@ struct PrivacyForm: Sendable {
         if corrections["identifiers"] != nil {
             for (index, element) in try corrections.array("identifiers").enumerated() {
                 let path = "corrections.identifiers.\(index)"
-                try JSONFields(element, at: path).allow(["type", "value"])
-                identifiers.append(try Identifier(json: element, at: path).json)
+                identifiers.append(try Self.correction(element, at: path))
             }
         }
         guard !traits.isEmpty || !identifiers.isEmpty, identifiers.count <= 15 else {

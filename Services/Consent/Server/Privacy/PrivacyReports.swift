@@ -67,7 +67,9 @@ extension PrivacyDesk {
             {
                 told.append(Told(request, PrivacyEvent(reminder)))
             } else {
-                try await PrivacyStepStore.set([(id, nil)], of: PrivacyStepStore.reminder, in: transaction)
+                // It was extended since, or has ended.
+                let next = requests[id].flatMap { PrivacyReminder.next(of: $0.lifecycle, after: now)?.at }
+                try await PrivacyStepStore.set([(id, next)], of: PrivacyStepStore.reminder, in: transaction)
             }
         }
         try await tell(

@@ -102,9 +102,10 @@ extension PrivacyDesk {
         (detail?["purposes"]?.array ?? []).compactMap(\.string)
     }
 
-    /// Has every service do its part.
-    private func publish(
-        _ worked: [StoredPrivacyRequest], on occasion: Occasion, in transaction: PostgresTransaction
+    /// Has every service do its part, or these.
+    func publish(
+        _ worked: [StoredPrivacyRequest], to services: [ServiceName]? = nil, on occasion: Occasion,
+        in transaction: PostgresTransaction
     ) async throws {
         let records = worked.compactMap { request in
             request.kind.work.map { work in
@@ -112,12 +113,36 @@ extension PrivacyDesk {
                     shard: Shard(request.profileID), key: request.profileID.description,
                     body: PrivacyRequest(
                         id: request.id, type: work, profileID: request.profileID,
-                        profileIDs: request.profileIDs, requestedAt: occasion.now
+                        profileIDs: request.profileIDs, requestedAt: occasion.now, services: services
                     ).json,
                     traceparent: occasion.traceparent)
             }
         }
         if !records.isEmpty { try await requests.append(records, at: occasion.now, in: transaction) }
+    }
+
+    /// Sets when each is told of next. One that is due is told first, whatever is done to the request meanwhile; and what is filed
+    /// when a reminder of it has passed is told of at once.
+    private func setReminders(
+        _ told: [Told], of requests: [StoredPrivacyRequest], at now: Instant,
+        in transaction: PostgresTransaction
+    ) async throws {
+        let reminded = Set(told.filter { $0.event.isReminder }.map(\.request.id))
+        let new = Set(told.filter { $0.event == .received }.map(\.request.id))
+        func next(_ request: StoredPrivacyRequest) -> (id: PrivacyRequestID, dueAt: Instant?) {
+            let isLate =
+                new.contains(request.id) && PrivacyReminder.last(of: request.lifecycle, upTo: now) != nil
+            return (
+                request.id, isLate ? now : PrivacyReminder.next(of: request.lifecycle, after: now)?.at
+            )
+        }
+        let waiting = requests.filter { $0.lifecycle.state.isOpen && !reminded.contains($0.id) }
+        let waitingIDs = Set(waiting.map(\.id))
+        try await PrivacyStepStore.set(
+            waiting.map(next), of: PrivacyStepStore.reminder, keepingDue: now, in: transaction)
+        try await PrivacyStepStore.set(
+            requests.filter { !waitingIDs.contains($0.id) }.map(next), of: PrivacyStepStore.reminder,
+            in: transaction)
     }
 
     /// Writes what happened into the histories, sets the next reminders, and tells whoever follows: last in a transaction.
@@ -127,10 +152,7 @@ extension PrivacyDesk {
             told.map { ($0.request.id, $0.event, $0.note) }, by: occasion.caller, at: occasion.now,
             in: transaction)
         let last = Dictionary(told.map { ($0.request.id, $0.request) }, uniquingKeysWith: { $1 })
-        try await PrivacyStepStore.set(
-            last.values.map {
-                ($0.id, PrivacyReminder.next(of: $0.lifecycle, after: occasion.now)?.at)
-            }, of: PrivacyStepStore.reminder, in: transaction)
+        try await setReminders(told, of: Array(last.values), at: occasion.now, in: transaction)
         let ended = last.values.filter { !$0.lifecycle.state.isOpen }.map(\.id)
         try await VerificationTokenStore.remove(of: ended, in: transaction)
         try await PrivacyStepStore.set(

@@ -13,7 +13,6 @@ import Streams
 /// in between, it is done once.
 struct Rectification: Sendable {
     let identity: IdentityClient
-    let profiles: ProfileStore
     let pool: PostgresPool
 
     /// What came of it.
@@ -55,37 +54,16 @@ struct Rectification: Sendable {
         guard let corrections = try await desk.detail(of: request) else {
             return .failed(reason: "what was to be put right can't be read any more")
         }
-        let traits = corrections["traits"]?.object ?? [:]
-        let wanted = try (corrections["identifiers"]?.array ?? []).map { try Identifier(json: $0) }
         do {
-            if wanted.isEmpty {
-                try await identity.setTraits(traits, of: request.profileID)
-                return .done
-            }
-            guard let known = try await anchor(of: request, beside: wanted) else {
-                return .failed(reason: "the person is known by nothing that stays as it is")
-            }
-            let withheld = try await identity.add(
-                ([known] + wanted).map { .init(type: $0.kind.rawValue, value: $0.value) }, traits: traits,
-                key: "rectification-\(id)")
-            return withheld.isEmpty
-                ? .done
-                : .failed(reason: "identity did not take every identifier; who has it is somebody else")
+            try await identity.correct(
+                request.profileID, identifiers: corrections["identifiers"]?.array ?? [],
+                traits: corrections["traits"]?.object ?? [:])
+            return .done
         } catch let error as ClientError where error.status < 500 && error.status != 429 {
             return .failed(reason: error.description)
         } catch let error as ClientError {
             throw RetryLater("\(error)")
         }
-    }
-
-    /// Something that the person is known by and that is not to be corrected, so that identity knows whom it is about.
-    private func anchor(
-        of request: StoredPrivacyRequest, beside wanted: [Identifier]
-    ) async throws -> Identifier? {
-        let kinds = Set(wanted.map(\.kind))
-        let known = try await profiles.known(of: request.profileID, in: pool)?.identifiers ?? []
-        let free = known.map(\.identifier).filter { !kinds.contains($0.kind) }
-        return free.first { $0.kind == .userID } ?? free.min { $0.kind.rawValue < $1.kind.rawValue }
     }
 
     private func finish(

@@ -31,7 +31,7 @@ struct ConsentBatchRoutes: Sendable {
     private struct Row {
         let number: Int
         let submission: ConsentSubmission
-        let purpose: Purpose
+        let policy: ConsentPolicy
         var profileID: ProfileID?
     }
 
@@ -106,14 +106,14 @@ struct ConsentBatchRoutes: Sendable {
         do throws(DecodingProblem) {
             let fields = try JSONFields(json)
             let submission = try ConsentSubmission(fields)
-            guard let purpose = policy.purposes[submission.purpose] else {
+            guard submission.isKnown(to: policy) else {
                 throw fields.problem("purpose", expected: "a purpose that the policy has")
             }
             guard let occurredAt = submission.occurredAt, occurredAt <= now else {
                 // What is imported was said some time, and is told apart by it.
                 throw fields.problem("occurredAt", expected: "the time at which it was said, in the past")
             }
-            return Row(number: number, submission: submission, purpose: purpose)
+            return Row(number: number, submission: submission, policy: policy)
         } catch {
             throw RowMistake(reason: error.message, path: error.path)
         }
@@ -172,7 +172,7 @@ struct ConsentBatchRoutes: Sendable {
         var repeated: [(number: Int, first: Int)] = []
         for row in rows {
             guard let profileID = row.profileID else { continue }
-            let signal = row.submission.signal(of: row.purpose, at: now, by: request.caller, via: "import")
+            let signal = row.submission.signal(by: row.policy, at: now, by: request.caller, via: "import")
             let spoken = LedgerStore.Spoken(profileID, signal)
             if let before = kept[spoken] {
                 switch before {

@@ -32,7 +32,7 @@ struct ConsentRoutes: Sendable {
         let submission = try ConsentSubmission(try JSONFields(body))
         // Before the subject is resolved: a mistake must not make a profile.
         let policy = try await policies.recent(Self.policyAge, in: pool).policy
-        guard let purpose = policy.purposes[submission.purpose] else { throw PurposeRoutes.unknown }
+        guard submission.isKnown(to: policy) else { throw PurposeRoutes.unknown }
         let hasKey = try Idempotency.key(of: request) != nil
         let profileID =
             if !hasKey, case .profile(let id) = submission.subject {
@@ -45,13 +45,13 @@ struct ConsentRoutes: Sendable {
             let decision = NewDecision(
                 profileID: profileID,
                 signal: submission.signal(
-                    of: purpose, at: try await clock.now(), by: request.caller, via: "api"),
+                    by: policy, at: try await clock.now(), by: request.caller, via: "api"),
                 traceparent: request.traceparent, auditDuty: request.auditDuty)
             guard let written = try await writer.write(decision) else { throw SubjectResolver.unknown }
             return .json(Self.answer(written), status: .created)
         }
         return try await idempotency.run(request, body: body) { now, transaction in
-            let signal = submission.signal(of: purpose, at: now, by: request.caller, via: "api")
+            let signal = submission.signal(by: policy, at: now, by: request.caller, via: "api")
             let recorded = try await recorder.record(
                 [NewDecision(profileID: profileID, signal: signal, traceparent: request.traceparent)],
                 at: now,

@@ -7,6 +7,7 @@ import ServiceKit
 /// A grant, denial or withdrawal as somebody reports it.
 struct ConsentSubmission: Sendable {
     let subject: Subject
+    /// Or the name of a wish.
     let purpose: String
     let action: ConsentAction
     let source: String
@@ -23,7 +24,10 @@ struct ConsentSubmission: Sendable {
             "occurredAt", "evidence",
         ])
         subject = try Subject(fields)
-        purpose = try fields.text("purpose", expected: purposeIDRule, Purpose.isID)
+        purpose = try fields.text(
+            "purpose",
+            expected: "\(purposeIDRule); or the name of a wish, such as channel:email or frequency:weekly"
+        ) { Purpose.isID($0) || ContactWish.isName($0) }
         action = try fields.choice("action", as: ConsentAction.self)
         source = try fields.text("source", expected: labelRule, Purpose.isLabel)
         textVersion =
@@ -43,14 +47,22 @@ struct ConsentSubmission: Sendable {
         given = try fields.objectIfPresent("evidence")
     }
 
+    /// Whether it is about something that can be recorded by a policy.
+    func isKnown(to policy: ConsentPolicy) -> Bool {
+        policy.purposes[purpose] != nil || ContactWish.isName(purpose)
+    }
+
     /// What is to be recorded of it. Who says yes has seen the text that is shown now, unless it is said which.
-    func signal(of purpose: Purpose, at now: Instant, by caller: Caller, via kind: String) -> ConsentSignal {
+    func signal(by policy: ConsentPolicy, at now: Instant, by caller: Caller, via kind: String)
+        -> ConsentSignal
+    {
         var evidence: [String: JSON] = ["kind": .string(kind), "caller": .string(caller.label)]
         if let occurredAt { evidence["occurredAtAsSent"] = .string(occurredAt.rfc3339) }
         if !given.isEmpty { evidence["given"] = .object(given) }
         return ConsentSignal(
-            purpose: purpose.id, action: action, source: source,
-            textVersion: textVersion ?? (action == .grant ? purpose.textVersion : nil), locale: locale,
+            purpose: purpose, action: action, source: source,
+            textVersion: textVersion ?? (action == .grant ? policy.purposes[purpose]?.textVersion : nil),
+            locale: locale,
             occurredAt: occurredAt ?? now, evidence: .object(evidence)
         ).with(origin)
     }

@@ -19,6 +19,9 @@ struct OptInFormRoutes: Sendable {
             }
             return .json(stored.json, headers: [.eTag: stored.etag])
         }
+        router.delete("/v1/opt-in-forms/{id}", scope: .consentWrite, touches: .changes) {
+            try await delete($0)
+        }
         router.put("/v1/opt-in-forms/{id}", scope: .consentWrite, touches: .changes) { try await put($0) }
     }
 
@@ -44,14 +47,30 @@ struct OptInFormRoutes: Sendable {
                     type: "unknown-purpose")
             }
             let version = try await OptInFormStore.lockVersion(id, in: transaction)
-            if let wanted = request.ifMatch {
-                guard let version, wanted.contains("*") || wanted.contains("\(version)") else {
-                    throw Problem.preconditionFailed("the form has another version now; read it again")
-                }
-            }
+            try Self.check(request, version)
             return (try await OptInFormStore.put(id, form, at: now, in: transaction), version == nil)
         }
         return .json(stored.json, status: created ? .created : .ok, headers: [.eTag: stored.etag])
+    }
+
+    private func delete(_ request: ServiceRequest) async throws -> ServiceResponse {
+        let id = try Self.id(request)
+        let now = try await clock.now()
+        try await pool.transaction { transaction in
+            guard let version = try await OptInFormStore.lockVersion(id, in: transaction) else {
+                throw Self.unknown
+            }
+            try Self.check(request, version)
+            try await OptInFormStore.delete(id, at: now, in: transaction)
+        }
+        return .empty()
+    }
+
+    private static func check(_ request: ServiceRequest, _ version: Int64?) throws(Problem) {
+        guard let wanted = request.ifMatch else { return }
+        guard let version, wanted.contains("*") || wanted.contains("\(version)") else {
+            throw .preconditionFailed("the form has another version now; read it again")
+        }
     }
 
     static func id(_ request: ServiceRequest) throws(Problem) -> String {

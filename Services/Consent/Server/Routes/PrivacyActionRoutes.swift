@@ -49,6 +49,12 @@ struct PrivacyActionRoutes: Sendable {
                     on: occasion, in: transaction)
             }
         }
+        router.post("/v1/privacy-requests/{id}/retry", scope: .privacyWrite, touches: .people) { request in
+            try await act(request, ["note"]) { id, fields, occasion, transaction in
+                try await desk.retry(
+                    id, noting: try Self.note(fields), on: occasion, in: transaction)
+            }
+        }
         router.post("/v1/privacy-requests/{id}/cancel", scope: .privacyWrite, touches: .people) { request in
             try await act(request, ["note"]) { id, fields, occasion, transaction in
                 try await desk.take(

@@ -63,7 +63,8 @@ struct PrivacyDataRoutes: Sendable {
         }
         let receipt = PrivacyReceipt(
             requestID: id, profileID: stored.profileID, lifecycle: stored.lifecycle,
-            stores: try await PrivacyResultStore.stores(of: id, in: pool),
+            stores: try await PrivacyResultStore.stores(
+                of: id, isErasure: stored.kind.work == .erasure, vault: desk.vault, in: pool),
             recipients: try await PrivacyRecipientStore.recipients(of: id, in: pool).map(\.json))
         return .json(try signer.sign(receipt))
     }

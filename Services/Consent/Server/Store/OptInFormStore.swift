@@ -30,7 +30,9 @@ enum OptInFormStore {
     private static let columns = SQL(unsafe: "form_id, version, body, created_at, updated_at")
 
     static func get(_ id: String, in session: some PostgresSession) async throws -> StoredOptInForm? {
-        try await session.query("SELECT \(columns) FROM opt_in_form WHERE form_id = \(id)").first.map(stored)
+        try await session.query(
+            "SELECT \(columns) FROM opt_in_form WHERE form_id = \(id) AND deleted_at IS NULL"
+        ).first.map(stored)
     }
 
     static func page(
@@ -38,7 +40,7 @@ enum OptInFormStore {
     ) async throws -> [StoredOptInForm] {
         try await session.query(
             """
-            SELECT \(columns) FROM opt_in_form WHERE form_id COLLATE "C" > \(after ?? "")
+            SELECT \(columns) FROM opt_in_form WHERE form_id COLLATE "C" > \(after ?? "") AND deleted_at IS NULL
             ORDER BY form_id COLLATE "C" LIMIT \(Int64(limit))
             """
         ).map(stored)
@@ -48,8 +50,9 @@ enum OptInFormStore {
     static func lockVersion(_ id: String, in transaction: PostgresTransaction) async throws -> Int64? {
         _ = try await transaction.query(
             "SELECT pg_advisory_xact_lock(hashtextextended(\("opt-in form " + id), 0))")
-        return try await transaction.query("SELECT version FROM opt_in_form WHERE form_id = \(id)").first?
-            .get("version")
+        return try await transaction.query(
+            "SELECT version FROM opt_in_form WHERE form_id = \(id) AND deleted_at IS NULL"
+        ).first?.get("version")
     }
 
     /// Creates or replaces, under `lockVersion`; the version moves on only when something changed.
@@ -59,15 +62,23 @@ enum OptInFormStore {
         let rows = try await transaction.query(
             """
             INSERT INTO opt_in_form AS f (\(columns)) VALUES (\(id), 1, \(form.json.compact), \(now), \(now))
-            ON CONFLICT (form_id) DO UPDATE SET body = excluded.body,
-                version = f.version + CASE WHEN f.body = excluded.body THEN 0 ELSE 1 END,
-                updated_at = CASE WHEN f.body = excluded.body THEN f.updated_at ELSE excluded.updated_at END
+            ON CONFLICT (form_id) DO UPDATE SET body = excluded.body, deleted_at = NULL,
+                version = f.version + CASE WHEN f.body = excluded.body AND f.deleted_at IS NULL THEN 0 ELSE 1 END,
+                created_at = CASE WHEN f.deleted_at IS NULL THEN f.created_at ELSE excluded.created_at END,
+                updated_at = CASE WHEN f.body = excluded.body AND f.deleted_at IS NULL THEN f.updated_at
+                    ELSE excluded.updated_at END
             RETURNING \(columns)
             """)
         guard let row = rows.first else {
             throw PostgresError.decoding(column: "form_id", message: "is missing")
         }
         return try stored(row)
+    }
+
+    /// Deletes it, under `lockVersion`. What was asked for by it can't be confirmed any more.
+    static func delete(_ id: String, at now: Instant, in transaction: PostgresTransaction) async throws {
+        try await transaction.execute(
+            "UPDATE opt_in_form SET deleted_at = \(now), body = '{}' WHERE form_id = \(id)")
     }
 
     private static func stored(_ row: PostgresRow) throws -> StoredOptInForm {

@@ -20,6 +20,8 @@ enum OptInStore {
         let id: OptInID
         let addressHash: Data
         let networkHash: Data
+        let sourceHash: Data
+        let form: String
         let requestedAt: Instant
         let expiresAt: Instant
         /// Nil where no mail goes out.
@@ -41,22 +43,29 @@ enum OptInStore {
         ).first?.get("n") ?? 0
     }
 
-    /// How many forms came from a network since an instant.
+    /// How many forms came from an address, and from its network, since an instant. Others of the network wait with theirs
+    /// until the transaction ends.
     static func forms(
-        from network: Data, since: Instant, in session: some PostgresSession
-    ) async throws -> Int {
-        try await session.query(
-            "SELECT count(*) AS n FROM opt_in WHERE network_hash = \(network) AND requested_at > \(since)"
-        ).first?.get("n") ?? 0
+        from source: Data, of network: Data, since: Instant, in transaction: PostgresTransaction
+    ) async throws -> (ofSource: Int, ofNetwork: Int) {
+        _ = try await transaction.query(
+            "SELECT pg_advisory_xact_lock(hashtextextended(encode(\(network), 'hex'), 0))")
+        let row = try await transaction.query(
+            """
+            SELECT (SELECT count(*) FROM opt_in WHERE source_hash = \(source) AND requested_at > \(since)) AS source,
+                (SELECT count(*) FROM opt_in WHERE network_hash = \(network) AND requested_at > \(since)) AS network
+            """
+        ).first
+        return (try row?.get("source") ?? 0, try row?.get("network") ?? 0)
     }
 
     static func create(_ new: New, in transaction: PostgresTransaction) async throws {
         try await transaction.execute(
             """
-            INSERT INTO opt_in (shard, opt_in_id, address_hash, network_hash, requested_at, expires_at, digest,
-                detail, is_mailed)
-            VALUES (\(shard(new.id)), \(new.id), \(new.addressHash), \(new.networkHash), \(new.requestedAt),
-                \(new.expiresAt), \(new.digest), \(new.detail), \(new.digest != nil))
+            INSERT INTO opt_in (shard, opt_in_id, address_hash, network_hash, source_hash, form_id, requested_at,
+                expires_at, digest, detail, is_mailed)
+            VALUES (\(shard(new.id)), \(new.id), \(new.addressHash), \(new.networkHash), \(new.sourceHash), \(new.form),
+                \(new.requestedAt), \(new.expiresAt), \(new.digest), \(new.detail), \(new.digest != nil))
             """)
         try await transaction.execute(
             """
@@ -83,11 +92,15 @@ enum OptInStore {
         }
     }
 
-    /// A secret is good once.
+    /// A secret is good once, and those that went to the same address before by the same form are good no more.
     static func use(_ id: OptInID, in transaction: PostgresTransaction) async throws {
         try await transaction.execute(
             """
-            UPDATE opt_in SET digest = NULL, detail = NULL WHERE shard = \(shard(id)) AND opt_in_id = \(id)
+            UPDATE opt_in o SET digest = NULL, detail = NULL FROM opt_in used
+            WHERE used.shard = \(shard(id)) AND used.opt_in_id = \(id)
+                AND (o.opt_in_id = used.opt_in_id
+                    OR o.address_hash = used.address_hash AND o.form_id = used.form_id
+                        AND o.requested_at <= used.requested_at)
             """)
     }
 

@@ -29,6 +29,18 @@ enum PrivacyResultStore {
             """)
     }
 
+    /// Expects a report once more of these services.
+    static func expectAgain(
+        _ services: [ServiceName], of id: PrivacyRequestID, in transaction: PostgresTransaction
+    ) async throws {
+        try await transaction.execute(
+            """
+            UPDATE privacy_result SET status = 'pending', error = NULL
+            WHERE shard = \(PrivacyRequestStore.shard(id)) AND request_id = \(id)
+                AND service = ANY(\(services.map(\.rawValue))::text[])
+            """)
+    }
+
     static func results(
         of id: PrivacyRequestID, vault: Vault, in session: some PostgresSession
     ) async throws -> [PrivacyResult] {
@@ -55,6 +67,18 @@ enum PrivacyResultStore {
         return results
     }
 
+    /// Where each service stands.
+    static func statuses(
+        of id: PrivacyRequestID, in session: some PostgresSession
+    ) async throws -> [(service: ServiceName, status: PrivacyResultStatus)] {
+        try await session.query(
+            """
+            SELECT service, status FROM privacy_result
+            WHERE shard = \(PrivacyRequestStore.shard(id)) AND request_id = \(id) ORDER BY service
+            """
+        ).map { (try $0.get("service"), try status($0)) }
+    }
+
     private static func place(of id: PrivacyRequestID, _ service: ServiceName) -> String {
         "consent.privacy_result.result \(id) \(service.rawValue)"
     }
@@ -78,22 +102,36 @@ enum PrivacyResultStore {
             """)
     }
 
-    /// What stands in the receipt of a request.
+    /// What stands in the receipt of a request. Of what was reported before hashes were kept it is worked out anew from
+    /// what was reported; where that is gone, or was under a key that is, the store stands there with what is known.
     static func stores(
-        of id: PrivacyRequestID, in session: some PostgresSession
+        of id: PrivacyRequestID, isErasure: Bool, vault: Vault, in session: some PostgresSession
     ) async throws -> [PrivacyReceipt.Store] {
-        try await session.query(
+        let rows = try await session.query(
             """
-            SELECT service, reported_at, digest, counts FROM privacy_result
-            WHERE shard = \(PrivacyRequestStore.shard(id)) AND request_id = \(id) AND digest IS NOT NULL
-            ORDER BY service
-            """
-        ).map { row in
-            let counts = try JSONParser.parse(try row.get("counts", as: String?.self) ?? "{}")
-            return PrivacyReceipt.Store(
-                service: try row.get("service"), reportedAt: try row.get("reported_at", as: Instant?.self),
-                counts: PrivacyReceipt.counts(of: counts), digest: try row.get("digest"))
+            SELECT service, reported_at, digest, counts, CASE WHEN digest IS NULL THEN result END AS result
+            FROM privacy_result
+            WHERE shard = \(PrivacyRequestStore.shard(id)) AND request_id = \(id) ORDER BY service
+            """)
+        var stores: [PrivacyReceipt.Store] = []
+        for row in rows {
+            let service: ServiceName = try row.get("service")
+            var digest = try row.get("digest", as: [UInt8]?.self)
+            var counts = try JSONParser.parse(try row.get("counts", as: String?.self) ?? "{}")
+            if let sealed = try row.get("result", as: String?.self) {
+                let report = try await vault.days.openJSON(sealed, at: place(of: id, service))
+                // Null where the key of the day was destroyed.
+                if !report.isNull {
+                    digest = LedgerStore.sha256(Array(report.compact.utf8))
+                    if isErasure { counts = report }
+                }
+            }
+            stores.append(
+                PrivacyReceipt.Store(
+                    service: service, reportedAt: try row.get("reported_at", as: Instant?.self),
+                    counts: PrivacyReceipt.counts(of: counts), digest: digest))
         }
+        return stores
     }
 
     /// Drops what was found for requests that show somebody what is known; returns how many results it was.

@@ -65,28 +65,31 @@ enum PrivacyStepStore {
 
     // MARK: Deadlines
 
-    /// Sets, moves or takes away the deadline of each subject.
+    /// Sets, moves or takes away the deadline of each subject; those that are due at `due`, and have not been fired, stay.
     static func set(
         _ deadlines: [(id: PrivacyRequestID, dueAt: Instant?)], of kind: String,
+        keepingDue due: Instant? = nil,
         in transaction: PostgresTransaction
     ) async throws {
+        let kept = due ?? .distantPast
         let gone = deadlines.filter { $0.dueAt == nil }.map(\.id)
         if !gone.isEmpty {
             try await transaction.execute(
                 """
                 DELETE FROM deadline d USING unnest(\(gone.map { PrivacyRequestStore.shard($0) })::smallint[],
                     \(gone)::uuid[]) AS g(shard, id)
-                WHERE d.shard = g.shard AND d.kind = \(kind) AND d.subject_id = g.id
+                WHERE d.shard = g.shard AND d.kind = \(kind) AND d.subject_id = g.id AND d.due_at > \(kept)
                 """)
         }
-        let due = deadlines.compactMap { deadline in deadline.dueAt.map { (id: deadline.id, at: $0) } }
-        guard !due.isEmpty else { return }
+        let set = deadlines.compactMap { deadline in deadline.dueAt.map { (id: deadline.id, at: $0) } }
+        guard !set.isEmpty else { return }
         try await transaction.execute(
             """
             INSERT INTO deadline AS d (shard, kind, subject_id, due_at)
-            SELECT shard, \(kind), id, at FROM unnest(\(due.map { PrivacyRequestStore.shard($0.id) })::smallint[],
-                \(due.map(\.id))::uuid[], \(due.map(\.at))::timestamptz[]) AS w(shard, id, at)
+            SELECT shard, \(kind), id, at FROM unnest(\(set.map { PrivacyRequestStore.shard($0.id) })::smallint[],
+                \(set.map(\.id))::uuid[], \(set.map(\.at))::timestamptz[]) AS w(shard, id, at)
             ON CONFLICT (shard, kind, subject_id) DO UPDATE SET due_at = excluded.due_at
+                WHERE d.due_at > \(kept)
             """)
     }
 

@@ -7,12 +7,20 @@ struct Origin: Sendable {
     /// Truncated: it says roughly where they were, and not who else lives there.
     let address: String?
     let userAgent: String?
+    /// The whole address, or of IPv6 the network that a household has: by its keyed hash alone is anything counted.
+    let household: String?
 
     private static let longestAgent = 512
 
     /// What is no address is left out, and what is too long is cut.
     init(address: String?, userAgent: String?) {
         self.address = address.flatMap(IPAddress.truncated)
+        household = address.flatMap(IPAddress.init).map { address in
+            switch address {
+            case .v4: address.description
+            case .v6(let upper, _): IPAddress.v6(upper, 0).description
+            }
+        }
         self.userAgent = userAgent.map { String($0.unicodeScalars.prefix(Self.longestAgent)) }
     }
 

@@ -6,7 +6,7 @@ import ServiceKit
 import ServiceLifecycle
 
 /// Writes outside of the database what a backup must not bring back: erasures, the hashes of erased identifiers,
-/// restrictions and their lifting, denials and withdrawals, and API keys that have ended. `martlet restore` reads it. It holds ids and keyed hashes.
+/// restrictions and their lifting, denials and withdrawals, how often people want to be written to, and API keys that have ended. `martlet restore` reads it. It holds ids and keyed hashes.
 actor RecallList {
     /// The file's name within its directory.
     static let name = "erasures.ndjson"
@@ -35,8 +35,14 @@ actor RecallList {
         let at: Instant
         var members: [String: JSON]
 
+        /// An erasure is told once more when it has come to be of more profiles.
+        static func key(_ kind: String, _ id: String, _ members: [String: JSON]) -> String {
+            kind == "erasure"
+                ? "\(kind) \(id) \(members["profileIds"]?.array?.count ?? 0)" : "\(kind) \(id)"
+        }
+
         init(_ kind: String, _ id: String, at: Instant, _ members: [String: JSON]) {
-            key = "\(kind) \(id)"
+            key = Self.key(kind, id, members)
             self.at = at
             self.members = members
             self.members["kind"] = .string(kind)
@@ -45,18 +51,31 @@ actor RecallList {
         }
     }
 
+    /// When it was read back a whole day what people withdrew. In between it is read what is new alone.
+    private var dayRead = Instant.distantPast
+    private var lastRead = Instant.distantPast
+    private static let dayEvery = Duration.hours(1)
+    /// By how much instances may disagree on what time it is, and how long one may take to commit.
+    private static let leeway = Duration.minutes(10)
+
     /// Appends what is new; on disk when it returns. Returns how many lines it was.
     @discardableResult
     func export() async throws -> Int {
         if !hasRead { readBack() }
         // A database that was restored may be earlier than what was written from it before.
-        let since = min(latest, try await clock.now()) - Self.window
+        let now = try await clock.now()
+        let since = min(latest, now) - Self.window
+        let isDay = now - dayRead >= Self.dayEvery || now < lastRead
         var lines = try await requests(since: since) + erasedIdentifiers(since: since)
-        lines += try await withdrawals(since: since) + endedKeys()
+        lines += try await withdrawals(since: isDay ? since : lastRead - Self.leeway) + endedKeys()
         let new = lines.filter { known[$0.key] == nil }.sorted { $0.at < $1.at }
-        guard !new.isEmpty else { return 0 }
+        guard !new.isEmpty else {
+            noteReading(at: now, wholeDay: isDay)
+            return 0
+        }
         let text = new.map { JSON.object($0.members).compact + "\n" }.joined()
         try DurableFile.append(text, to: file)
+        noteReading(at: now, wholeDay: isDay)
         for line in new { known[line.key] = line.at }
         latest = max(latest, new.map(\.at).max() ?? latest)
         let old = latest - Self.window - Self.window
@@ -64,6 +83,11 @@ actor RecallList {
         let found = Set(lines.map(\.key))
         known = known.filter { $0.value > old || found.contains($0.key) }
         return new.count
+    }
+
+    private func noteReading(at now: Instant, wholeDay: Bool) {
+        lastRead = now
+        if wholeDay { dayRead = now }
     }
 
     /// What another run of this process has written.
@@ -75,7 +99,7 @@ actor RecallList {
                 let id = line["id"]?.string,
                 let at = line["at"]?.string.flatMap({ Instant(rfc3339: $0) })
             else { continue }
-            known["\(kind) \(id)"] = at
+            known[Line.key(kind, id, line.object ?? [:])] = at
             latest = max(latest, at)
         }
     }
@@ -83,7 +107,15 @@ actor RecallList {
     private func requests(since: Instant) async throws -> [Line] {
         let rows = try await pool.query(
             """
-            SELECT request_id, type, regime, profile_ids, coalesce(verified_at, requested_at) AS at
+            SELECT request_id, type, regime, coalesce(verified_at, requested_at) AS at,
+                -- Whoever was merged into them before identity erased them went with them.
+                CASE WHEN type = 'restriction' THEN profile_ids ELSE ARRAY(
+                    SELECT id FROM unnest(profile_ids) AS i(id)
+                    UNION
+                    SELECT o.profile_id FROM profiles.profile p
+                    JOIN profiles.profile o ON o.canonical_id = p.canonical_id AND o.erased_at IS NOT NULL
+                    WHERE p.profile_id = ANY(profile_ids)
+                    ORDER BY 1) END AS profile_ids
             FROM privacy_request
             WHERE (type IN ('erasure', 'delete') AND state IN ('inProgress', 'completed')
                     OR type = 'restriction' AND state = 'completed')
@@ -152,7 +184,8 @@ actor RecallList {
                 FROM unnest(\(Shard.all)::smallint[]) AS k(shard) CROSS JOIN LATERAL (
                     SELECT e.*, s.profile_id FROM ledger_entry e
                     JOIN ledger_subject s ON s.shard = e.shard AND s.entry_id = e.entry_id
-                    WHERE e.shard = k.shard AND e.entry_id > \(after) AND e.action <> 'grant'
+                    WHERE e.shard = k.shard AND e.entry_id > \(after)
+                        AND (e.action <> 'grant' OR e.purpose LIKE 'frequency:%')
                     ORDER BY e.entry_id LIMIT \(Int64(Self.pageSize))
                 ) e ORDER BY e.entry_id LIMIT \(Int64(Self.pageSize))
                 """)

@@ -18,7 +18,16 @@ struct ErasureRoutes: Sendable {
                 }
                 return id
             }
-            try await pool.transaction { _ = try await store.erase(ids, in: $0) }
+            let addresses = try (fields["addressHashes"] == nil ? [] : fields.array("addressHashes")).map {
+                element in
+                guard let hash = element.string.flatMap(AddressKey.init(text:)) else {
+                    throw fields.problem("addressHashes", expected: "an array of 64 hexadecimal digits each")
+                }
+                return hash
+            }
+            try await pool.transaction {
+                _ = try await store.erase(ids, addresses: addresses, in: $0)
+            }
             return .empty()
         }
     }

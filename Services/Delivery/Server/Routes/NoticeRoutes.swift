@@ -8,7 +8,7 @@ import ServiceKit
 /// `/v1/notices`: mails that answer what somebody has just asked for at an address of theirs, such as to confirm that it is
 /// theirs. They need no consent, no journey and no profile, so only services may send them.
 ///
-/// Nothing is stored here: the caller's outbox calls again until the mail server has said yes or no. A mail may so be sent
+/// Nothing is stored here, but where mails are files which ones are whose: the caller's outbox calls again until the mail server has said yes or no. A mail may so be sent
 /// twice, with the same Message-ID.
 struct NoticeRoutes: Sendable {
     let pool: PostgresPool
@@ -46,6 +46,10 @@ struct NoticeRoutes: Sendable {
         let stopped = try await pool.transaction { try await suppressions.find([addressKey], in: $0) }
         if stopped.contains(where: { $0.suppression.purpose == nil }) {
             throw Self.gone("the address is suppressed")
+        }
+        if transport is FileTransport {
+            // Before the file is there: an erasure finds it by this.
+            try await NoticeFileStore().note(id, to: addressKey, at: now, in: pool)
         }
         let outcome = await transport.send(
             OutgoingMail(

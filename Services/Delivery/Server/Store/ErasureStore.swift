@@ -58,7 +58,10 @@ struct ErasureStore: Sendable {
 
     /// Deletes the messages and all that hangs on them. The suppression list stays: it holds no address, only a
     /// keyed hash, and it is what keeps the person from being written to again.
-    func erase(_ profiles: [ProfileID], in transaction: PostgresTransaction) async throws -> JSON {
+    /// `addresses` are those that the person had, as far as identity has said.
+    func erase(
+        _ profiles: [ProfileID], addresses: [AddressKey] = [], in transaction: PostgresTransaction
+    ) async throws -> JSON {
         var counts: [String: JSON] = [:]
         // Whoever is at one of them writes first, and what was written goes as well.
         _ = try await transaction.query(
@@ -80,6 +83,8 @@ struct ErasureStore: Sendable {
         if let files {
             var removed = 0
             for row in messages where await files.remove(try row.get("message_id")) { removed += 1 }
+            for id in try await NoticeFileStore().forget(addresses, of: profiles, in: transaction)
+            where await files.remove(id) { removed += 1 }
             counts["file"] = .integer(Int64(removed))
         }
         counts["objection"] = .integer(

@@ -98,7 +98,7 @@ struct UpsertRoutes {
     }
 
     /// What the messages of the call are named after: the caller's key for it, so that a repetition names the same.
-    private static func messageBase(of request: ServiceRequest) throws -> String {
+    static func messageBase(of request: ServiceRequest) throws -> String {
         guard let key = try Idempotency.key(of: request) else {
             return "api:" + UUIDv7.make(at: .fromSystemClock()).hyphenated
         }

@@ -80,6 +80,36 @@ struct PeopleStore {
             """)
     }
 
+    /// Takes identifiers from a person, so that nobody is found by them any more. They leave no tombstone: whoever they are
+    /// of may come with them.
+    func detach(
+        _ identifiers: [Identifier], from view: ProfileView, key: IdentifierKey,
+        in transaction: PostgresTransaction
+    ) async throws {
+        guard !identifiers.isEmpty else { return }
+        let places = identifiers.map { key.place(of: $0) }.sorted()
+        for table in ["identifier_share", "identifier"] {
+            try await transaction.execute(
+                """
+                DELETE FROM profiles.\(unsafe: table) i
+                USING unnest(\(binary: places.map(\.shard)), \(binary: places.map(\.kind.rawValue)),
+                    \(binary: places.map(\.hash))) AS w (shard, type, value_hash)
+                WHERE i.shard = w.shard AND i.type = w.type AND i.value_hash = w.value_hash
+                """)
+        }
+        let left = view.identifiers.map(\.identifier).filter { !identifiers.contains($0) }
+        if !left.contains(where: { $0.kind == .userID }) {
+            let members = view.person.memberIDs
+            try await transaction.execute(
+                """
+                UPDATE profiles.profile p SET is_known = false
+                FROM unnest(\(members.map { Shard($0) })::smallint[], \(members)::uuid[]) AS w (shard, id)
+                WHERE p.shard = w.shard AND p.profile_id = w.id AND p.is_known
+                """)
+        }
+        try await SearchStore(key: key).reindex(view, without: Set(identifiers), in: transaction)
+    }
+
     /// Leaves of each its keyed hash among the tombstones.
     func deleteIdentifiers(
         of memberIDs: [ProfileID], at instant: Instant, in transaction: PostgresTransaction

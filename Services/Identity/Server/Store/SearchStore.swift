@@ -86,6 +86,37 @@ struct SearchStore {
         return try rows.map { try $0.get("canonical_id") }
     }
 
+    /// Lets the members of a person be found by what they are known by, but for these, in the fields of these.
+    func reindex(
+        _ view: ProfileView, without identifiers: Set<Identifier>, in transaction: PostgresTransaction
+    ) async throws {
+        let fields = Set(identifiers.compactMap { SearchField(identifier: $0.kind) })
+        guard !fields.isEmpty else { return }
+        let members = view.person.memberIDs
+        try await transaction.execute(
+            """
+            DELETE FROM profiles.search_prefix s
+            USING unnest(\(members.map { Shard($0) })::smallint[], \(members)::uuid[]) AS w (shard, id)
+            WHERE s.shard = w.shard AND s.profile_id = w.id AND s.field = ANY(\(fields.map(\.rawValue))::text[])
+            """)
+        var terms: [Place: Set<String>] = [:]
+        for stored in view.identifiers where !identifiers.contains(stored.identifier) {
+            guard let field = SearchField(identifier: stored.identifier.kind), fields.contains(field) else {
+                continue
+            }
+            terms[Place(profileID: stored.profileID, field: field), default: []]
+                .formUnion(field.terms(of: stored.identifier.value))
+        }
+        for (name, trait) in view.traits {
+            guard let field = SearchField(trait: name), fields.contains(field),
+                let value = trait.entry.value.string
+            else { continue }
+            terms[Place(profileID: trait.profileID, field: field), default: []]
+                .formUnion(field.terms(of: value))
+        }
+        if let statement = index(terms) { try await transaction.execute(statement) }
+    }
+
     /// Nobody is found by what the profiles were called.
     func delete(_ memberIDs: [ProfileID], in transaction: PostgresTransaction) async throws {
         try await transaction.execute(

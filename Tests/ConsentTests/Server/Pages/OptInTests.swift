@@ -2,6 +2,8 @@ import ConsentDomain
 import Foundation
 import Models
 import Postgres
+import ProfileStore
+import Sealing
 import ServiceKit
 import Streams
 import TestSupport
@@ -185,7 +187,7 @@ struct OptInTests {
             for _ in 0..<5 { answers.insert(try await page.post([("email", "victim@example.com")]).text) }
             #expect(answers.count == 1)
             #expect(try await mails(fixture).count == OptInLimit.mailsToAddress)
-            for number in 5..<OptInLimit.fromNetwork {
+            for number in 5..<OptInLimit.fromSource {
                 #expect(try await page.post([("email", "n\(number)@example.com")]).status == 200)
             }
             let much = try await page.post([("email", "another@example.com")])
@@ -198,6 +200,121 @@ struct OptInTests {
             _ = try await page.post([("email", "victim@example.com")])
             #expect(try await mails(fixture).count == before + 1)
         }
+    }
+
+    @Test("of forms sent at once no more are taken, and one address does not use up what its network has")
+    func limitsAtOnce() async throws {
+        try await ConsentFixture.with(settings: ["MARTLET_TRUSTED_PROXIES": "127.0.0.1"]) { fixture in
+            try await put(fixture)
+            let page = PageVisitor(fixture, path: "/opt-in/news")
+            let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                for number in 0..<(2 * OptInLimit.fromSource) {
+                    group.addTask {
+                        try await page.post(
+                            [("email", "n\(number)@example.com")],
+                            headers: ["X-Forwarded-For": "203.0.113.7"]
+                        ).status
+                    }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(statuses.count { $0 == 200 } == OptInLimit.fromSource)
+            let neighbour = try await page.post(
+                [("email", "other@example.com")], headers: ["X-Forwarded-For": "203.0.113.8"])
+            #expect(neighbour.status == 200)
+        }
+    }
+
+    @Test("who confirms is written to again by the channel that they had refused")
+    func channel() async throws {
+        try await ConsentFixture.with { fixture in
+            try await put(fixture)
+            let profile = try await fixture.makeProfile()
+            try await fixture.know(try #require(Identifier(.email, "ada@example.com")), as: profile)
+            try await say("channel:email", .withdraw, profile, fixture)
+            fixture.clock.advance(by: .minutes(1))
+            _ = try await PageVisitor(fixture, path: "/opt-in/news").post([("email", "ada@example.com")])
+            let path = try link(try await mails(fixture).first)
+            let confirmed = try await PageVisitor(fixture, path: path).post([("confirm", "yes")])
+            #expect(confirmed.status == 200)
+            #expect(try await standing("marketing", profile, fixture) == "granted")
+            #expect(try await standing("channel:email", profile, fixture) == "granted")
+        }
+    }
+
+    @Test("a link of before a withdrawal grants nothing, and one of before another's confirmation neither")
+    func superseded() async throws {
+        try await ConsentFixture.with { fixture in
+            try await put(fixture)
+            let profile = try await fixture.makeProfile()
+            try await fixture.know(try #require(Identifier(.email, "ada@example.com")), as: profile)
+            var visitors: [PageVisitor] = []
+            for _ in 0..<3 {
+                _ = try await PageVisitor(fixture, path: "/opt-in/news").post([("email", "ada@example.com")])
+                fixture.clock.advance(by: .minutes(1))
+                visitors.append(PageVisitor(fixture, path: try link(try await mails(fixture).last)))
+            }
+            #expect(try await visitors[1].post([("confirm", "yes")]).status == 200)
+            #expect(try await visitors[0].post([("confirm", "yes")]).status == 404)
+            try await say("marketing", .withdraw, profile, fixture)
+            #expect(try await visitors[2].post([("confirm", "yes")]).status == 404)
+            #expect(try await standing("marketing", profile, fixture) == "withdrawn")
+        }
+    }
+
+    @Test("a form that is deleted is gone with its links, and the next one of its name has another version")
+    func deleting() async throws {
+        try await ConsentFixture.with { fixture in
+            try await put(fixture)
+            let profile = try await fixture.makeProfile()
+            try await fixture.know(try #require(Identifier(.email, "ada@example.com")), as: profile)
+            _ = try await PageVisitor(fixture, path: "/opt-in/news").post([("email", "ada@example.com")])
+            let visitor = PageVisitor(fixture, path: try link(try await mails(fixture).first))
+            let path = "/v1/opt-in-forms/news"
+            let blind = try await fixture.service.request(
+                "DELETE", path, json: nil, headers: ["If-Match": "\"7\""])
+            #expect(blind.status == 412)
+            #expect(try await fixture.service.request("DELETE", path).status == 204)
+            #expect(try await fixture.service.request("DELETE", path).status == 404)
+            #expect(try await fixture.service.request("GET", path).status == 404)
+            #expect(
+                try await fixture.service.request("GET", "/v1/opt-in-forms").json["items"]?.array?.isEmpty
+                    == true)
+            #expect(try await visitor.get().status == 404)
+            fixture.clock.advance(by: .minutes(1))
+            let made = try await fixture.service.request("PUT", path, json: Self.form)
+            #expect(made.status == 201 && made.json["version"] == 2)
+            #expect(try await visitor.post([("confirm", "yes")]).status == 404)
+            #expect(try await fixture.ledger(profile).isEmpty)
+        }
+    }
+
+    private func say(
+        _ name: String, _ action: ConsentAction, _ profile: ProfileID, _ fixture: ConsentFixture
+    ) async throws {
+        let now = fixture.clock.now
+        let profiles = ProfileStore(
+            key: IdentifierKey(secret: ServiceHarness.secret), vault: fixture.service.context.vault)
+        let recorder = ConsentRecorder(
+            profiles: profiles, policies: PolicyReader { try ConsentPolicy(json: $0) })
+        _ = try await fixture.service.context.pool.transaction { transaction in
+            try await recorder.record(
+                [
+                    NewDecision(
+                        profileID: profile,
+                        signal: ConsentSignal(
+                            purpose: name, action: action, source: "test", textVersion: nil,
+                            occurredAt: now, evidence: [:]))
+                ], at: now, in: transaction)
+        }
+    }
+
+    private func standing(
+        _ name: String, _ profile: ProfileID, _ fixture: ConsentFixture
+    ) async throws -> String? {
+        try await fixture.owner.query(
+            "SELECT state FROM profiles.consent_state WHERE profile_id = \(profile) AND purpose = \(name)"
+        ).first?.get("state")
     }
 
     @Test("what is no address is told so, and no body breaks the page")
