@@ -99,7 +99,8 @@ extension Purpose {
         word.state == .granted ? lasts?.end(of: word.at) : nil
     }
 
-    fileprivate func denial(_ word: ConsentWord?, _ use: ConsentUse, now: Instant) -> ConsentDenial.Reason? {
+    /// Why this purpose doesn't permit a use, if it doesn't; `word` is what the person last said of it.
+    package func denial(_ word: ConsentWord?, _ use: ConsentUse, now: Instant) -> ConsentDenial.Reason? {
         if let channel = use.channel, !channels.isEmpty, !channels.contains(channel) { return .otherChannel }
         if !jurisdictions.isEmpty {
             guard let place = use.jurisdiction else { return .jurisdictionUnknown }
