@@ -120,7 +120,7 @@ let services: [(name: String, server: [Target.Dependency])] = [
     ("Ingestion", ["MarkedYAML", "ConsentDomain", crypto]),
     ("Identity", ["MarkedYAML", crypto]),
     ("Consent", ["MarkedYAML", "IngestionDomain", crypto]),
-    ("Segmentation", []),
+    ("Segmentation", ["ConsentDomain"]),
     ("Recommendation", ["ConsentDomain"]),
     ("Journeys", ["MarkedYAML", "ConsentDomain", crypto]),
     ("Delivery", ["CCurl", "ConsentDomain", crypto]),
@@ -137,7 +137,7 @@ let services: [(name: String, server: [Target.Dependency])] = [
 }
 
 /// Those whose deciders ask what consent permits.
-let asksConsent: Set<String> = ["Delivery", "Ingestion", "Journeys"]
+let asksConsent: Set<String> = ["Delivery", "Ingestion", "Journeys", "Segmentation"]
 
 let commandLine = Target.executableTarget(
     name: "CommandLine",
@@ -173,7 +173,7 @@ let testTargets: [Target] = [
     serviceTests("Ingestion", ["ConsentDomain", "IdentityDomain", "MarkedYAML", crypto]),
     serviceTests("Identity"),
     serviceTests("Consent", ["DeliveryServer", crypto]),
-    serviceTests("Segmentation"),
+    serviceTests("Segmentation", ["ConsentDomain"]),
     serviceTests("Recommendation", ["ConsentDomain"]),
     serviceTests("Journeys", ["ConsentDomain", yams]),
     serviceTests("Delivery", ["ConsentDomain", yams]),

@@ -34,11 +34,13 @@ package let segmentationService = ServiceDefinition(
         Migration(
             resource: "V0012_next_scores_and_stages",
             bytes: PackageResources.V0012_next_scores_and_stages_sql),
+        Migration(resource: "V0013_policy_version", bytes: PackageResources.V0013_policy_version_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships],
     channels: [SegmentStore.channel, TouchpointModelStore.channel, RFMModelStore.channel]
 ) { context in
     let registry = SegmentRegistry(vault: context.vault)
+    let policies = ConsentPolicies()
     let profiles = ProfileStore(
         key: IdentifierKey(secret: try context.settings.identifierSecret()), vault: context.vault)
     let history = HistoryWatch(
@@ -51,7 +53,9 @@ package let segmentationService = ServiceDefinition(
     ).sweeper(in: context, after: [events, consents])
     return ServiceParts(
         routes: { router in
-            SegmentRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
+            SegmentRoutes(
+                pool: context.pool, clock: context.clock, registry: registry, policies: policies
+            ).add(to: router)
             ScoreRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             StageRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
             let folding = TraitFolding()
@@ -63,7 +67,9 @@ package let segmentationService = ServiceDefinition(
                 pool: context.pool, clock: context.clock, registry: registry, profiles: profiles,
                 folding: folding
             ).add(to: router)
-            PreviewRoutes(pool: context.pool, clock: context.clock, registry: registry).add(to: router)
+            PreviewRoutes(
+                pool: context.pool, clock: context.clock, registry: registry, policies: policies
+            ).add(to: router)
             ExportRoutes(pool: context.pool, profiles: profiles).add(to: router)
             SnapshotRoutes(
                 pool: context.pool,
@@ -85,6 +91,7 @@ package let segmentationService = ServiceDefinition(
         },
         workers: [
             events, consents, deadlines, BackfillWorker(registry: registry, context: context),
+            PolicyFollower(registry: registry, policies: policies, context: context),
             TouchpointLearner(registry: registry, context: context),
             RFMModelLearner(registry: registry, context: context),
         ],

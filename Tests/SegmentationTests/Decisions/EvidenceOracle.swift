@@ -18,7 +18,7 @@ struct EvidenceOracle {
     private func decided(_ explanation: JSON, at instant: Instant) throws -> Bool {
         if let key = explanation["condition"]?.string {
             let parts = try (explanation["parts"]?.array ?? []).map { try holds($0, at: instant) }
-            return key == "all" || key == "rfm"
+            return ["all", "rfm", "permitted"].contains(key)
                 ? !parts.contains(false) : key == "any" ? parts.contains(true) : !parts[0]
         }
         let condition = try #require(explanation["condition"])
@@ -31,6 +31,13 @@ struct EvidenceOracle {
         var seen = Set<String>()
         let cited = facts.filter { ids.contains($0.messageID) && seen.insert($0.messageID).inserted }
         let oracle = PlainOracle(rule: condition, scores: scores)
+        if let need = condition["permission"] {
+            let state = explanation[path: "details.state"]?.string
+            return oracle.permits(
+                need, state.flatMap { ConsentChange.State(rawValue: $0) },
+                at: explanation[path: "details.at"]?.string.flatMap { Instant(rfc3339: $0) }, now: instant)
+        }
+        if let need = condition["place"] { return oracle.isIn(need, explanation[path: "details.country"]) }
         if let consent = condition["consent"] {
             return consent["is"] == explanation[path: "details.state"]
         }

@@ -19,7 +19,7 @@ struct EvidenceTests {
             let scoring = rules.scoring()
             rules.scores = seed % 3 == 1 ? ["engagement"] : []
             let definition = SegmentDefinition(
-                id: "s", version: 1, condition: try RuleReader.read(rules.rule()))
+                id: "s", version: 1, condition: try RuleReader.read(stored: rules.stored()))
             let decider = SegmentDecider(
                 SegmentSet(
                     revision: 1,
@@ -63,7 +63,7 @@ struct EvidenceTests {
             let scoring = rules.scoring()
             rules.scores = random.chance(30) ? ["engagement"] : []
             let definition = SegmentDefinition(
-                id: "s", version: 1, condition: try RuleReader.read(rules.rule()))
+                id: "s", version: 1, condition: try RuleReader.read(stored: rules.stored()))
             let decider = SegmentDecider(
                 SegmentSet(
                     revision: 1,

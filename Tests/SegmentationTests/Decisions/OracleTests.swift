@@ -1,3 +1,4 @@
+import ConsentDomain
 import Foundation
 import Models
 import SegmentationDomain
@@ -194,7 +195,9 @@ struct OracleTests {
         switch rule {
         case .object(let members): members.values.flatMap { durations(in: $0) }
         case .array(let elements): elements.flatMap { durations(in: $0) }
-        default: rule.string.flatMap { Duration(text: $0) }.map { [$0.milliseconds] } ?? []
+        default:
+            rule.string.flatMap { Duration(text: $0) ?? ConsentTerm($0)?.duration }.map { [$0.milliseconds] }
+                ?? []
         }
     }
 }
@@ -269,7 +272,7 @@ private struct Run {
                 written.segments = refers ? (0..<number).map { "s\($0)" } + ["nobody"] : []
                 // The rules of stages may look at the first.
                 written.stages = number == 0 ? [] : ids
-                return ("s\(number)", 1, written.rule())
+                return ("s\(number)", 1, written.stored())
             }
         self.random = random
         self.revision = revision
@@ -346,12 +349,12 @@ private struct Run {
     private func makeDecider() throws -> SegmentDecider {
         let inForce = try definitions.map {
             SegmentDefinition(
-                id: $0.id, version: $0.version, condition: try RuleReader.read($0.rule),
+                id: $0.id, version: $0.version, condition: try RuleReader.read(stored: $0.rule),
                 since: since[$0.id] ?? .distantPast, firstVersion: firstVersions[$0.id] ?? 1)
         }
         let upcoming = try next.map {
             SegmentDefinition(
-                id: $0.key, version: $0.value.version, condition: try RuleReader.read($0.value.rule),
+                id: $0.key, version: $0.value.version, condition: try RuleReader.read(stored: $0.value.rule),
                 firstVersion: firstVersions[$0.key] ?? 1)
         }
         let coming = try upcoming + Self.definitions(of: nextScores)
@@ -416,7 +419,7 @@ private struct Run {
             rules.scores = scores.keys.sorted()
             rules.stages = index == 0 ? [] : lastingStages
             versions += 1
-            next[id] = (versions, rules.rule())
+            next[id] = (versions, rules.stored())
         }
         decider = try makeDecider()
         refresh()
@@ -519,17 +522,17 @@ private struct Run {
             let index = random.below(definitions.count)
             let id = definitions[index].id
             rules.segments = refers ? definitions.prefix(index).map(\.id) : []
-            definitions[index] = (id, versions, rules.rule())
+            definitions[index] = (id, versions, rules.stored())
             (next[id], firstVersions[id]) = (nil, versions)
         case 1:
             rules.segments = refers ? definitions.map(\.id) : []
             rules.stages = lastingStages
-            definitions.append(("t\(String(revision + 100))", 1, rules.rule()))
+            definitions.append(("t\(String(revision + 100))", 1, rules.stored()))
         default:
             let index = random.below(definitions.count)
             rules.stages = index == 0 ? [] : lastingStages
             rules.segments = refers ? definitions.prefix(index).map(\.id) + ["s\(3 + index)"] : []
-            definitions[index] = (definitions[index].id, versions, rules.rule())
+            definitions[index] = (definitions[index].id, versions, rules.stored())
         }
         decider = try makeDecider()
         refresh()

@@ -22,6 +22,10 @@ struct PlainOracle {
         if let parts = rule["all"]?.array { return parts.allSatisfy { holds($0, facts, at: instant) } }
         if let parts = rule["any"]?.array { return parts.contains { holds($0, facts, at: instant) } }
         if let part = rule["not"] { return !holds(part, facts, at: instant) }
+        if let permitted = rule["permitted"], let inner = permitted["rule"] {
+            return holds(inner, facts, at: instant)
+                && (permitted["needs"]?.array ?? []).allSatisfy { permits($0, facts, at: instant) }
+        }
         if let id = rule["segment"]?.string {
             return segments[id].map { holds($0, facts, at: instant) } ?? false
         }
@@ -206,27 +210,6 @@ struct PlainOracle {
         return years >= 0 && isAmong(payload, years)
     }
 
-    /// The latest decision; of those at one instant a withdrawal, of several the one with the last entry.
-    private func consent(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
-        var latest: (at: Instant, change: ConsentChange)?
-        for fact in facts where time(fact) <= instant {
-            guard let change = fact.consent, change.purpose == payload["purpose"]?.string else { continue }
-            guard let known = latest else {
-                latest = (time(fact), change)
-                continue
-            }
-            if known.at > time(fact) { continue }
-            if known.at == time(fact) {
-                if known.change.state == .withdrawn, change.state == .granted { continue }
-                if known.change.state == change.state, known.change.ledgerEntry > change.ledgerEntry {
-                    continue
-                }
-            }
-            latest = (time(fact), change)
-        }
-        return payload["is"]?.string == latest?.change.state.rawValue ?? "unknown"
-    }
-
     /// The names by the scores: a row for each recency from 5 down to 1, in it a name for each frequency from 1 up to 5.
     static let grid = [
         ["New Customers", "Potential Loyalists", "Potential Loyalists", "Champions", "Champions"],
@@ -375,7 +358,7 @@ struct PlainOracle {
 
     /// The value of a trait that holds after all these calls; they are all of one source. Of those from before it had a
     /// rule the last alone counts, as if somebody else had said it.
-    private func value(of name: String, _ calls: [TrackingEvent]) -> JSON? {
+    func value(of name: String, _ calls: [TrackingEvent]) -> JSON? {
         var sayings = calls.filter { $0.traits[name] != nil }
             .sorted { (time($0), $0.messageID) < (time($1), $1.messageID) }
         let before = sayings.prefix { $0.traitRules[name] == nil }.count

@@ -28,6 +28,31 @@ struct RandomRules {
         self.scale = scale
     }
 
+    /// A rule as it is stored: sometimes with what the consent policy asks for it.
+    mutating func stored() -> JSON {
+        let rule = rule()
+        guard generator.chance(30) else { return rule }
+        let needs = (0..<(1 + generator.below(2))).map { _ in need() }
+        return ["permitted": ["rule": rule, "needs": .array(needs)]]
+    }
+
+    private mutating func need() -> JSON {
+        var members: [String: JSON] = [
+            "purpose": generator.pick(["news", "ads"]),
+            "basis": generator.pick(["consent", "consent", "legitimateInterest", "contract"]),
+        ]
+        if members["basis"] == "consent", generator.chance(60) {
+            members["lasts"] =
+                scale.unit == 1
+                ? generator.pick(["PT1S", "PT2S"]) : generator.pick(["PT36H", "P5D", "P1M", "P1M1D"])
+        }
+        if generator.chance(30) {
+            members["in"] = generator.pick([["EU"], ["FR"], ["US"], ["US-CA", "DE"]])
+        }
+        if generator.chance(5) { members["basis"] = nil }
+        return .object(members)
+    }
+
     mutating func rule(depth: Int = 3) -> JSON {
         if !segments.isEmpty, generator.chance(25) { return ["segment": .string(generator.pick(segments))] }
         if !stages.isEmpty, generator.chance(25) { return ["stage": .string(generator.pick(stages))] }
@@ -438,6 +463,9 @@ struct RandomHistory {
         if generator.chance(8) { event.context["device"] = ["id": generator.pick([7, "d", .null])] }
         if generator.chance(20) {
             event.context["location"] = ["country": generator.pick(["DE", "FR", .null])]
+        }
+        if hasConsents, event.kind == .identify, generator.chance(40) {
+            event.traits["country"] = generator.pick(["DE", "fr", "US-CA", "US", ["DE"], 7, .null])
         }
         if generator.chance(10) { event.context["trial"] = ["ends": time()] }
         return event

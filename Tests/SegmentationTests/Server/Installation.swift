@@ -101,6 +101,16 @@ struct Installation {
         return answer
     }
 
+    /// Brings a consent policy into force, as the consent service does.
+    func putPolicy(_ policy: JSON) async throws {
+        try await owner.execute(
+            """
+            INSERT INTO profiles.consent_policy (version, body, source, created_at, created_by)
+            SELECT max(version) + 1, \(policy.compact), \(policy.compact), \(clock.now), 'test'
+            FROM profiles.consent_policy
+            """)
+    }
+
     // MARK: Facts
 
     static func profile(_ name: String) -> ProfileID {

@@ -94,4 +94,9 @@ extension Purpose {
     package func expiry(of word: ConsentWord) -> Instant? {
         word.state == .granted ? lasts?.end(of: word.at) : nil
     }
+
+    /// Why this purpose doesn't permit a use, if it doesn't; `word` is what the person last said of it.
+    package func denial(_ word: ConsentWord?, _ use: ConsentUse, now: Instant) -> ConsentDenial.Reason? {
+        PurposeRule(self).denial(word, use, now: now)
+    }
 }

@@ -32,6 +32,10 @@ package indirect enum Condition: Hashable, Sendable {
     case scoring(Scoring)
     /// What makes somebody be in a stage; no rule has it in it.
     case currentStage(CurrentStage)
+    /// A rule with what the consent policy asks for it; no rule that somebody writes has one of these in it.
+    case permitted(Permitted)
+    case permission(PurposePermission)
+    case place(InPlace)
 
     /// What a condition is made of.
     package enum Kind {
@@ -70,6 +74,9 @@ package indirect enum Condition: Hashable, Sendable {
         case .stage(let leaf): .leaf(leaf)
         case .currentStage(let leaf): .leaf(leaf)
         case .scoring(let leaf): .leaf(leaf)
+        case .permitted(let group): .group(group)
+        case .permission(let leaf): .leaf(leaf)
+        case .place(let leaf): .leaf(leaf)
         }
     }
 

@@ -33,10 +33,17 @@ package struct ConsentState: LeafOperator {
     package func remember(
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
     ) -> Bool {
+        Self.remember(event, of: purpose, at: instant, in: &memory)
+    }
+
+    /// Takes in what is said of a purpose, if that stands against what was said before.
+    static func remember(
+        _ event: TrackingEvent, of purpose: String, at instant: Instant, in memory: inout Memory
+    ) -> Bool {
         guard let consent = event.consent, consent.purpose == purpose else { return false }
         let stamp = EffectiveTraits.Stamp(at: instant, messageID: consent.ledgerEntry)
         if let held = memory.trait {
-            let known = Self.state(held)
+            let known = state(held)
             guard
                 held.stamp.at != instant
                     ? held.stamp.at < instant
@@ -47,7 +54,7 @@ package struct ConsentState: LeafOperator {
         return true
     }
 
-    private static func state(_ held: EffectiveTraits.Entry) -> ConsentChange.State? {
+    static func state(_ held: EffectiveTraits.Entry) -> ConsentChange.State? {
         held.value.string.flatMap { ConsentChange.State(rawValue: $0) }
     }
 

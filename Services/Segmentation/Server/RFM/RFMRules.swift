@@ -44,7 +44,10 @@ struct RFMRules {
             guard let segment = try await store.segment(id) else { continue }
             let rule = segment.next?.rule ?? segment.rule
             let next: Condition
-            do { next = try RuleReader.read(rule).by(edition, of: model) } catch {
+            do {
+                let old = try RuleReader.read(stored: rule)
+                next = old.replacingRule(with: try old.asWritten.by(edition, of: model))
+            } catch {
                 throw Self.unreadable(error)
             }
             try await store.store(

@@ -10,9 +10,12 @@ final class PreviewRoutes: Sendable {
     let pool: PostgresPool
     let clock: ServiceClock
     let registry: SegmentRegistry
+    let policies: ConsentPolicies
 
-    init(pool: PostgresPool, clock: ServiceClock, registry: SegmentRegistry) {
-        (self.pool, self.clock, self.registry) = (pool, clock, registry)
+    init(
+        pool: PostgresPool, clock: ServiceClock, registry: SegmentRegistry, policies: ConsentPolicies
+    ) {
+        (self.pool, self.clock, self.registry, self.policies) = (pool, clock, registry, policies)
     }
 
     /// Previews at a time: each keeps a processor and a connection busy, which events need as well.
@@ -52,6 +55,12 @@ final class PreviewRoutes: Sendable {
         try request.requireMediaType(["application/json"])
         let text = try await request.body(maxBytes: SegmentDocument.maxBytes)
         let document = try SegmentDocument(id: "preview", text: text)
+        // The policy may say of this segment what it says of no other.
+        let segment = try request.query("segment") ?? "preview"
+        guard SegmentDefinition.isValid(id: segment) else {
+            throw Problem.badRequest(
+                "`segment` must be the id of the segment that the rule is meant for", type: "invalid-segment")
+        }
         let hasRoom = underWay.withLock { count in
             guard count < Self.atATime else { return false }
             count += 1
@@ -69,9 +78,11 @@ final class PreviewRoutes: Sendable {
             let problems = SegmentReferences.problems(
                 of: condition, as: "~preview", among: set.inForce, at: RulePath(["rule"]))
             guard problems.isEmpty else { throw SegmentDocument.problem(problems, in: text) }
+            let permitted = try await PolicyRules(transaction).written(
+                condition, as: segment, by: policies)
             let seen = try await look(
-                SegmentPreview(condition, beside: set), at: now, until: now + Self.patience, in: transaction)
-            return (seen, condition)
+                SegmentPreview(permitted, beside: set), at: now, until: now + Self.patience, in: transaction)
+            return (seen, permitted)
         }
         return .json(Self.json(seen, condition, at: now))
     }
@@ -145,11 +156,12 @@ final class PreviewRoutes: Sendable {
             ]
         }
         return [
-            "text": .string(condition.text), "at": .string(now.rfc3339), "exact": .bool(seen.isWhole),
+            "text": .string(condition.asWritten.text), "requires": StoredSegment.requires(condition),
+            "at": .string(now.rfc3339), "exact": .bool(seen.isWhole),
             "examined": .integer(Int64(seen.examined)), "population": .integer(Int64(population)),
             "members": people(seen.members.count),
             "sample": .array(seen.members.prefix(shown).map { .string($0.description) }),
-            "overlap": .array(overlap), "notices": WrittenDefinition.notices(condition),
+            "overlap": .array(overlap), "notices": WrittenDefinition.notices(condition.asWritten),
         ]
     }
 }

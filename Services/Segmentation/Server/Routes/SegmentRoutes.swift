@@ -9,6 +9,7 @@ struct SegmentRoutes {
     let pool: PostgresPool
     let clock: ServiceClock
     let registry: SegmentRegistry
+    let policies: ConsentPolicies
 
     func add(to router: ServiceRouter) {
         router.get("/v1/segments", scope: .segmentsRead, touches: .definitions) { try await list($0) }
@@ -61,8 +62,9 @@ struct SegmentRoutes {
                     of: condition, as: id, among: others, at: RulePath(["rule"]))
                 guard problems.isEmpty else { throw SegmentDocument.problem(problems, in: text) }
             }
+            let rule = try await PolicyRules(transaction).written(condition, as: id, by: policies)
             try await store.store(
-                id: id, name: document.name, description: document.description, rule: condition.json,
+                id: id, name: document.name, description: document.description, rule: rule.json,
                 companions: set.companions(of: [id]), at: now)
             return (try await store.segment(id), previous == nil)
         }
@@ -120,21 +122,27 @@ extension Problem {
 extension StoredSegment {
     /// The segment as callers see it; `text` is the rule in words.
     var json: JSON {
-        let inForce = try? RuleReader.read(rule)
-        let upcoming = next.flatMap { try? RuleReader.read($0.rule) }
+        let inForce = try? RuleReader.read(stored: rule)
+        let upcoming = next.flatMap { try? RuleReader.read(stored: $0.rule) }
         return [
             "id": .string(id), "name": .string(name), "description": .string(description),
-            "version": .integer(Int64(version)), "rule": rule, "text": .string(inForce?.text ?? ""),
+            "version": .integer(Int64(version)), "rule": inForce?.asWritten.json ?? rule,
+            "text": .string(inForce?.asWritten.text ?? ""), "requires": Self.requires(inForce),
             "next": next.map {
                 [
-                    "version": .integer(Int64($0.version)), "rule": $0.rule,
-                    "text": .string(upcoming?.text ?? ""),
+                    "version": .integer(Int64($0.version)), "rule": upcoming?.asWritten.json ?? $0.rule,
+                    "text": .string(upcoming?.asWritten.text ?? ""), "requires": Self.requires(upcoming),
                 ]
             } ?? .null,
             // Of the rule that was written last: whoever writes it is told.
-            "notices": WrittenDefinition.notices((next == nil ? inForce : upcoming) ?? nil),
+            "notices": WrittenDefinition.notices((next == nil ? inForce : upcoming)?.asWritten),
             "status": isSettled ? "live" : "backfilling", "createdAt": .string(createdAt.rfc3339),
             "updatedAt": .string(updatedAt.rfc3339),
         ]
+    }
+
+    /// The purposes that the consent policy asks for it.
+    static func requires(_ rule: Condition?) -> JSON {
+        .array((rule?.needs ?? []).map { .string($0.purpose) })
     }
 }

@@ -58,7 +58,7 @@ final class SegmentRegistry: Sendable {
     }
 
     private static func condition(_ rule: JSON, of id: String) throws -> Condition {
-        do { return try RuleReader.read(rule) } catch {
+        do { return try RuleReader.read(stored: rule) } catch {
             // A newer instance may have stored what this one cannot read; its members must not leave for that.
             let path = error.problems.first?.path.description ?? ""
             throw RetryLater("the rule of segment \(id) cannot be read by this version, at `\(path)`")

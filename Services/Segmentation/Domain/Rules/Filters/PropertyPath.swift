@@ -30,6 +30,9 @@ package struct PropertyPath: Hashable, Sendable {
         self.steps = steps
     }
 
+    /// The way to a trait as a whole.
+    init(ofTrait name: String) { (text, steps) = (name, [.member(name)]) }
+
     /// The values there, without nulls.
     package func values(in properties: [String: JSON]) -> [JSON] {
         guard case .member(let name)? = steps.first, let value = properties[name] else { return [] }
