@@ -34,9 +34,12 @@ package let segmentationService = ServiceDefinition(
         Migration(
             resource: "V0012_next_scores_and_stages",
             bytes: PackageResources.V0012_next_scores_and_stages_sql),
+        Migration(resource: "V0013_accounts", bytes: PackageResources.V0013_accounts_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships],
-    channels: [SegmentStore.channel, TouchpointModelStore.channel, RFMModelStore.channel]
+    channels: [
+        SegmentStore.channel, TouchpointModelStore.channel, RFMModelStore.channel, AccountStore.channel,
+    ]
 ) { context in
     let registry = SegmentRegistry(vault: context.vault)
     let profiles = ProfileStore(
@@ -85,6 +88,7 @@ package let segmentationService = ServiceDefinition(
         },
         workers: [
             events, consents, deadlines, BackfillWorker(registry: registry, context: context),
+            AccountWorker(registry: registry, context: context),
             TouchpointLearner(registry: registry, context: context),
             RFMModelLearner(registry: registry, context: context),
         ],
