@@ -36,6 +36,8 @@ package struct TrackingEvent: Hashable, Sendable {
     /// The decision that it is, for one about consent, which stands among events where these are folded; no part of its
     /// JSON form, and nothing that a sender can say.
     package var consent: ConsentChange?
+    /// What is known of the account of a group call, for who follows the calls of all its members; no part of its JSON form.
+    package var account: AccountKnowledge?
 
     package init(
         messageID: String, kind: Kind, name: String? = nil, userID: String? = nil, anonymousID: String? = nil,

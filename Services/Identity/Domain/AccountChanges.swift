@@ -20,7 +20,7 @@ package struct AccountChanges: Hashable, Sendable {
     package private(set) var members: [Member: ResolverChanges.Seen] = [:]
 
     /// Bytes of a group's id.
-    package static let longestID = 512
+    package static let longestID = AccountKnowledge.longestID
 
     package init() {}
 
@@ -45,8 +45,5 @@ package struct AccountChanges: Hashable, Sendable {
         return true
     }
 
-    package static func isID(_ text: String) -> Bool {
-        (1...longestID).contains(text.utf8.count)
-            && text.unicodeScalars.allSatisfy { $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value) }
-    }
+    package static func isID(_ text: String) -> Bool { AccountKnowledge.isID(text) }
 }

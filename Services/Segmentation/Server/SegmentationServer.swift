@@ -35,9 +35,12 @@ package let segmentationService = ServiceDefinition(
             resource: "V0012_next_scores_and_stages",
             bytes: PackageResources.V0012_next_scores_and_stages_sql),
         Migration(resource: "V0013_policy_version", bytes: PackageResources.V0013_policy_version_sql),
+        Migration(resource: "V0014_accounts", bytes: PackageResources.V0014_accounts_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships],
-    channels: [SegmentStore.channel, TouchpointModelStore.channel, RFMModelStore.channel]
+    channels: [
+        SegmentStore.channel, TouchpointModelStore.channel, RFMModelStore.channel, AccountStore.channel,
+    ]
 ) { context in
     let registry = SegmentRegistry(vault: context.vault)
     let policies = ConsentPolicies()
@@ -92,6 +95,7 @@ package let segmentationService = ServiceDefinition(
         workers: [
             events, consents, deadlines, BackfillWorker(registry: registry, context: context),
             PolicyFollower(registry: registry, policies: policies, context: context),
+            AccountWorker(registry: registry, context: context),
             TouchpointLearner(registry: registry, context: context),
             RFMModelLearner(registry: registry, context: context),
         ],

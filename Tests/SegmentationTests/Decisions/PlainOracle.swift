@@ -11,6 +11,8 @@ struct PlainOracle {
     var scores: [String: JSON] = [:]
     /// The rules of the stages in their order.
     var stages: [(id: String, rule: JSON)] = []
+    /// What everybody did, for what others tell of accounts; nil where nobody else does.
+    var everybody: [TrackingEvent]?
 
     func holds(_ facts: [TrackingEvent], at instant: Instant) -> Bool {
         var seen = Set<String>()
@@ -88,8 +90,10 @@ struct PlainOracle {
         if let consent = rule["consent"] { return self.consent(consent, facts, at: instant) }
         if let account = rule["account"] {
             let name = account["name"]?.string ?? ""
-            let calls = facts.filter {
+            let own = facts.filter { $0.kind == .group && time($0) <= instant }.compactMap(\.groupID)
+            let calls = (everybody ?? facts).filter {
                 $0.kind == .group && time($0) <= instant && $0.traits[name] != nil
+                    && own.contains($0.groupID ?? "")
             }
             let values = Dictionary(grouping: calls) { $0.groupID }.values.compactMap { calls in
                 calls.max { (time($0), $0.messageID) < (time($1), $1.messageID) }?.traits[name]

@@ -71,6 +71,9 @@ struct Installation {
         return try await #require(consumers.first { $0.stream == .consents }).drain()
     }
 
+    /// Tells the members of accounts what others in them said.
+    func tellAccounts() async throws { try await worker(AccountWorker.self).drain() }
+
     /// Fires what is due.
     @discardableResult
     func sweep() async throws -> Int { try await worker(DeadlineSweeper.self).sweep() }

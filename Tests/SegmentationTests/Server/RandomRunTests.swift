@@ -52,6 +52,8 @@ private struct StoredRun {
         [person] + edges.filter { $0.value == person }.keys.sorted().flatMap { members(of: $0) }
     }
 
+    private var everybody: [TrackingEvent] { arrived.values.flatMap { $0 } }
+
     private func facts(of person: ProfileID) -> [TrackingEvent] {
         members(of: person).flatMap { arrived[$0] ?? [] }
     }
@@ -81,6 +83,7 @@ private struct StoredRun {
             case 10: try await score()
             case 11: try await stage()
             case 1:
+                try await installation.tellAccounts()
                 try await installation.backfill()
                 try await compareDifferences()
             case 2, 3: try await merge()
@@ -90,6 +93,7 @@ private struct StoredRun {
             if random.chance(60) { try await installation.drain() }
         }
         try await installation.drain()
+        try await installation.tellAccounts()
         // Changed rules wait for deadlines that are due.
         for _ in 0..<3 {
             try await installation.sweep()
@@ -171,6 +175,8 @@ private struct StoredRun {
 
     private mutating func erase() async throws {
         guard people.count > 4 else { return }
+        // What was not read by then is gone, also what it says of an account.
+        try await installation.drain()
         let person = people.remove(at: random.below(people.count))
         let members = members(of: person)
         try await installation.erase(members)
@@ -201,7 +207,7 @@ private struct StoredRun {
             #expect(members == streamed[id] ?? [])
             for person in people {
                 guard let instant = try await decided(person, id, latest) else { continue }
-                let wanted = PlainOracle(rule: rule, scores: scores, stages: stages)
+                let wanted = PlainOracle(rule: rule, scores: scores, stages: stages, everybody: everybody)
                     .holds(facts(of: person), at: instant)
                 #expect(
                     members.contains(person) == wanted, "\(id) \(rule.compact) at \(instant.milliseconds)")
@@ -225,8 +231,10 @@ private struct StoredRun {
                 continue
             }
             let wanted = stages.map(\.id).filter {
-                PlainOracle(rule: ["stage": .string($0)], scores: scores, stages: stages)
-                    .holds(facts(of: person), at: instant)
+                PlainOracle(
+                    rule: ["stage": .string($0)], scores: scores, stages: stages, everybody: everybody
+                )
+                .holds(facts(of: person), at: instant)
             }
             #expect([stored[person]].compactMap { $0 } == wanted, "at \(instant.milliseconds)")
         }

@@ -2,9 +2,9 @@ package import Models
 
 /// A comparison with a trait of the accounts that somebody belongs to: `{"account": {"name": "plan", "equals": "pro"}}`.
 ///
-/// What is known of an account is what somebody's own group calls say: of each group the latest of these, by time and then message id,
-/// that carries the trait says its value, and null removes it. Of several accounts one that passes is enough;
-/// `notEquals`, `notIn` and `exists: false` ask it of all.
+/// Somebody belongs to the accounts that their own group calls name. What is known of an account is what the calls of all its
+/// members say: the latest of these, by time and then message id, that carries the trait says its value, and null removes
+/// it. Of several accounts one that passes is enough; `notEquals`, `notIn` and `exists: false` ask it of all.
 package struct AccountTrait: LeafOperator {
     package static let key = "account"
     /// The most accounts of one profile: those with the latest calls.
@@ -25,10 +25,15 @@ package struct AccountTrait: LeafOperator {
     package func remember(
         _ event: TrackingEvent, at instant: Instant, decided: Instant, in memory: inout Memory
     ) -> Bool {
-        guard event.kind == .group, let group = event.groupID, let value = event.traits[name.root] else {
-            return false
-        }
-        let call = Occurrence(event, at: instant, group: group)
+        guard event.kind == .group, let group = event.groupID,
+            let told = event.account.map({ $0.traits[name.root] })
+                ?? event.traits[name.root].map({
+                    AccountKnowledge.Told(
+                        value: $0, at: instant, messageID: event.messageID, position: event.position)
+                })
+        else { return false }
+        let call = Occurrence(
+            at: told.at, messageID: told.messageID, position: told.position, group: group)
         if let known = memory.occurrences.firstIndex(where: { $0.group == group }) {
             guard memory.occurrences[known] < call else { return false }
             memory.occurrences.remove(at: known)
@@ -36,7 +41,7 @@ package struct AccountTrait: LeafOperator {
         guard memory.insert(call) else { return false }
         memory.keep(Self.most)
         var values = memory.trait?.value.object ?? [:]
-        values[group] = .array(name.values(below: value).map(\.comparable))
+        values[group] = .array(name.values(below: told.value).map(\.comparable))
         let kept = Set(memory.occurrences.compactMap(\.group))
         values = values.filter { kept.contains($0.key) }
         let latest = memory.occurrences.last ?? call

@@ -5,7 +5,7 @@ package struct SegmentPreview: Sendable {
     /// No stored segment can be called this.
     private static let id = "~preview"
 
-    private let decider: SegmentDecider
+    let decider: SegmentDecider
 
     package init(_ condition: Condition, beside set: SegmentSet) {
         let draft = SegmentDefinition(id: Self.id, version: 1, condition: condition)

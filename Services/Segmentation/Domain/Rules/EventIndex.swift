@@ -49,9 +49,15 @@ struct EventIndex: Sendable {
     /// The purposes of which decisions about consent may change a condition.
     var purposes: Set<String> { Set(byPurpose.keys) }
 
+    /// The traits of accounts that a condition asks for.
+    var accountTraits: Set<String> { Set(byAccount.keys) }
+
     /// The conditions that an event may change, in ascending order, each once.
     func slots(for event: TrackingEvent) -> [Int] {
         if let consent = event.consent { return byPurpose[consent.purpose] ?? [] }
+        if let account = event.account, account.isAll {
+            return Set(account.traits.keys.flatMap { byAccount[$0] ?? [] }).sorted()
+        }
         let named = event.name.flatMap { byName[NamedKind(kind: event.kind, name: $0)] }
         let usual = named ?? byKind[event.kind] ?? []
         var others: [Int] = []
@@ -59,7 +65,11 @@ struct EventIndex: Sendable {
             for name in event.traits.keys { others += byTrait[name] ?? [] }
         }
         if event.kind == .group, !byAccount.isEmpty {
-            for name in event.traits.keys { others += byAccount[name] ?? [] }
+            if let account = event.account {
+                for name in account.traits.keys { others += byAccount[name] ?? [] }
+            } else {
+                for name in event.traits.keys { others += byAccount[name] ?? [] }
+            }
         }
         if !byIdentifier.isEmpty {
             for type in Known.types(in: event) { others += byIdentifier[type] ?? [] }

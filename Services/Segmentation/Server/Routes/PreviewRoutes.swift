@@ -119,12 +119,18 @@ final class PreviewRoutes: Sendable {
         let consents =
             preview.asksForConsent
             ? try await ConsentReading.standing(of: profiles.map(\.id), at: now, in: sample.transaction) : [:]
+        let accounts = try await AccountStore.standing(
+            of: profiles.map(\.id), named: preview.accountTraits, vault: registry.vault,
+            in: sample.transaction)
         var members: Set<ProfileID> = []
         for profile in profiles {
             let events = timeline[profile.id, default: []].filter {
                 profile.state?.includes(offset: $0.offset, of: $0.shard) ?? false
             }.map(\.event)
-            let known = events + (consents[profile.id] ?? [])
+            let told = (accounts[profile.id] ?? []).flatMap {
+                AccountEvents.all(of: $0.group, $0.traits, decided: .distantPast)
+            }
+            let known = events + (consents[profile.id] ?? []) + told
             if preview.holds(for: profile.id, profile.state, with: known, at: now) {
                 members.insert(profile.id)
             }

@@ -87,6 +87,21 @@ enum TimelineReading {
             """
     }
 
+    /// The group calls at some places of a shard.
+    static func groupCalls(
+        in shard: Shard, after position: Int64, upTo end: Int64, vault: Vault,
+        in transaction: PostgresTransaction
+    ) async throws -> [Entry] {
+        let rows = try await transaction.query(
+            """
+            SELECT t.profile_id AS root, t.shard, t."offset", t.key, t.recorded_at, t.profile_id, t.body
+            FROM profiles.timeline t
+            WHERE t.shard = \(shard) AND t."offset" > \(position) AND t."offset" <= \(end) AND t.type = 'group'
+            ORDER BY t."offset"
+            """)
+        return try await read(rows, vault, transaction).map(\.entry)
+    }
+
     private static func read(
         _ rows: [PostgresRow], _ vault: Vault, _ transaction: PostgresTransaction, context: Bool = true
     ) async throws -> [(root: ProfileID, entry: Entry)] {

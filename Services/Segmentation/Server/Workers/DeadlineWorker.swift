@@ -133,6 +133,7 @@ struct DeadlineWorker {
                 states: Dictionary(due.map { ($0.id, $0.state) }, uniquingKeysWith: { $1 }), now: now,
                 vault: registry.vault, in: transaction)
             try await work.refresh()
+            try await work.hearOfAccounts()
             for (id, _, _) in due { work.advance(id, to: horizon) }
             work.sortChanges()
             try await work.write()

@@ -9,10 +9,12 @@ import Streams
 /// everything that follows from them, set by set.
 struct MembershipWork {
     let decider: SegmentDecider
-    private let vault: Vault
-    private let transaction: PostgresTransaction
-    private let now: Instant
-    private var states: [ProfileID: StateStore.Stored]
+    let vault: Vault
+    let transaction: PostgresTransaction
+    let now: Instant
+    var states: [ProfileID: StateStore.Stored]
+    /// What the group calls at hand say of accounts.
+    var accounts = AccountBook.empty
     private var deadlines: [ProfileID: Instant?] = [:]
     private var touched: Set<ProfileID> = []
     /// What is stored of what next rules will change.
@@ -61,7 +63,7 @@ struct MembershipWork {
     /// Lets a fact take effect.
     mutating func take(_ fact: ProfileFact, of record: StreamRecord) async throws {
         switch fact {
-        case .event(let profile, _, let event): take(event, by: profile, of: record)
+        case .event(let profile, let under, let event): take(event, by: profile, under, of: record)
         case .merge(_, _, let mergeID, _, _) where undone.contains(mergeID): break
         case .mergedInto(_, _, let mergeID, _) where undone.contains(mergeID): break
         case .merge(let survivor, let merged, let mergeID, _, _):
@@ -81,15 +83,24 @@ struct MembershipWork {
         }
     }
 
-    private mutating func take(_ event: TrackingEvent, by profile: ProfileID, of record: StreamRecord) {
+    private mutating func take(
+        _ event: TrackingEvent, by profile: ProfileID, _ under: ProfileID, of record: StreamRecord
+    ) {
+        var event = event
+        event.position = TimelinePosition(shard: record.shard, offset: record.offset)
+        if event.kind == .group { accounts.take(event, at: SegmentDecider.instant(of: event), under: under) }
         guard var state = state(of: profile), !state.includes(offset: record.offset, of: record.shard) else {
             return
         }
-        var event = event
-        event.position = TimelinePosition(shard: record.shard, offset: record.offset)
         // Out of the table while it changes, so that its lists are changed in place.
         states[profile] = .fresh
-        note(decider.apply(event, to: &state, of: profile), record.traceparent)
+        if event.kind == .group {
+            for shown in shown(event, to: state) {
+                note(decider.apply(shown, to: &state, of: profile), record.traceparent)
+            }
+        } else {
+            note(decider.apply(event, to: &state, of: profile), record.traceparent)
+        }
         state.include(offset: record.offset, of: record.shard)
         keep(state, of: profile)
     }
@@ -138,6 +149,7 @@ struct MembershipWork {
         _ merged: ProfileID, into survivor: ProfileID, by mergeID: MergeID, of record: StreamRecord
     ) async throws {
         let cause = Cause.merge(merged: merged, mergeID: mergeID)
+        try await settleAccounts()
         var loser: ProfileState?
         if case .state(let known) = states[merged] { loser = known }
         if var state = state(of: survivor) {
@@ -147,8 +159,10 @@ struct MembershipWork {
                 ]
                 .filter { $0.key != survivor || $0.offset <= record.offset }
             let consents = try await consents(of: [survivor])[survivor] ?? []
+            let accounts = try await accountEvents(of: [survivor])[survivor] ?? []
             let own = decider.merge(
-                &state, with: entries.map(\.event) + consents, loser: loser, cause: cause, of: survivor)
+                &state, with: entries.map(\.event) + consents + accounts, loser: loser, cause: cause,
+                of: survivor)
             leave(merged, at: state.decidedAt, cause: cause, record.traceparent)
             note(own, record.traceparent)
             for entry in entries { state.include(offset: entry.offset, of: entry.shard) }
@@ -187,6 +201,7 @@ struct MembershipWork {
         var told = MembershipHistory(profileID: profile, mergeID: mergeID, since: since)
         defer { histories.append((told, record.traceparent)) }
         touched.insert(profile)
+        try await settleAccounts()
         _ = try await transaction.query(ConsentReading.recheck(profile, after: mergeID))
         // Merged into another by now: that one's rebuilding takes everything in.
         guard try await TimelineReading.isCanonical(profile, in: transaction) else { return }
@@ -236,6 +251,12 @@ struct MembershipWork {
         for consent in try await consents(of: [profile])[profile] ?? [] {
             let at = SegmentDecider.instant(of: consent)
             events.insert((at, consent), at: events.firstIndex { $0.at > at } ?? events.endIndex)
+        }
+        // What others told of an account counts from when the profile belonged to it.
+        for told in try await accountEvents(of: [profile])[profile] ?? [] {
+            let joined = events.firstIndex { $0.event.groupID == told.groupID } ?? events.endIndex
+            let later = events.firstIndex { $0.at > told.timestamp } ?? events.endIndex
+            events.insert((told.timestamp, told), at: max(later, min(joined + 1, events.endIndex)))
         }
         return events.map(\.event)
     }
@@ -306,6 +327,9 @@ struct MembershipWork {
         for (id, decisions) in try await consents(of: stale.keys) {
             for decision in decisions { histories[id]?.take(decision) }
         }
+        for (id, events) in try await accountEvents(of: stale.keys) {
+            for event in events { histories[id]?.take(event) }
+        }
         for (id, state) in stale.sorted(by: { $0.key < $1.key }) {
             refresh(id, state, with: histories[id] ?? decider.history(for: state, now: now))
         }
@@ -335,7 +359,10 @@ struct MembershipWork {
 
     /// Writes states, deadlines, memberships and the stream.
     func write() async throws {
-        guard !touched.isEmpty else { return }
+        guard !touched.isEmpty else {
+            // Calls of those who are somebody else by now may tell of accounts all the same.
+            return try await writeAccounts()
+        }
         let ids = touched.subtracting(erased).sorted()
         var written: [(ProfileID, ProfileState?)] = []
         var due: [(ProfileID, Instant?)] = []
@@ -351,6 +378,7 @@ struct MembershipWork {
             if let before = deadlines[id], before == deadline { continue }
             due.append((id, deadline))
         }
+        try await writeAccounts()
         let forgotten = ids.reduce(0) { sum, id in
             if case .state(let state)? = states[id] { sum + state.forgotten } else { sum }
         }
@@ -431,14 +459,14 @@ struct MembershipWork {
         }
     }
 
-    private mutating func keep(_ state: ProfileState, of profile: ProfileID) {
+    mutating func keep(_ state: ProfileState, of profile: ProfileID) {
         states[profile] = .state(state)
         touched.insert(profile)
         erased.remove(profile)
     }
 
     /// Takes in what was decided; `restated` if it is no change. What next rules say is nobody's business yet.
-    private mutating func note(
+    mutating func note(
         _ new: [MembershipChange], _ traceparent: String?, restated isRestated: Bool = false
     ) {
         for var change in new where SegmentDefinition.isValid(id: change.segment) {

@@ -1,0 +1,63 @@
+import Models
+import Postgres
+import Sealing
+import SegmentationDomain
+
+/// What others in somebody's accounts tell, among the work on states.
+extension MembershipWork {
+    /// What a profile's event is to its rules: a group call goes along with what is known of the account.
+    func shown(_ event: TrackingEvent, to state: ProfileState) -> [TrackingEvent] {
+        let names = decider.set.accountTraits
+        guard !names.isEmpty, let group = AccountBook.group(of: event) else { return [event] }
+        return AccountEvents.own(
+            event, of: group, accounts.known(of: group, named: names), decided: state.decidedAt)
+    }
+
+    /// Shows a profile what is known of an account that it belongs to.
+    mutating func take(
+        _ traits: [String: AccountKnowledge.Told], of group: String, by profile: ProfileID
+    ) {
+        guard case .state(var state)? = states[profile] else { return }
+        let events = AccountEvents.all(of: group, traits, decided: state.decidedAt)
+        guard !events.isEmpty else { return }
+        states[profile] = .fresh
+        for event in events { note(decider.apply(event, to: &state, of: profile), nil) }
+        keep(state, of: profile)
+    }
+
+    /// Shows the profiles at hand what is on its way to the members of their accounts, so that nothing is decided of a later
+    /// instant before it.
+    mutating func hearOfAccounts() async throws {
+        let names = decider.set.accountTraits
+        guard !names.isEmpty, try await AccountStore.hasChanges(in: transaction) else { return }
+        let known = states.keys.filter { if case .state? = states[$0] { true } else { false } }
+        let standing = try await AccountStore.standing(
+            of: known, named: names, changing: true, vault: vault, in: transaction)
+        for (profile, groups) in standing.sorted(by: { $0.key < $1.key }) {
+            for (group, traits) in groups { take(traits, of: group, by: profile) }
+        }
+    }
+
+    /// Writes down what the calls so far said, before it is read for somebody's history.
+    mutating func settleAccounts() async throws {
+        try await writeAccounts()
+        accounts.hasBeenWritten()
+    }
+
+    func writeAccounts() async throws {
+        guard !accounts.isWritten else { return }
+        _ = try await transaction.pipeline(try accounts.writes(under: try await vault.days.key(at: now)))
+        if accounts.hasChanges { try await AccountStore.notify(in: transaction) }
+    }
+
+    /// What is known of the accounts of profiles, as events, if any rule asks.
+    func accountEvents(
+        of profiles: some Collection<ProfileID>
+    ) async throws -> [ProfileID: [TrackingEvent]] {
+        try await AccountStore.standing(
+            of: profiles, named: decider.set.accountTraits, vault: vault, in: transaction
+        ).mapValues { groups in
+            groups.flatMap { AccountEvents.all(of: $0.group, $0.traits, decided: .distantPast) }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+import Foundation
+import Logging
+import Models
+import Postgres
+import Sealing
+import SegmentationDomain
+import ServiceKit
+import ServiceLifecycle
+import Streams
+
+/// Tells the members of an account what another of them said, some in one transaction: an account may have a hundred
+/// thousand. One instance does it at a time.
+package final class AccountWorker: Service {
+    private let pool: PostgresPool
+    private let registry: SegmentRegistry
+    private let hub: WakeHub
+    private let clock: ServiceClock
+    private let logger: Logger
+    /// How many members are taken in one transaction.
+    private static let chunk = 200
+    /// How many places of the timeline are looked through in one transaction.
+    private static let page: Int64 = 5_000
+    /// The advisory lock of whoever does this work.
+    private static let lock: Int64 = 0x6163_636f_756e_7473
+
+    init(registry: SegmentRegistry, context: ServiceContext) {
+        self.registry = registry
+        pool = context.pool
+        hub = context.hub
+        clock = context.clock
+        logger = context.logger
+    }
+
+    package func run() async throws {
+        await JobLoop(
+            hub: hub, logger: logger, channel: AccountStore.channel,
+            complaint: "members of accounts are not told of changes; trying again"
+        ).run { try await self.step() }
+    }
+
+    /// Does everything that there is to do now; for tests that step by hand.
+    package func drain() async throws {
+        while try await step() {}
+    }
+
+    /// Takes some members of one account, or some group calls of before there was this; false if there is nothing to do.
+    package func step() async throws -> Bool {
+        let now = try await clock.now()
+        return try await pool.transaction { transaction in
+            let row = try await transaction.query(
+                "SELECT pg_try_advisory_xact_lock(\(Self.lock)) AS mine"
+            ).first
+            guard try row?.get("mine") ?? false else { return false }
+            if try await self.readAnew(at: now, in: transaction) { return true }
+            return try await self.tellSome(at: now, in: transaction)
+        }
+    }
+
+    /// Before the states are locked its row must not be: whoever changes an account waits for it with states in hand.
+    private func tellSome(at now: Instant, in transaction: PostgresTransaction) async throws -> Bool {
+        let row = try await transaction.query(
+            """
+            SELECT shard, group_id, position FROM account_change
+            ORDER BY position IS NULL, shard, group_id LIMIT 1
+            """
+        ).first
+        guard let row else { return false }
+        let (shard, group): (Shard, String) = (try row.get("shard"), try row.get("group_id"))
+        guard let position = try row.get("position", as: ProfileID?.self) else {
+            // From here on what changes takes another round.
+            _ = try await transaction.query(
+                """
+                UPDATE account_change SET position = \(Self.first), again = false
+                WHERE shard = \(shard) AND group_id = \(group)
+                """)
+            return true
+        }
+        let decider = try await registry.decider(in: transaction)
+        guard !decider.set.accountTraits.isEmpty else {
+            // Nobody asks; who does later reads what stands by then.
+            try await advance(shard, group, to: nil, in: transaction)
+            return true
+        }
+        let members: [ProfileID] = try await transaction.query(
+            """
+            SELECT profile_id FROM account_member
+            WHERE shard = \(shard) AND group_id = \(group) AND profile_id > \(position)
+            ORDER BY profile_id LIMIT \(Self.chunk)
+            """
+        ).map { try $0.get("profile_id") }
+        let before = try await ConsentReading.people(of: Set(members), in: transaction).canonical
+        let states = try await StateStore(transaction: transaction, registry: registry)
+            .lockExisting(Set(before.keys).union(before.values))
+        // Only now, under the locks: whoever was erased or merged before is known to be.
+        let people = try await ConsentReading.people(of: Set(members), in: transaction).canonical
+        let known = try await AccountStore.traits(
+            of: [group], named: decider.set.accountTraits, vault: registry.vault, in: transaction)[group]
+        // Between the states and the stream's heads, as whoever changes an account has it.
+        try await advance(
+            shard, group, to: members.count == Self.chunk ? members.last : nil, in: transaction)
+        guard let known else { return true }
+        var work = MembershipWork(
+            decider: decider, states: states, now: now, vault: registry.vault, in: transaction)
+        try await work.refresh()
+        var told: Set<ProfileID> = []
+        for member in members {
+            guard let canonical = people[member], let profile = work.holder(of: member, or: canonical),
+                told.insert(profile).inserted
+            else { continue }
+            work.take(known, of: group, by: profile)
+        }
+        try await work.write()
+        return true
+    }
+
+    /// Notes how far the members are told; at the end they are told once more if something has changed since.
+    private func advance(
+        _ shard: Shard, _ group: String, to reached: ProfileID?, in transaction: PostgresTransaction
+    ) async throws {
+        if let reached {
+            _ = try await transaction.query(
+                """
+                UPDATE account_change SET position = \(reached) WHERE shard = \(shard) AND group_id = \(group)
+                """)
+            return
+        }
+        _ = try await transaction.pipeline([
+            "DELETE FROM account_change WHERE shard = \(shard) AND group_id = \(group) AND NOT again",
+            """
+            UPDATE account_change SET position = NULL, again = false
+            WHERE shard = \(shard) AND group_id = \(group)
+            """,
+        ])
+    }
+
+    /// Reads some of the group calls that were read by a version which did not keep accounts.
+    private func readAnew(at now: Instant, in transaction: PostgresTransaction) async throws -> Bool {
+        let row = try await transaction.query(
+            "SELECT shard, position, until FROM account_reading ORDER BY shard LIMIT 1"
+        ).first
+        guard let row else { return false }
+        let (shard, position, until): (Shard, Int64, Int64) = (
+            try row.get("shard"), try row.get("position"), try row.get("until")
+        )
+        let end = min(until, position + Self.page)
+        let entries = try await TimelineReading.groupCalls(
+            in: shard, after: position, upTo: end, vault: registry.vault, in: transaction)
+        var book = try await AccountBook.open(
+            for: entries.map(\.event), asking: [], vault: registry.vault, in: transaction)
+        for entry in entries {
+            book.take(
+                entry.event, at: SegmentDecider.instant(of: entry.event), under: entry.arrivedUnder)
+        }
+        var statements = try book.writes(under: try await registry.vault.days.key(at: now))
+        statements.append(
+            end < until
+                ? "UPDATE account_reading SET position = \(end) WHERE shard = \(shard)"
+                : "DELETE FROM account_reading WHERE shard = \(shard)")
+        _ = try await transaction.pipeline(statements)
+        return true
+    }
+
+    /// Before every profile.
+    private static let first = ProfileID(UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)))
+}
