@@ -88,7 +88,8 @@ enum YAMLGuard {
 
     private static func startsName(_ text: Substring.UTF8View.SubSequence) -> Bool {
         guard let first = text.first else { return false }
-        return first > 0x20 && first != UInt8(ascii: "*")
+        // `"*"` is a text in quotes.
+        return first > 0x20 && ![UInt8(ascii: "*"), UInt8(ascii: "\""), UInt8(ascii: "'")].contains(first)
     }
 
     private static func tooDeep(line: Int, _ limit: Int) -> YAMLMistake {

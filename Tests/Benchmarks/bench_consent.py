@@ -375,14 +375,9 @@ def permits():
 
 
 VISITORS = 5_000
-POLICY = """
-purposes:
-  analytics: {name: Analytics, legalBasis: consent, lasts: P13M, text: {version: "1"}}
-"""
-ENFORCED = POLICY + """
-requires:
-  events: {"*": [analytics]}
-"""
+POLICY = {"purposes": {
+    "analytics": {"name": "Analytics", "legalBasis": "consent", "lasts": "P13M", "text": {"version": "1"}}}}
+ENFORCED = POLICY | {"requires": {"events": {"*": ["analytics"]}}}
 
 
 def enforcement():
@@ -391,8 +386,7 @@ def enforcement():
         "MARTLET_RATE_LIMIT_BURST": "1000000"})
 
     def put(policy):
-        installation.call("PUT", "consent", "/v1/consent-policy", data=policy,
-                          headers={"Content-Type": "application/yaml"}, expect=200)
+        installation.call("PUT", "consent", "/v1/consent-policy", json=policy, expect=200)
         # Others follow within two seconds.
         time.sleep(2.5)
 

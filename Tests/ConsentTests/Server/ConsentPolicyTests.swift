@@ -38,6 +38,7 @@ struct ConsentPolicyTests {
             type:page: [marketing]
           journeys:
             winback: [marketing, ads]
+          recommendations: {"*": [ads]}
         """
 
     private func put(
@@ -64,6 +65,7 @@ struct ConsentPolicyTests {
             #expect(stored.json[path: "policy.purposes.ads.signals.tcf.purposes"] == [3, 4])
             #expect(
                 stored.json["policy"]?["requires"]?["events"]?["type:page"]?["otherwise"]?.string == "count")
+            #expect(stored.json["policy"]?["requires"]?["recommendations"] == ["*": ["ads"]])
             #expect(try await put(fixture, Self.policy).headers["etag"] == "\"2\"")
             #expect(try await put(fixture, Self.policy, ifMatch: "\"1\"").status == 412)
             let old = try await fixture.service.request("GET", "/v1/consent-policy/versions/1")
@@ -105,6 +107,7 @@ struct ConsentPolicyTests {
             ("vendors: [755]", "vendors: [0]", 21, "purposes.ads.signals.tcf.vendors"),
             ("de-CH: Sie", "german!: Sie", 12, "purposes.marketing.text.languages.german!"),
             ("[US, EU]", "[US, EU", 19, ""),
+            ("{\"*\": [ads]}", "{*all : [ads]}", 31, ""),
         ])
     func mistakes(right: String, wrong: String, line: Int64, path: String) async throws {
         try await ConsentFixture.with { fixture in
