@@ -146,6 +146,7 @@ enum Erasure {
             StateStore.delete(ids, from: "membership_difference"),
             StateStore.delete(ids, from: "stage_difference"),
             StateStore.delete(ids, from: "consent_recheck"),
+            StateStore.delete(ids, from: "left_behind"),
             "DELETE FROM account_member WHERE profile_id = ANY(\(ids)::uuid[])",
         ]
     }

@@ -38,6 +38,7 @@ package let segmentationService = ServiceDefinition(
         Migration(resource: "V0013_accounts", bytes: PackageResources.V0013_accounts_sql),
         Migration(
             resource: "V0014_percentile_models", bytes: PackageResources.V0014_percentile_models_sql),
+        Migration(resource: "V0015_left_behind", bytes: PackageResources.V0015_left_behind_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships],
     channels: [
