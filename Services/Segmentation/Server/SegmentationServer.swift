@@ -39,6 +39,7 @@ package let segmentationService = ServiceDefinition(
         Migration(
             resource: "V0014_percentile_models", bytes: PackageResources.V0014_percentile_models_sql),
         Migration(resource: "V0015_left_behind", bytes: PackageResources.V0015_left_behind_sql),
+        Migration(resource: "V0016_kept_evidence", bytes: PackageResources.V0016_kept_evidence_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships],
     channels: [
