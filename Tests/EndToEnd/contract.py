@@ -112,7 +112,9 @@ def put_somebody_through(martlet, mailbox):
         "/v1/segments/{": "load-buyers",
         "/v1/scores/{": "load-orders",
         "/v1/computed-traits/{": "load-value",
-        "/v1/rfm-models/{": put_a_model_through(martlet),
+        "/v1/rfm-models/{": put_a_model_through(martlet, "/v1/rfm-models", {}),
+        "/v1/percentile-models/{": put_a_model_through(
+            martlet, "/v1/percentile-models", {"measure": {"count": {"event": "Order Completed"}}}),
         "/v1/journeys/{": "load-thanks",
         "/v1/templates/{": "load-thanks",
         "/v1/purposes/{": "transactional",
@@ -126,10 +128,10 @@ def put_somebody_through(martlet, mailbox):
     }
 
 
-def put_a_model_through(martlet):
-    """An edition of a model of recency, frequency and monetary value; returns its id."""
-    made = martlet.call("POST", "segmentation", "/v1/rfm-models", expect=202, json={"model": "load"})
-    path = f"/v1/rfm-models/{made['modelId']}"
+def put_a_model_through(martlet, path, body):
+    """An edition of a model of a population; returns its id."""
+    made = martlet.call("POST", "segmentation", path, expect=202, json={"model": "load", **body})
+    path = f"{path}/{made['modelId']}"
     wait_for(lambda: martlet.get("segmentation", path)["status"] == "done", "the edition of the model")
     return made["modelId"]
 

@@ -52,6 +52,43 @@ def test_twelve_rules_have_the_members_that_sql_finds(martlet, tmp_path):
     # Time alone goes on, and each leaves and enters at its instant.
     martlet.advance("12h")
     compare(martlet, sql, people)
+    compare_percentiles(martlet, sql, people)
+
+
+# Who spent something, with their place among all of them.
+SPENT = """
+    SELECT profile, sum(total) AS spent, row_number() OVER (ORDER BY sum(total)) AS place, count(*) OVER () AS people
+    FROM events WHERE name = 'Order Completed' AND happened > {now} - 2592000000 GROUP BY profile
+"""
+
+
+def compare_percentiles(martlet, sql, people):
+    """An edition has the thresholds that SQL finds at its instant, and until the next one its rules go on by these."""
+    put(martlet, "top", "percentile spend at least 90")
+    put(martlet, "middle", "percentile spend between 30 and 59")
+    made = martlet.call("POST", "segmentation", "/v1/percentile-models", expect=202, json={
+        "model": "spend", "measure": {"sum": {"event": "Order Completed", "property": "total", "within": "30d"}}})
+    path = f"/v1/percentile-models/{made['modelId']}"
+    wait_for(lambda: martlet.get("segmentation", path)["status"] == "done", "the edition", within=120)
+    edition = martlet.get("segmentation", path)["edition"]
+    settle(martlet)
+    at = milliseconds(datetime.fromisoformat(edition["at"]))
+    thresholds = [sql.execute(
+        f"SELECT spent FROM ({SPENT.format(now=at)}) WHERE place = (people * {percent} + 99) // 100").fetchone()[0]
+        for percent in range(1, 100)]
+    assert [float(threshold) for threshold in edition["thresholds"]] == [float(each) for each in thresholds]
+    for _ in range(2):
+        now = milliseconds(martlet.now())
+        for segment, low, high in [("top", 90, None), ("middle", 30, 60)]:
+            bound = f"AND spent <= {thresholds[high - 1]}" if high else ""
+            wanted = sorted(row[0] for row in sql.execute(
+                f"SELECT profile FROM ({SPENT.format(now=now)}) WHERE spent > {thresholds[low - 1]} {bound}").fetchall())
+            found = sorted(people[str(profile)] for profile, in martlet.sql(
+                "SELECT profile_id FROM profiles.membership WHERE segment = %s", segment))
+            print(f"{segment}: {len(found)}")
+            assert found == wanted, (segment, sorted(set(found) ^ set(wanted))[:10])
+            assert 0 < len(found) < len(people)
+        martlet.advance("12h")
 
 
 def make_up(chance, now, file):

@@ -65,6 +65,8 @@ struct SegmentationPrivacy {
             .traits(of: request.profileID, at: try await clock.now())
         return [
             "memberships": .array(held), "changes": .array(changes), "snapshots": .array(snapshots),
+            "keptEvidence": .array(
+                try await KeptEvidence.all(of: ids, vault: registry.vault, in: transaction)),
             "scores": .array(try await scores(of: ids, in: transaction)),
             "computedTraits": .array(traits),
             "stages": .array(try await stages(of: ids, in: transaction)),
@@ -146,6 +148,8 @@ enum Erasure {
             StateStore.delete(ids, from: "membership_difference"),
             StateStore.delete(ids, from: "stage_difference"),
             StateStore.delete(ids, from: "consent_recheck"),
+            StateStore.delete(ids, from: "left_behind"),
+            StateStore.delete(ids, from: "kept_evidence"),
             "DELETE FROM account_member WHERE profile_id = ANY(\(ids)::uuid[])",
         ]
     }

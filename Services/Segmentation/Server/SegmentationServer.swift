@@ -3,6 +3,7 @@ import Models
 import Postgres
 import ProfileStore
 import Sealing
+import SegmentationDomain
 package import ServiceKit
 import Streams
 
@@ -36,10 +37,15 @@ package let segmentationService = ServiceDefinition(
             bytes: PackageResources.V0012_next_scores_and_stages_sql),
         Migration(resource: "V0013_policy_version", bytes: PackageResources.V0013_policy_version_sql),
         Migration(resource: "V0014_accounts", bytes: PackageResources.V0014_accounts_sql),
+        Migration(
+            resource: "V0015_percentile_models", bytes: PackageResources.V0015_percentile_models_sql),
+        Migration(resource: "V0016_left_behind", bytes: PackageResources.V0016_left_behind_sql),
+        Migration(resource: "V0017_kept_evidence", bytes: PackageResources.V0017_kept_evidence_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships],
     channels: [
-        SegmentStore.channel, TouchpointModelStore.channel, RFMModelStore.channel, AccountStore.channel,
+        SegmentStore.channel, TouchpointModelStore.channel, PopulationModelStore.channel,
+        AccountStore.channel,
     ]
 ) { context in
     let registry = SegmentRegistry(vault: context.vault)
@@ -85,10 +91,12 @@ package let segmentationService = ServiceDefinition(
                 pool: context.pool,
                 idempotency: Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
             ).add(to: router)
-            RFMModelRoutes(
-                pool: context.pool,
-                idempotency: Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
-            ).add(to: router)
+            for kind in PopulationModelKind.allCases {
+                PopulationModelRoutes(
+                    kind: kind, pool: context.pool,
+                    idempotency: Idempotency(pool: context.pool, clock: context.clock, vault: context.vault)
+                ).add(to: router)
+            }
             MemberRoutes(pool: context.pool, clock: context.clock, registry: registry, profiles: profiles)
                 .add(to: router)
         },
@@ -97,7 +105,7 @@ package let segmentationService = ServiceDefinition(
             PolicyFollower(registry: registry, policies: policies, context: context),
             AccountWorker(registry: registry, context: context),
             TouchpointLearner(registry: registry, context: context),
-            RFMModelLearner(registry: registry, context: context),
+            PopulationModelLearner(registry: registry, context: context),
         ],
         privacy: SegmentationPrivacy(registry: registry, clock: context.clock).handler)
 }

@@ -18,7 +18,7 @@ struct EvidenceOracle {
     private func decided(_ explanation: JSON, at instant: Instant) throws -> Bool {
         if let key = explanation["condition"]?.string {
             let parts = try (explanation["parts"]?.array ?? []).map { try holds($0, at: instant) }
-            return ["all", "rfm", "permitted"].contains(key)
+            return ["all", "rfm", "percentile", "permitted"].contains(key)
                 ? !parts.contains(false) : key == "any" ? parts.contains(true) : !parts[0]
         }
         let condition = try #require(explanation["condition"])

@@ -177,7 +177,9 @@ struct EvidenceTests {
         }
     }
 
-    @Test("evidence stays small enough for a stream record, whatever the rule and the history")
+    @Test(
+        "evidence that is too large for a stream record decides again, and what stands in its place there is small"
+    )
     func size() throws {
         let longName = String(repeating: "x", count: 200)
         let part: JSON = ["count": ["event": .array([.string(longName), "A"]), "atLeast": 100]]
@@ -194,7 +196,20 @@ struct EvidenceTests {
             changes += decider.apply(event, to: &state, of: profile)
         }
         #expect(changes.map(\.change) == [.entered])
-        #expect(changes[0].evidence.compact.utf8.count <= Evidence.maxBytes)
-        #expect(changes[0].evidence["abridged"] == true)
+        let whole = changes[0].evidence
+        #expect(whole.compact.utf8.count > Evidence.maxBytes)
+        let facts = (0..<100).map { number in
+            let instant = Instant(milliseconds: 1_000 + Int64(number))
+            return TrackingEvent(
+                messageID: "m\(number)", kind: .track, name: "A", timestamp: instant, receivedAt: instant,
+                sourceID: RandomHistory.source)
+        }
+        let oracle = EvidenceOracle(scores: [:], facts: facts)
+        let conditions = try #require(whole["conditions"])
+        #expect(try oracle.holds(conditions, at: changes[0].at))
+        let short = try #require(Evidence.abridged(whole, kept: "an-id"))
+        #expect(short.compact.utf8.count <= Evidence.maxBytes)
+        #expect(short["abridged"] == true && short["kept"] == "an-id" && short["cause"] == whole["cause"])
+        #expect(Evidence.abridged(short, kept: "another") == nil)
     }
 }

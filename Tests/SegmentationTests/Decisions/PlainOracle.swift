@@ -101,6 +101,7 @@ struct PlainOracle {
             return compare(account, values.filter { !$0.isNull }, at: instant)
         }
         if let rfm = rule["rfm"] { return self.rfm(rfm, facts, at: instant) }
+        if let compared = rule["percentile"] { return percentile(compared, facts, at: instant) }
         if let date = rule["date"] { return self.date(date, facts, at: instant) }
         if let age = rule["age"] { return self.age(age, facts, at: instant) }
         if let first = rule["first"] { return oneTime(first, facts, at: instant) { $0.min() } }
@@ -237,6 +238,28 @@ struct PlainOracle {
             key, score in
             payload[key].map { isAmong($0, score) } ?? true
         }
+    }
+
+    private func percentile(_ payload: JSON, _ facts: [TrackingEvent], at instant: Instant) -> Bool {
+        guard let edition = payload["edition"], let measure = edition["measure"]?.object?.first else {
+            return false
+        }
+        let (key, what) = (measure.key, measure.value)
+        let found = key == "score" ? [] : events(what, facts, at: instant)
+        let value: Double? =
+            switch key {
+            case "count": found.isEmpty ? nil : Double(found.count)
+            case "sum": found.isEmpty ? nil : values(what, facts, at: instant).reduce(0, +)
+            case "minimum": values(what, facts, at: instant).min()
+            case "maximum": values(what, facts, at: instant).max()
+            case "daysSinceLast": found.map(time).max().map { Double(instant.milliseconds - $0.milliseconds) }
+            default: scores[what.string ?? ""].map { score($0, facts, at: instant) }
+            }
+        guard let value else { return false }
+        let more = (edition["thresholds"]?.array ?? []).count { threshold in
+            value > (key == "daysSinceLast" ? length(threshold).map(Double.init) : number(threshold)) ?? 0
+        }
+        return isAmong(payload, more)
     }
 
     /// Day by day, until the one that is looked for is there.

@@ -57,7 +57,9 @@ struct RandomRules {
         if !segments.isEmpty, generator.chance(25) { return ["segment": .string(generator.pick(segments))] }
         if !stages.isEmpty, generator.chance(25) { return ["stage": .string(generator.pick(stages))] }
         if !scores.isEmpty, generator.chance(25) { return ["score": scoreCondition()] }
-        if hasRFM, generator.chance(8) { return ["rfm": .object(rfm())] }
+        if hasRFM, generator.chance(12) {
+            return generator.chance(60) ? ["rfm": .object(rfm())] : ["percentile": .object(percentile())]
+        }
         if depth > 1, generator.chance(45) {
             let parts = JSON.array((0..<(1 + generator.below(3))).map { _ in rule(depth: depth - 1) })
             switch generator.below(3) {
@@ -295,6 +297,45 @@ struct RandomRules {
             "recency": .array(Array(recency)),
             "frequency": .array(four([0, 1, 2, 3], &generator).map { .integer(Int64($0)) }),
             "monetary": .array(four([-2, 0, 1.5, 3, 8], &generator).map { .string("\($0)") }),
+        ]
+        return members
+    }
+
+    /// By an edition of no population that there is, whose thresholds are few and stand there many times.
+    mutating func percentile() -> [String: JSON] {
+        var members: [String: JSON] = ["model": generator.pick(["default", "is", "2nd"])]
+        let percent = Int64(1 + generator.below(98))
+        switch generator.below(4) {
+        case 0: members["atMost"] = .integer(percent)
+        case 1: members["exactly"] = .integer(percent)
+        case 2: members["between"] = [.integer(percent), .integer(min(98, percent + 40))]
+        default: members["atLeast"] = .integer(percent)
+        }
+        guard hasEditions else { return members }
+        let kind = generator.pick(
+            ["count", "sum", "minimum", "maximum", "daysSinceLast"] + (scores.isEmpty ? [] : ["score"]))
+        var measure = windowed(selector(isStatic: true))
+        if ["sum", "minimum", "maximum"].contains(kind) {
+            measure["property"] = generator.pick(["price", "products[].price"])
+        }
+        let (from, to) = (1 + generator.below(60), 40 + generator.below(59))
+        let thresholds = (1...99).map { place -> JSON in
+            let step = place < min(from, to) ? 0 : place < max(from, to) ? 1 : 2
+            switch kind {
+            case "count": return .integer(Int64([0, 1, 3][step]))
+            case "daysSinceLast":
+                return .string(Duration.milliseconds(Int64([5, 100, 900][step]) * scale.unit).text)
+            // A score never comes to nothing, which the engine has it do at last.
+            case "score": return .string(["-1.5", "0.375", "2.25"][step])
+            default: return .string(["-1.5", "0", "2.25"][step])
+            }
+        }
+        members["edition"] = [
+            "number": 2, "at": "2026-01-01T00:00:00.000Z", "people": 7,
+            "measure": .object([
+                kind: kind == "score" ? .string(generator.pick(scores)) : .object(measure)
+            ]),
+            "thresholds": .array(thresholds),
         ]
         return members
     }

@@ -38,7 +38,7 @@ struct RFMModelRouteTests {
     private func make(_ installation: Installation, _ body: JSON = [:]) async throws -> JSON {
         let made = try await installation.harness.request("POST", path, json: body)
         #expect(made.status == 202, "\(made.text)")
-        #expect(try await installation.worker(RFMModelLearner.self).step())
+        #expect(try await installation.worker(PopulationModelLearner.self).step())
         let id = try #require(made.json["modelId"]?.string)
         return try await installation.harness.request("GET", "\(path)/\(id)").json
     }
@@ -208,7 +208,7 @@ struct RFMModelRouteTests {
             let nobody = try await make(installation, ["model": "vip", "event": "Order Paid"])
             #expect(nobody["status"] == "failed" && nobody["model"] == "vip", "\(nobody.compact)")
             #expect(nobody["failure"]?.string?.contains("Order Paid") == true)
-            #expect(try await !installation.worker(RFMModelLearner.self).step())
+            #expect(try await !installation.worker(PopulationModelLearner.self).step())
             for (body, place) in [
                 (["model": "A B"], "model"), (["event": 1], "event"), (["within": "9y"], "within"),
                 (["surprise": 1], "surprise"), (["where": [["property": "a", "withinLast": "1d"]]], "where"),
@@ -243,19 +243,19 @@ struct RFMModelRouteTests {
     func abandoned() async throws {
         try await Installation.with { installation in
             let made = try await installation.harness.request("POST", path, json: [:])
-            let id = try #require(made.json["modelId"]?.string.flatMap { RFMModelID($0) })
+            let id = try #require(made.json["modelId"]?.string.flatMap { PopulationModelID($0) })
             let pool = installation.harness.running.context.pool
             for _ in 0..<3 {
-                let claimed = try await pool.transaction { try await RFMModelStore($0).claim() }
+                let claimed = try await pool.transaction { try await PopulationModelStore($0).claim() }
                 #expect(claimed?.id == id)
                 try await installation.owner.execute(
                     "UPDATE segmentation.rfm_model SET leased_until = now() - interval '1 second'")
                 #expect(
                     try await pool.withConnection {
-                        try await !RFMModelStore($0).advance(id, examined: 1)
+                        try await !PopulationModelStore($0).advance(id, examined: 1)
                     })
             }
-            #expect(try await pool.transaction { try await RFMModelStore($0).claim() } == nil)
+            #expect(try await pool.transaction { try await PopulationModelStore($0).claim() } == nil)
             let answer = try await installation.harness.request("GET", "\(path)/\(id)").json
             #expect(answer["status"] == "failed")
         }

@@ -124,6 +124,52 @@ struct DeadlineTests {
     }
 
     @Test(
+        "a changed rule comes into force without somebody whose state does not read, and they follow when it does"
+    )
+    func switchingWithout() async throws {
+        try await Installation.with { installation in
+            let people = try await viewers(20, in: installation)
+            let broken = people[7]
+            let row: SQL = "shard = \(Shard(broken)) AND profile_id = \(broken)"
+            let state: String = try #require(
+                try await installation.owner.query(
+                    "SELECT state FROM segmentation.profile_state WHERE \(row)"
+                ).first?.get("state"))
+            try await installation.owner.execute(
+                "UPDATE segmentation.profile_state SET state = 'no state' WHERE \(row)")
+            installation.clock.advance(by: .hours(2))
+            try await installation.sweep()
+            try await installation.put("recent", ["count": ["event": "View", "within": "30h"]])
+            try await installation.put("seen", ["count": ["event": "View"]])
+            try await installation.backfill()
+            #expect(try await version(of: "recent", in: installation) == 1, "it may read in a moment")
+            for _ in 0..<2 {
+                installation.clock.advance(by: .seconds(5))
+                try await installation.sweep()
+            }
+            #expect(try await attempts(of: broken, in: installation) == 3)
+            try await installation.backfill()
+            #expect(try await version(of: "recent", in: installation) == 2)
+            #expect(try await installation.members("recent") == Set(people))
+            #expect(try await installation.members("seen") == Set(people).subtracting([broken]))
+
+            try await installation.owner.execute(
+                "UPDATE segmentation.profile_state SET state = \(state) WHERE \(row)")
+            installation.clock.advance(by: .minutes(2))
+            try await installation.backfill()
+            try await installation.sweep()
+            #expect(try await installation.members("seen") == Set(people))
+            #expect(try await installation.members("recent") == Set(people))
+            #expect(try await installation.owner.query("SELECT FROM segmentation.left_behind").isEmpty)
+            installation.clock.set(start + .hours(31))
+            try await installation.sweep()
+            #expect(try await installation.members("recent").isEmpty)
+            let last = try await installation.changes(of: "recent").last { $0.profileID == broken }
+            #expect(last?.change == .exited && last?.at == start + .hours(30))
+        }
+    }
+
+    @Test(
         "where nobody's state reads, which is hardly the fault of each, all are tried again soon, however often"
     )
     func noneReads() async throws {

@@ -28,7 +28,7 @@ package struct ComputedTrait: Hashable, Sendable {
         case rfm
     }
 
-    package let kind: Kind
+    package private(set) var kind: Kind
     package private(set) var source: WindowedEvents
     package private(set) var property: PropertyPath?
     package let zone: CivilZone?
@@ -68,6 +68,13 @@ package struct ComputedTrait: Hashable, Sendable {
         var trait = self
         (trait.source, trait.property) = (edition.orders.source, edition.orders.property)
         trait.editions = [edition]
+        return trait
+    }
+
+    /// The same that takes events without a number as well, as orders are taken.
+    var countingAll: ComputedTrait {
+        var trait = self
+        trait.kind = .rfm
         return trait
     }
 

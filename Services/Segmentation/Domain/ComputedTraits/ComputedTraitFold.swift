@@ -27,7 +27,7 @@ package struct ComputedTraitValue: Hashable, Sendable {
 /// with duplicates.
 package struct ComputedTraitFold: Sendable {
     package let trait: ComputedTrait
-    private let now: Instant
+    let now: Instant
     private let limit: Int
     private var occurrences: [TraitOccurrence] = []
     /// Whether events were left out.
@@ -62,7 +62,7 @@ package struct ComputedTraitFold: Sendable {
     }
 
     /// In ascending order, each once, and of too many the latest: the same whatever the order in which they came.
-    private mutating func settle() {
+    mutating func settle() {
         occurrences.sort { left, right in
             guard left.event.isSameEvent(as: right.event) else { return left.event < right.event }
             return left.event.place < right.event.place
@@ -158,7 +158,7 @@ package struct ComputedTraitFold: Sendable {
 
     // MARK: Events that time lets in and out
 
-    private func inside(at instant: Instant) -> [TraitOccurrence] {
+    func inside(at instant: Instant) -> [TraitOccurrence] {
         occurrences.filter { occurrence in
             occurrence.at <= instant && trait.source.window.contains(occurrence.at, at: instant)
                 && occurrence.event.spans?.contains(instant) ?? true

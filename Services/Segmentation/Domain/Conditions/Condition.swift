@@ -28,6 +28,7 @@ package indirect enum Condition: Hashable, Sendable {
     case score(ScoreValue)
     case stage(InStage)
     case rfm(RFM)
+    case percentile(Percentile)
     /// What a score is made up of; no rule has it in it.
     case scoring(Scoring)
     /// What makes somebody be in a stage; no rule has it in it.
@@ -50,6 +51,7 @@ package indirect enum Condition: Hashable, Sendable {
         case .any(let group): .group(group)
         case .not(let group): .group(group)
         case .rfm(let group): .group(group)
+        case .percentile(let group): .group(group)
         case .count(let leaf): .leaf(leaf)
         case .absent(let leaf): .leaf(leaf)
         case .unanswered(let leaf): .leaf(leaf)
@@ -107,6 +109,7 @@ package indirect enum Condition: Hashable, Sendable {
         leaf(InSegment.key) { field throws(RuleProblem) in .segment(try InSegment(field)) },
         leaf(InStage.key) { field throws(RuleProblem) in .stage(try InStage(field)) },
         leaf(ScoreValue.key) { field throws(RuleProblem) in .score(try ScoreValue(field)) },
+        leaf(Percentile.key) { field throws(RuleProblem) in .percentile(try Percentile(field)) },
         leaf(RFM.key) { field throws(RuleProblem) in .rfm(try RFM(field)) },
     ]
 

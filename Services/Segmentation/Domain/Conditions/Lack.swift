@@ -46,7 +46,7 @@ extension Explanation {
     private func lack(wanting wanted: Bool) -> Lack? {
         guard holds != wanted else { return nil }
         switch condition.string {
-        case "all", "any", "rfm", "permitted":
+        case "all", "any", "rfm", "percentile", "permitted":
             let lacks = parts.compactMap { $0.lack(wanting: wanted) }
             guard lacks.count != 1 else { return lacks[0] }
             return (condition != "any") == wanted ? .each(lacks) : .oneOf(lacks)

@@ -9,7 +9,7 @@ package import Models
 /// In between it is made up of conditions about the orders themselves, with the thresholds of the edition: how many there
 /// were, how long ago the last one was, and their total. So it is as exact in time as these. It does not hold for who has not
 /// ordered, nor without an edition.
-package struct RFM: GroupOperator {
+package struct RFM: EditionOperator {
     package static let key = "rfm"
     /// The model where none is named.
     package static let defaultModel = "default"
@@ -108,7 +108,7 @@ package struct RFM: GroupOperator {
         return written
     }
 
-    private static func never(_ members: [String: JSON]) -> [JSON] {
+    static func never(_ members: [String: JSON]) -> [JSON] {
         [["atLeast": 1], ["atMost": 0]].map { ["count": .object(members.merging($0) { $1 })] }
     }
 
@@ -147,16 +147,10 @@ package struct RFM: GroupOperator {
         }
     }
 
-    /// That nobody is in it for now; nil where somebody may be.
-    var lacksEdition: String? {
-        edition == nil
-            ? "of the model \(model) there is no edition yet, so it holds for nobody; POST /v1/rfm-models makes one"
-            : nil
-    }
+    package var isWithoutEdition: Bool { edition == nil }
+    package static let collection = "rfm-models"
 
     // MARK: Writing
-
-    package var settles: (truth: Bool, whole: Bool) { (false, false) }
 
     package func text(_ parts: [String]) -> String {
         let name = RuleWords.name(model)
@@ -187,38 +181,8 @@ package struct RFM: GroupOperator {
 }
 
 extension Condition {
-    /// The models of RFM that a rule names, each with its place.
-    package func rfmModels(at path: RulePath = RulePath()) -> [(model: String, path: RulePath)] {
-        if case .rfm(let rfm) = self { return [(rfm.model, path.appending(RFM.key))] }
-        guard case .group(let group) = kind else { return [] }
-        let path = path.appending(type(of: group).key)
-        return group.conditions.enumerated().flatMap { index, condition in
-            condition.rfmModels(at: group is Not ? path : path.appending("\(index)"))
-        }
-    }
-
-    /// The same rule by the editions in force of all models that it names.
-    package func byEditionsInForce(_ editions: [String: RFMEdition]) throws(InvalidRule) -> Condition {
-        try RuleReader.read(Self.written(json) { model, _ in editions[model]?.json })
-    }
-
     /// The same rule by a new edition of a model.
     package func by(_ edition: RFMEdition, of changed: String) throws(InvalidRule) -> Condition {
-        try RuleReader.read(Self.written(json) { model, old in model == changed ? edition.json : old })
-    }
-
-    /// A rule with the editions that are chosen for each model and the edition that is there.
-    private static func written(_ rule: JSON, choosing choose: (String, JSON?) -> JSON?) -> JSON {
-        guard let (key, payload) = rule.object?.first else { return rule }
-        switch key {
-        case AllOf.key, AnyOf.key:
-            return .object([key: .array((payload.array ?? []).map { written($0, choosing: choose) })])
-        case Not.key: return .object([key: written(payload, choosing: choose)])
-        case RFM.key:
-            guard var members = payload.object, let model = members["model"]?.string else { return rule }
-            members["edition"] = choose(model, members["edition"])
-            return .object([key: .object(members)])
-        default: return rule
-        }
+        try byEditions { kind, model, old in kind == .rfm && model == changed ? edition.json : old }
     }
 }

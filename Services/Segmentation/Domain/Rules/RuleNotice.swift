@@ -19,9 +19,9 @@ extension Condition {
             return [RuleNotice(path: path.appending(type(of: leaf).key), text: text)]
         case .group(let group):
             let path = path.appending(type(of: group).key)
-            if let rfm = group as? RFM {
+            if let compared = group as? any EditionOperator {
                 let texts =
-                    rfm.lacksEdition.map { [$0] }
+                    compared.lacksEdition.map { [$0] }
                     ?? group.conditions.flatMap { $0.notices(at: path) }.map(\.text)
                 return texts.map { RuleNotice(path: path, text: $0) }
             }

@@ -68,13 +68,15 @@ package struct Evidence: PendingEvidence {
         }
     }
 
-    /// How large evidence may become, in bytes: it goes into a stream record, which every reader must be able to
-    /// take. Only rules of hundreds of conditions come near it.
+    /// How large evidence may become in a stream record, in bytes, which every reader must be able to take. Only rules of
+    /// hundreds of conditions come near it. What is larger is kept beside it (`abridged`).
     package static let maxBytes = 128 << 10
+    /// How large it may become at all. The limits of rules leave it far below.
+    package static let mostBytes = 32 << 20
 
     /// `conditions` is the rule with the truth of each part and its events at that instant; `before`, for a change
     /// that time alone made, the same a millisecond earlier, where the events that fell out are still seen. Where
-    /// that would be too large, fewer events are listed, and at last, with `abridged`, no conditions at all.
+    /// that would be too large for a stream record, fewer events are listed.
     package var json: JSON {
         var members: [String: JSON] = [
             "version": .integer(Int64(version)), "decidedAt": .string(at.rfc3339),
@@ -90,10 +92,23 @@ package struct Evidence: PendingEvidence {
             members["conditions"] = conditions.json(listing: limit)
             members["before"] = before?.json(listing: limit)
             let evidence = JSON.object(members)
-            if evidence.isSurelyWithin(Self.maxBytes) || evidence.compact.utf8.count <= Self.maxBytes {
-                return evidence
-            }
+            if evidence.isWithin(Self.maxBytes) { return evidence }
         }
+        let evidence = JSON.object(members)
+        return evidence.isWithin(Self.mostBytes) ? evidence : Self.bare(members)
+    }
+
+    /// What stands in a stream record in the place of evidence that is too large for it, and is kept elsewhere under an id; nil
+    /// where it is not too large.
+    package static func abridged(_ evidence: JSON, kept id: @autoclosure () -> String) -> JSON? {
+        guard case .object(let members) = evidence, !evidence.isWithin(maxBytes) else { return nil }
+        guard case .object(var bare) = bare(members) else { return nil }
+        bare["kept"] = .string(id())
+        return .object(bare)
+    }
+
+    private static func bare(_ members: [String: JSON]) -> JSON {
+        var members = members
         members["conditions"] = nil
         members["before"] = nil
         members["abridged"] = true
@@ -138,10 +153,11 @@ package struct Evidence: PendingEvidence {
 }
 
 extension JSON {
-    /// Whether its text cannot be longer than so many bytes, told without writing it: a byte of a string is at most six
-    /// in the text, and a number no longer than 32.
-    fileprivate func isSurelyWithin(_ bytes: Int) -> Bool { bytes >= longest }
+    /// Whether its text is no longer than so many bytes.
+    fileprivate func isWithin(_ bytes: Int) -> Bool { bytes >= longest || compact.utf8.count <= bytes }
 
+    /// What its text cannot be longer than, told without writing it: a byte of a string is at most six in the text, and a
+    /// number no longer than 32.
     private var longest: Int {
         switch self {
         case .null, .bool: 5

@@ -64,7 +64,8 @@ struct ComputedTraitStore {
                     "computed trait \(stored.id) cannot be read by this version, at `\(problem.path)`")
             }
         }
-        let editions = try await RFMModelStore(session).editions(of: Set(read.compactMap(\.trait.model)))
+        let editions = try await PopulationModelStore(session).editions(
+            of: Set(read.compactMap(\.trait.model)))
         return read.map { stored, trait in
             (stored, trait.model.flatMap { editions[$0] }.map { trait.by($0) } ?? trait)
         }

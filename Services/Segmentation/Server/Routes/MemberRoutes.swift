@@ -1,3 +1,4 @@
+import Foundation
 import Models
 import Postgres
 import ProfileStore
@@ -18,6 +19,9 @@ struct MemberRoutes {
         }
         router.get("/v1/segments/{id}/members/{profileId}/why", scope: .segmentsRead, touches: .people) {
             try await why($0)
+        }
+        router.get("/v1/profiles/{id}/evidence/{evidenceId}", scope: .segmentsRead, touches: .people) {
+            try await evidence($0)
         }
         router.get("/v1/profiles/{id}/segments", scope: .segmentsRead, touches: .people) {
             try await segments($0)
@@ -46,6 +50,21 @@ struct MemberRoutes {
             throw .badRequest("`cursor` must be a `nextCursor` of this list, passed on as it was")
         }
         return id
+    }
+
+    /// Evidence that a change on the stream names, because it is too large to stand there.
+    private func evidence(_ request: ServiceRequest) async throws -> ServiceResponse {
+        let profile = try request.pathID("id", as: ProfileID.self)
+        guard let id = UUID(uuidString: try request.path("evidenceId")) else {
+            throw Problem.badRequest("`evidenceId` must be the `kept` of a change's evidence")
+        }
+        let kept = try await pool.withConnection {
+            try await KeptEvidence.read(id, of: profile, vault: registry.vault, in: $0)
+        }
+        guard let kept else {
+            throw Problem.notFound("no evidence is kept under this id", type: "unknown-evidence")
+        }
+        return .json(kept)
     }
 
     private func segments(_ request: ServiceRequest) async throws -> ServiceResponse {
@@ -99,6 +118,8 @@ struct MemberRoutes {
             var evidence = try await registry.vault.days.open(
                 try membership.map { try $0.get("evidence", as: JSON.self) } ?? .null,
                 at: StoredMembership.place(of: id, segment: segment))
+            evidence = try await KeptEvidence.whole(
+                evidence, of: id, vault: registry.vault, in: transaction)
             if let own = untold.last(where: { $0.segment == segment }), own.change == .entered {
                 evidence = own.evidence
             }

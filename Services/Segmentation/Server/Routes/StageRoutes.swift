@@ -52,7 +52,7 @@ struct StageRoutes {
         do { stages = try StageDefinition.list(list) } catch { throw problem(error.problems, in: text) }
         // An edition switches segments as one, and stages change from person to person.
         let named = stages.enumerated().flatMap { index, stage in
-            stage.condition.rfmModels(at: path.appending("\(index)").appending("rule"))
+            stage.condition.models(at: path.appending("\(index)").appending("rule"))
         }
         guard named.isEmpty else {
             throw problem(

@@ -73,7 +73,7 @@ enum DifferenceStore {
         _ = try await session.query(
             """
             DELETE FROM profiles.membership m USING membership_difference d
-            WHERE d.segment = ANY(\(segments)::text[]) AND NOT d.enters
+            WHERE d.segment = ANY(\(segments)::text[]) AND NOT d.enters AND \(LeftBehind.exclusion)
                 AND m.shard = d.shard AND m.profile_id = d.profile_id AND m.segment = d.segment
             """)
         _ = try await session.query(
@@ -82,7 +82,7 @@ enum DifferenceStore {
             SELECT d.shard, d.profile_id, d.segment, s.version, \(instant),
                    jsonb_build_object('version', s.version) || \(evidence)::jsonb
             FROM membership_difference d JOIN segment s ON s.id = d.segment
-            WHERE d.segment = ANY(\(segments)::text[]) AND d.enters
+            WHERE d.segment = ANY(\(segments)::text[]) AND d.enters AND \(LeftBehind.exclusion)
             ORDER BY d.shard, d.profile_id, d.segment
             ON CONFLICT (shard, profile_id, segment) DO NOTHING
             """)
@@ -98,7 +98,7 @@ enum DifferenceStore {
         _ = try await session.query(
             """
             DELETE FROM profiles.stage s USING stage_difference d
-            WHERE d.stage IS NULL AND s.shard = d.shard AND s.profile_id = d.profile_id
+            WHERE d.stage IS NULL AND \(LeftBehind.exclusion) AND s.shard = d.shard AND s.profile_id = d.profile_id
             """)
         _ = try await session.query(
             """
@@ -106,7 +106,7 @@ enum DifferenceStore {
             SELECT d.shard, d.profile_id, d.stage, l.version, \(instant),
                    jsonb_build_object('version', l.version) || \(evidence)::jsonb
             FROM stage_difference d CROSS JOIN stage_list l
-            WHERE d.stage IS NOT NULL
+            WHERE d.stage IS NOT NULL AND \(LeftBehind.exclusion)
             ORDER BY d.shard, d.profile_id
             ON CONFLICT (shard, profile_id) DO UPDATE
             SET stage = excluded.stage, version = excluded.version, entered_at = excluded.entered_at,

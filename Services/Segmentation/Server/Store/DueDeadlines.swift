@@ -76,8 +76,21 @@ extension StateStore {
         ).first?.get("attempts")
     }
 
-    /// Whether a deadline is put off.
+    /// Whether rules that come into force would have to wait for deadlines that are put off. They go on without those that
+    /// could not be fired again and again; of many that is hardly the fault of each, and may pass.
     static func hasPutOff(in session: some PostgresSession) async throws -> Bool {
-        try await !session.query("SELECT FROM deadline WHERE attempts > 0 LIMIT 1").isEmpty
+        let row = try await session.query(
+            """
+            SELECT count(*) AS n, count(*) FILTER (WHERE attempts < \(enoughAttempts)) AS few
+            FROM (SELECT attempts FROM deadline WHERE attempts > 0 LIMIT \(mostLeftOut + 1)) AS w
+            """
+        ).first
+        guard let row else { return false }
+        return try row.get("few", as: Int.self) > 0 || row.get("n", as: Int.self) > mostLeftOut
     }
+
+    /// After so many attempts in a row one is gone on without.
+    private static let enoughAttempts = 3
+    /// The most that are gone on without.
+    private static let mostLeftOut = 100
 }

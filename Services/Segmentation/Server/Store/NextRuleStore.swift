@@ -48,14 +48,19 @@ struct NextRuleStore {
     /// everybody.
     func hindrance(at now: Instant) async throws -> Hindrance? {
         if try await StateStore.hasPutOff(in: session) { return .putOff }
-        let due = try await session.query("SELECT min(due_at) AS due FROM deadline").first?
-            .get("due", as: Instant?.self)
+        let due = try await earliestDeadline()
         return due.map { $0 - .milliseconds(1) < now - Self.reach } ?? false ? .due : nil
+    }
+
+    /// The earliest, without those that could not be fired.
+    private func earliestDeadline() async throws -> Instant? {
+        try await session.query("SELECT min(due_at) AS due FROM deadline WHERE attempts = 0").first?
+            .get("due", as: Instant?.self)
     }
 
     /// What next rules wait for.
     enum Hindrance: String {
-        /// The deadline of somebody that could not be fired.
+        /// Deadlines that could not be fired: not often enough yet to go on without, or too many.
         case putOff
         /// Deadlines that have yet to fire.
         case due
@@ -96,8 +101,7 @@ struct NextRuleStore {
                 && !(areStagesBehind && group.contains(where: SegmentDefinition.isOfStages))
         }.flatMap { $0 }.sorted()
         guard !keys.isEmpty else { return .none }
-        let due = try await session.query("SELECT min(due_at) AS due FROM deadline").first?
-            .get("due", as: Instant?.self)
+        let due = try await earliestDeadline()
         let instant = min(now, due.map { $0 - .milliseconds(1) } ?? now)
         guard instant >= now - Self.reach, try await !StateStore.hasPutOff(in: session) else {
             return .putOff

@@ -42,6 +42,10 @@ final class StateLayouts: Sendable {
         """
     }
 
-    /// A statement that forgets the layouts that no state is of, once all shards are done with the revisions after them.
-    static let sweep: SQL = "DELETE FROM state_layout WHERE revision < (SELECT min(done) FROM backfill)"
+    /// A statement that forgets the layouts that no state is of, once all shards are done with the revisions after them, and
+    /// nobody was left behind.
+    static let sweep: SQL = """
+        DELETE FROM state_layout
+        WHERE revision < (SELECT min(done) FROM backfill) AND NOT EXISTS (SELECT FROM left_behind)
+        """
 }

@@ -61,6 +61,7 @@ package final class BackfillWorker: Service {
     private func round() async throws -> Bool {
         if try await switchOver() { return true }
         if try await recheck() { return true }
+        if try await bringLeftBehind() { return true }
         return try await withThrowingTaskGroup(of: Bool.self) { lanes in
             for _ in 0..<Self.lanes {
                 lanes.addTask {
@@ -80,6 +81,7 @@ package final class BackfillWorker: Service {
     func step() async throws -> Bool {
         if try await switchOver() { return true }
         if try await recheck() { return true }
+        if try await bringLeftBehind() { return true }
         return try await takeChunk()
     }
 
@@ -125,10 +127,14 @@ package final class BackfillWorker: Service {
             return try await NextRuleStore(transaction).bringIntoForce(set.nextGroups, at: now)
         }
         guard case .inForce(let ids) = outcome else { return false }
-        logger.info(
-            "changed rules are in force",
+        let without = try await pool.withConnection { try await LeftBehind.count(in: $0) }
+        logger.log(
+            level: without > 0 ? .warning : .info,
+            without > 0
+                ? "changed rules are in force without profiles whose state does not read or deadline cannot be fired"
+                : "changed rules are in force",
             metadata: [
-                "segments": "\(ids.joined(separator: " "))",
+                "segments": "\(ids.joined(separator: " "))", "without": "\(without)",
                 "milliseconds": "\((ContinuousClock.now - began).milliseconds)",
             ])
         return true
@@ -144,12 +150,91 @@ package final class BackfillWorker: Service {
         }
         guard isDue else { return }
         logger.warning(
-            "changed rules wait for a deadline that cannot be fired; the log says of which profile, and why")
+            "changed rules wait for deadlines that cannot be fired; the log says of which profiles, and why")
+    }
+
+    /// A chunk that could not be brought to the rules, for somebody in it.
+    private struct ChunkFailure: Error {
+        let shard: Shard
+        let revision: Int64
+        let position: ProfileID
+        let cause: any Error
     }
 
     private func takeChunk() async throws -> Bool {
         let now = try await clock.now()
-        return try await pool.transaction { transaction in
+        do { return try await takeChunk(at: now) } catch let failure as ChunkFailure {
+            return try await takeOneByOne(failure, at: now)
+        }
+    }
+
+    /// Brings the profiles of a chunk to the rules each by itself, and leaves behind with whom that does not go.
+    private func takeOneByOne(_ failure: ChunkFailure, at now: Instant) async throws -> Bool {
+        let ids: [ProfileID] = try await pool.withConnection {
+            try await $0.query(
+                """
+                SELECT profile_id FROM profile_state
+                WHERE shard = \(failure.shard) AND profile_id > \(failure.position)
+                ORDER BY profile_id LIMIT \(Self.chunk)
+                """
+            ).map { try $0.get("profile_id") }
+        }
+        var failed: [ProfileID] = []
+        for id in ids where try await !bring(id, at: now) { failed.append(id) }
+        // Where that goes with none, it is hardly the fault of each of them.
+        guard let last = ids.last, failed.count == 1 || failed.count < ids.count else { throw failure.cause }
+        let left = failed
+        try await pool.transaction { transaction in
+            if !left.isEmpty { try await LeftBehind.add(left, at: now, in: transaction) }
+            _ = try await transaction.query(
+                """
+                UPDATE backfill SET revision = \(failure.revision), position = \(last)
+                WHERE shard = \(failure.shard) AND (revision < \(failure.revision)
+                    OR revision = \(failure.revision) AND coalesce(position, \(Self.first)) <= \(failure.position))
+                """)
+        }
+        return true
+    }
+
+    /// Brings one profile to the rules; false where that does not go for its own sake.
+    private func bring(_ id: ProfileID, at now: Instant) async throws -> Bool {
+        do {
+            try await pool.transaction { transaction in
+                let decider = try await self.registry.decider(in: transaction)
+                let states = try await StateStore(transaction: transaction, registry: self.registry)
+                    .lockExisting([id])
+                var work = MembershipWork(
+                    decider: decider, states: states, now: now, vault: self.registry.vault, in: transaction)
+                try await work.refresh()
+                try await work.write()
+            }
+            return true
+        } catch {
+            guard DeadlineWorker.mayBeOfOne(error) else { throw error }
+            logger.warning(
+                "a profile cannot be brought to changed rules; they come into force without it, and it is tried again",
+                metadata: ["profile": "\(id)", "error": "\(error)"])
+            return false
+        }
+    }
+
+    /// Tries those again who were left behind; false if none of them has come along.
+    private func bringLeftBehind() async throws -> Bool {
+        let now = try await clock.now()
+        var isMoving = false
+        for id in try await pool.withConnection({ try await LeftBehind.due(at: now, in: $0) }) {
+            if try await bring(id, at: now) {
+                try await pool.withConnection { try await LeftBehind.remove(id, in: $0) }
+                isMoving = true
+            } else {
+                try await pool.withConnection { try await LeftBehind.add([id], at: now, in: $0) }
+            }
+        }
+        return isMoving
+    }
+
+    private func takeChunk(at now: Instant) async throws -> Bool {
+        try await pool.transaction { transaction in
             let decider = try await self.registry.decider(in: transaction)
             let revision = decider.set.revision
             guard
@@ -165,13 +250,20 @@ package final class BackfillWorker: Service {
             // A shard that is behind an even newer revision starts again; what is done is passed over quickly.
             let isSame = try row.get("revision", as: Int64.self) == revision
             let position = isSame ? try row.get("position", as: ProfileID?.self) : nil
-            let profiles = try await StateStore(transaction: transaction, registry: self.registry)
-                .lockNext(in: shard, after: position ?? Self.first, limit: Self.chunk)
-            let states = Dictionary(profiles.map { ($0.0, $0.1) }, uniquingKeysWith: { first, _ in first })
-            var work = MembershipWork(
-                decider: decider, states: states, now: now, vault: self.registry.vault, in: transaction)
-            try await work.refresh()
-            try await work.write()
+            let profiles: [(ProfileID, StateStore.Stored)]
+            do {
+                profiles = try await StateStore(transaction: transaction, registry: self.registry)
+                    .lockNext(in: shard, after: position ?? Self.first, limit: Self.chunk)
+                let states = Dictionary(
+                    profiles.map { ($0.0, $0.1) }, uniquingKeysWith: { first, _ in first })
+                var work = MembershipWork(
+                    decider: decider, states: states, now: now, vault: self.registry.vault, in: transaction)
+                try await work.refresh()
+                try await work.write()
+            } catch  where DeadlineWorker.mayBeOfOne(error) {
+                throw ChunkFailure(
+                    shard: shard, revision: revision, position: position ?? Self.first, cause: error)
+            }
             let reached = profiles.count == Self.chunk ? profiles.last?.0 : nil
             _ = try await transaction.pipeline([
                 StateLayouts.write(decider.set),

@@ -107,7 +107,7 @@ struct DeadlineWorker {
     }
 
     /// Whether it may be the fault of one profile, and not of the database.
-    private static func mayBeOfOne(_ error: any Error) -> Bool {
+    static func mayBeOfOne(_ error: any Error) -> Bool {
         switch error {
         case is CancellationError: false
         case let error as PostgresError: !error.isTransient

@@ -26,6 +26,8 @@ struct MembershipWork {
     private var untoldStages: [ProfileID] = []
     private var erased: Set<ProfileID> = []
     private var changes: [(change: MembershipChange, traceparent: String?)] = []
+    /// What of their evidence is too large for the stream.
+    private var kept: [KeptEvidence] = []
     /// The changes that are none, by their places: memberships that go on, but since another instant.
     private var restated: Set<Int> = []
     /// What came of the stages, in the order in which it was decided; false for those that go on, but since another
@@ -396,6 +398,8 @@ struct MembershipWork {
         }
         statements += try MembershipStore.writes(changes.map(\.change), under: key)
         statements += try StageStore.writes(stages.map(\.change), under: key)
+        let kept = self.kept.filter { !erased.contains($0.profile) }
+        if !kept.isEmpty { statements.append(try KeptEvidence.write(kept, under: key)) }
         let new = newDifferences(of: ids)
         statements += DifferenceStore.writes(
             from: differences.filter { touched.contains($0.key) }, to: new.segments)
@@ -472,12 +476,20 @@ struct MembershipWork {
         for var change in new where SegmentDefinition.isValid(id: change.segment) {
             // It is written twice, and what it is made from may be let go of.
             change.settle()
+            keepEvidence(&change.evidence, of: change.profileID)
             if isRestated { restated.insert(changes.count) }
             changes.append((change, traceparent))
         }
-        for step in StageMoves.steps(in: new) {
+        for var step in StageMoves.steps(in: new) {
+            keepEvidence(&step.evidence, of: step.profileID)
             stages.append((step, traceparent, !isRestated && step.stage != step.previous))
         }
+    }
+}
+
+extension MembershipWork {
+    private mutating func keepEvidence(_ evidence: inout JSON, of profile: ProfileID) {
+        if let large = KeptEvidence(&evidence, of: profile, at: now) { kept.append(large) }
     }
 }
 

@@ -6,7 +6,7 @@ import Models
 ///     both      = part { "and" part }
 ///     part      = "not" part | "(" rule ")" | "all of (" rule ")" | "any of (" rule ")" | condition
 ///     condition = did | absent | one-time | aggregate | distinct | ratio | trait | context | known | age | score | rfm
-///               | segment | stage
+///               | percentile | segment | stage
 ///
 ///     did       = "did" events [often] ["with the same" property] [window] [where]
 ///                 [ "and then no" events [where] "for" length [window]
@@ -25,6 +25,7 @@ import Models
 ///     age       = "age by" property count "years in" zone
 ///     score     = "score" name range
 ///     rfm       = "rfm" name ( "is" text | { ("recency" | "frequency" | "monetary") count } )
+///     percentile = "percentile" name count
 ///     segment   = "in segment" name
 ///     stage     = "in stage" name
 ///

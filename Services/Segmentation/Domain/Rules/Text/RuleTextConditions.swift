@@ -220,6 +220,16 @@ extension RuleTextParser {
         return RuleNode(["rfm": RuleNode(members, at: start)], at: start)
     }
 
+    /// `percentile spend at least 90`.
+    mutating func percentile(_ start: Int) throws(Problem) -> RuleNode {
+        var members = ["model": try name("the id of a model")]
+        guard let percentile = try count(nil) else {
+            throw problem("\"at least\", \"at most\", \"exactly\" or \"between\"")
+        }
+        members.merge(percentile) { $1 }
+        return RuleNode(["percentile": RuleNode(members, at: start)], at: start)
+    }
+
     mutating func oneTime(_ key: String, _ start: Int) throws(Problem) -> RuleNode {
         var members = try events()
         try expect("was")

@@ -141,6 +141,7 @@ struct RuleTextParser {
             return RuleNode(["score": RuleNode(members, at: start)], at: start)
         }
         if accept("rfm") { return try rfm(start) }
+        if accept("percentile") { return try percentile(start) }
         if accept("in", "stage") {
             return RuleNode(["stage": try name("the id of a stage")], at: start)
         }
@@ -150,7 +151,7 @@ struct RuleTextParser {
         }
         throw problem(
             "a condition, which begins with did, did not do, first, last, sum of, average of, minimum of, maximum of, "
-                + "distinct, ratio of, trait, account, context, has identifier, age by, date of, consent, score, rfm, in segment, in stage, not or ("
+                + "distinct, ratio of, trait, account, context, has identifier, age by, date of, consent, score, rfm, percentile, in segment, in stage, not or ("
         )
     }
 }
