@@ -377,7 +377,7 @@ def permits():
 VISITORS = 5_000
 POLICY = {"purposes": {
     "analytics": {"name": "Analytics", "legalBasis": "consent", "lasts": "P13M", "text": {"version": "1"}}}}
-ENFORCED = POLICY | {"requires": {"events": {"*": ["analytics"]}}}
+ENFORCED = POLICY | {"requires": {"events": {"Product Viewed": ["analytics"]}}}
 
 
 def enforcement():

@@ -96,7 +96,7 @@ extension Resolver {
     private func limit(
         brokenBy kind: Identifier.Kind, _ gathered: Gathered, _ observation: Observation, _ isExplicit: Bool
     ) -> [String: JSON]? {
-        if isExplicit { return nil }
+        if isExplicit || observation.replacing.contains(kind) { return nil }
         guard let type = policy.policy(of: kind), let limit = type.limit else { return nil }
         let there = gathered.roots.reduce(gathered.claims[kind] ?? 0) {
             $0 + held(kind, by: $1, type, observation.receivedAt)

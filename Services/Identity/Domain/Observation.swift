@@ -20,6 +20,8 @@ package struct Observation: Hashable, Sendable {
     var fallback: ProfileID?
     /// The profile that the identifiers are added to, whoever else they might lead to: a correction names it.
     package var correcting: ProfileID?
+    /// The types of which one was taken away by the same correction, so that there are no more of them than before.
+    package var replacing: Set<Identifier.Kind> = []
     /// What was sent as an identifier and is none, with the reason of each.
     package var refused: [JSON] = []
     /// Whether the sender says of somebody that it was them, if only in a way that says nothing.

@@ -112,7 +112,7 @@ struct Corrections {
             || !traits.allSatisfy { before.values[$0.key] ?? .null == $0.value }
         if isNew {
             try await say(
-                order, traits, of: before, named: id, messageID: messageID, policy: policy,
+                order, without: wrong, traits, of: before, named: id, messageID: messageID, policy: policy,
                 traceparent: traceparent, at: now, in: transaction)
         }
         return Done(
@@ -148,7 +148,10 @@ struct Corrections {
     ) -> [String: JSON] {
         var traits = order.traits
         for correction in order.corrections {
-            guard let replaced = correction.replaced, wrong.contains(replaced) else { continue }
+            // An address or a number is one wherever it stands; `42` may be anything.
+            guard let replaced = correction.replaced, wrong.contains(replaced),
+                [.email, .phone].contains(replaced.kind)
+            else { continue }
             for (name, value) in view.values where traits[name] == nil {
                 if let text = value.string, (try? policy.identifier(replaced.kind, text)) == replaced {
                     traits[name] = .string(correction.identifier.value)
@@ -160,7 +163,7 @@ struct Corrections {
 
     /// The fact on the timeline, as if the person had been identified.
     private func say(
-        _ order: Order, _ traits: [String: JSON], of view: ProfileView, named id: ProfileID,
+        _ order: Order, without wrong: [Identifier], _ traits: [String: JSON], of view: ProfileView, named id: ProfileID,
         messageID: String,
         policy: IdentityPolicy, traceparent: String?, at now: Instant, in transaction: PostgresTransaction
     ) async throws {
@@ -183,11 +186,16 @@ struct Corrections {
             observation = Observation(event, policy: policy)
         }
         observation.correcting = id
+        observation.replacing = Set(wrong.map(\.kind))
         var (resolver, keys) = try await resolution.resolver(
             for: [observation], of: [event], policy: policy, profiles: [id], in: transaction)
         guard let placement = try resolver.resolve(event, as: observation),
             placement.profileID == view.person.profileID
         else { throw Problem.noProfile }
+        // Somebody may have come to an identifier since it was seen to be free; the next attempt sees them.
+        guard resolver.changes.merges.isEmpty, resolver.changes.created.isEmpty else {
+            throw Problem.unavailable("an identifier was taken at the same time; try again")
+        }
         guard resolver.withheld.isEmpty else {
             throw Problem.conflict(
                 "the identity policy lets one person hold no more identifiers of this type; say which one is replaced",

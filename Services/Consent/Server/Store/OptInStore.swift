@@ -98,7 +98,7 @@ enum OptInStore {
             """
             UPDATE opt_in o SET digest = NULL, detail = NULL FROM opt_in used
             WHERE used.shard = \(shard(id)) AND used.opt_in_id = \(id)
-                AND (o.opt_in_id = used.opt_in_id
+                AND (o.shard = used.shard AND o.opt_in_id = used.opt_in_id
                     OR o.address_hash = used.address_hash AND o.form_id = used.form_id
                         AND o.requested_at <= used.requested_at)
             """)

@@ -77,8 +77,9 @@ actor RecallList {
         try DurableFile.append(text, to: file)
         noteReading(at: now, wholeDay: isDay)
         for line in new { known[line.key] = line.at }
-        latest = max(latest, new.map(\.at).max() ?? latest)
-        let old = latest - Self.window - Self.window
+        // A key may end in a year; what is yet to come says nothing of how far the list goes.
+        latest = max(latest, new.map(\.at).filter { $0 <= now }.max() ?? latest)
+        let old = min(latest, now) - Self.window - Self.window
         // What is found again, because it has not ended or was received long ago, is not written again.
         let found = Set(lines.map(\.key))
         known = known.filter { $0.value > old || found.contains($0.key) }

@@ -87,11 +87,17 @@ struct RawEventStore: Sendable {
         try await profiles.names(of: profileIDs, in: transaction)
     }
 
-    /// What identity has told about a request; nil while it has told nothing.
-    func handedOver(_ id: PrivacyRequestID, in transaction: PostgresTransaction) async throws -> Told? {
+    /// What identity has told about a request; nil while it has told nothing. With `again` what it told when it failed, and
+    /// was done already, does not count: it is asked once more as well, and tells once more.
+    func handedOver(
+        _ id: PrivacyRequestID, again: Bool, in transaction: PostgresTransaction
+    ) async throws -> Told? {
         let rows = try await transaction.query(
             "SELECT subjects, profile_ids, up_to, details FROM erasure_subject WHERE request_id = \(id)")
         guard let row = rows.first else { return nil }
+        if again, try row.get("up_to", as: JSON?.self) == nil, try row.get("details", as: String?.self) == nil {
+            return nil
+        }
         var names: [String] = []
         for text in try row.get("subjects", as: [String].self) {
             guard let opened = try await profiles.vault.days.open(text, at: Self.place(of: id)) else {
@@ -130,7 +136,9 @@ struct RawEventStore: Sendable {
             INSERT INTO erasure_subject (request_id, subjects, profile_ids, up_to, details, received_at)
             VALUES (\(id), \([sealed])::text[], \(told.profileIDs)::uuid[], \(told.positions)::jsonb, \(details),
                 \(now))
-            ON CONFLICT (request_id) DO NOTHING
+            ON CONFLICT (request_id) DO UPDATE SET subjects = excluded.subjects, profile_ids = excluded.profile_ids,
+                up_to = excluded.up_to, details = excluded.details, received_at = excluded.received_at
+            WHERE erasure_subject.up_to IS NULL
             """)
     }
 
