@@ -50,7 +50,7 @@ final class PreviewRoutes: Sendable {
 
     private func preview(_ request: ServiceRequest) async throws -> ServiceResponse {
         try request.requireMediaType(["application/json"])
-        let text = try await request.body(maxBytes: SegmentDocument.maxBytes)
+        let text = try await WrittenDefinition.text(of: request)
         let document = try SegmentDocument(id: "preview", text: text)
         let hasRoom = underWay.withLock { count in
             guard count < Self.atATime else { return false }
