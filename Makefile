@@ -3,12 +3,13 @@
 
 SOURCES = CommandLine Services Shared Tests Package.swift Plugins
 
-.PHONY: help run test soak lint format bench bench-ingestion bench-ingestion-soak bench-identity bench-segmentation bench-consent clean
+.PHONY: help run test soak release-check lint format bench bench-ingestion bench-ingestion-soak bench-identity bench-segmentation bench-consent clean
 
 help:
 	@echo "make run      everything up on a private PostgreSQL, with simulated shoppers, until Ctrl-C"
 	@echo "make test     every test, against a private PostgreSQL, a real SMTP server and the real SDK"
 	@echo "make soak     the same for longer: services away for a minute, more kills, more cases"
+	@echo "make release-check   every release executable started and changed; takes a release build"
 	@echo "make lint     check the formatting of every Swift source"
 	@echo "make format   format every Swift source"
 	@echo "make bench    measure the import of real orders, and event to mail"
@@ -28,6 +29,9 @@ soak:
 	@MARTLET_STOP_SECONDS=60 MARTLET_STOP_RATE=150 MARTLET_KILLS=4 MARTLET_SCHEMATHESIS_EXAMPLES=100 \
 		MARTLET_AWAY_SECONDS=60 MARTLET_INGESTION_KILLS=50 MARTLET_FUZZ_SECONDS=600 MARTLET_FULL_SECONDS=60 \
 		MARTLET_SLOW_ROUNDS=6 MARTLET_RACE_PEOPLE=10000 MARTLET_SOAK_FACTOR=8 scripts/test.sh
+
+release-check:
+	@scripts/release-check.sh
 
 lint:
 	@swift format lint --strict --parallel --recursive $(SOURCES)

@@ -62,7 +62,7 @@ struct PrivacyContractTests {
                     type: type, profileID: profile, profileIDs: [profile], requestedAt: Self.start)
             }
             let pool = service.context.pool
-            let found = try await pool.transaction { try await handler.access(request(.access, 0), $0) }
+            let found = try await pool.transaction { try await handler.everything(request(.access, 0), $0) }
             #expect(found.object?.isEmpty == false)
             for number in 0..<2 {
                 let erasure = request(.erasure, number)

@@ -58,6 +58,23 @@ struct PreferenceTests {
         }
     }
 
+    @Test(
+        "what is written to a message after it was sent, as when a merge is undone, makes nobody wait for longer"
+    )
+    func restated() async throws {
+        try await DeliveryFixture.with { fixture in
+            try await fixture.put()
+            let jo = try await fixture.makeProfile(email: "jo@example.org")
+            try await wish("frequency:daily", "granted", jo, fixture)
+            #expect(try await reason(jo, fixture) == nil)
+            fixture.clock.advance(by: .hours(23))
+            try await fixture.owner.execute("UPDATE delivery.message SET updated_at = \(fixture.clock.now)")
+            #expect(try await reason(jo, fixture) == "tooFrequent")
+            fixture.clock.advance(by: .hours(1))
+            #expect(try await reason(jo, fixture) == nil)
+        }
+    }
+
     @Test("of many mails that are wanted at once one goes out to who wants that rarely")
     func atOnce() async throws {
         try await DeliveryFixture.with { fixture in

@@ -126,6 +126,7 @@ struct RouteTests {
                     "profile": ["traits": ["firstName": "Ada & Bob"]],
                     "trigger": ["properties": ["name": "Red <lamp>", "price": "12.5", "currency": "GBP"]],
                     "unsubscribe_url": "https://m.example/t/u/x", "percent": 15,
+                    "preferences_url": "https://m.example/preferences/y",
                     "recommendations": [
                         [
                             "sku": "B2", "name": "Blue vase", "price": "1999.00", "currency": "GBP",
@@ -137,6 +138,9 @@ struct RouteTests {
                 full.html.contains("Dear Ada &amp; Bob,") && full.html.contains("https://m.example/t/u/x"))
             #expect(full.html.contains("£1,999.00") && full.html.contains("https://shop.example/b2"))
             #expect(full.text.contains("* Blue vase, £1,999.00 (Bought together)"))
+            for text in [full.html, full.text] {
+                #expect(text.contains("https://m.example/preferences/y"))
+            }
             #expect(full.text.contains("Dear Ada & Bob,"))
             #expect(!full.html.contains("<lamp>"))
         }

@@ -187,6 +187,7 @@ class Everything(Opener):
             "quarantine.detail": "ingestion.quarantine.detail {quarantine_id}",
             "quarantine.envelope": "ingestion.quarantine.envelope {quarantine_id}",
             "privacy_result.result": "consent.privacy_result.result {request_id} {service}",
+            "privacy_result_part.items": "consent.privacy_result_part.items {request_id} {service} {part}",
             "privacy_step.detail": "consent.privacy_step.detail {request_id}",
             "privacy_request.detail": "consent.privacy_request.detail {request_id}",
             "attempt.detail": "delivery.message.detail {message_id} {attempt}",

@@ -39,6 +39,9 @@ package let consentService = ServiceDefinition(
             bytes: PackageResources.V0008_requests_of_the_version_before_sql),
         Migration(resource: "V0009_lock_chains", bytes: PackageResources.V0009_lock_chains_sql),
         Migration(resource: "V0010_opt_in_limits", bytes: PackageResources.V0010_opt_in_limits_sql),
+        Migration(resource: "V0011_result_parts", bytes: PackageResources.V0011_result_parts_sql),
+        Migration(
+            resource: "V0012_calls_of_requests", bytes: PackageResources.V0012_calls_of_requests_sql),
     ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests, .privacyChanges], auditLogs: [.keys]
 ) { context in

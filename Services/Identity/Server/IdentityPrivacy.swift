@@ -27,28 +27,41 @@ struct IdentityPrivacy {
 
     var handler: PrivacyHandler {
         PrivacyHandler(
-            access: { request, transaction in try await access(request, in: transaction) },
+            access: { request, transaction in try await summary(request, in: transaction) },
+            pages: { request, transaction, pages in
+                try await timeline(request, into: pages, in: transaction)
+            },
             erase: { request, transaction in try await erase(request, in: transaction) },
             failed: { request, transaction in try await tellOfFailure(request, in: transaction) })
     }
 
-    /// Everything that identity holds on the person.
+    /// Everything that identity holds on the person, at once.
     func access(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
+        try await handler.everything(request, transaction)
+    }
+
+    /// What somebody did, page by page: it may be much.
+    private func timeline(
+        _ request: PrivacyRequest, into pages: PrivacyPages, in transaction: PostgresTransaction
+    ) async throws {
         let members = try await members(request, in: transaction)
-        let profile = try await reading.view(of: request.profileID, in: transaction)
-        var entries: [JSON] = []
         var position: TimelineStore.Position?
         while true {
             let page = try await timeline.page(
                 of: members, before: position, limit: Self.pageSize, in: transaction)
-            entries += page.map(\.json)
+            try await pages.take("timeline", page.map(\.json))
             guard page.count == Self.pageSize, let last = page.last else { break }
             position = last.position
         }
+    }
+
+    private func summary(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON
+    {
+        let members = try await members(request, in: transaction)
+        let profile = try await reading.view(of: request.profileID, in: transaction)
         return [
             "profile": profile?.json ?? .null,
             "merges": .array(try await people.merges(of: members, notes: notes, in: transaction)),
-            "timeline": .array(entries),
             "webhooks": try await WebhookQueue.told(of: members, in: transaction),
             "matching": try await MatchingProposalStore.told(of: members, in: transaction),
             "matchingRecords": try await MatchingRecordStore.told(of: members, in: transaction),

@@ -85,6 +85,15 @@ package final class BodyWriter: @unchecked Sendable {
 }
 
 extension ServiceResponse {
+    /// A body that is written while it is read, because it may be long.
+    package static func streaming(
+        _ contentType: String, longest: Duration, _ write: @escaping StreamedBody.Write
+    ) -> ServiceResponse {
+        var response = ServiceResponse(headers: [.contentType: contentType])
+        response.streamed = StreamedBody(longest: longest, write)
+        return response
+    }
+
     /// Server-sent events (WHATWG HTML, section 9.2), written one by one for at most `longest`.
     package static func events(
         longest: Duration, _ write: @escaping StreamedBody.Write

@@ -6,17 +6,24 @@ import Streams
 /// What a service does about a privacy request, each in the transaction it is given.
 package struct PrivacyHandler: Sendable {
     package typealias Act = @Sendable (PrivacyRequest, PostgresTransaction) async throws -> JSON
+    /// The lists that may be long, page by page.
+    package typealias Pages =
+        @Sendable (PrivacyRequest, PostgresTransaction, PrivacyPages) async throws -> Void
     package typealias Failure = @Sendable (PrivacyRequest, PostgresTransaction) async throws -> Void
 
-    /// Everything the service holds about the person, for a request of access (GDPR article 15).
+    /// Everything the service holds about the person, for a request of access (GDPR article 15), but for `pages`.
     package let access: Act
+    package let pages: Pages?
     /// Erases it and says how much of what was erased (article 17).
     package let erase: Act
     /// What follows, beside the report, when the person can't be erased.
     package let failed: Failure?
 
-    package init(access: @escaping Act, erase: @escaping Act, failed: Failure? = nil) {
+    package init(
+        access: @escaping Act, pages: Pages? = nil, erase: @escaping Act, failed: Failure? = nil
+    ) {
         self.access = access
+        self.pages = pages
         self.erase = erase
         self.failed = failed
     }
@@ -37,8 +44,13 @@ enum PrivacyWorker {
                 let request = try PrivacyRequest(json: record.body)
                 guard request.asks(context.name) else { continue }
                 let result: JSON
+                var parts = 0
                 switch request.type {
-                case .access: result = try await handler.access(request, transaction)
+                case .access:
+                    let found = try await found(
+                        handler, request, at: batch.now, context: context, in: transaction)
+                    result = found.report
+                    parts = found.parts
                 case .erasure:
                     let quarantined = try await eraseQuarantine(
                         of: request.profileIDs, schema: context.name.schema, in: transaction)
@@ -48,8 +60,10 @@ enum PrivacyWorker {
                 guard result.compact.utf8.count <= reportLimit else {
                     throw PrivacyFailure("what was found is larger than a report may be (30 MB)")
                 }
+                var fields: [String: JSON] = ["status": "completed", "result": result]
+                if parts > 0 { fields["parts"] = .integer(Int64(parts)) }
                 try await report(
-                    ["status": "completed", "result": result], on: request, at: batch.now, context: context,
+                    fields, on: request, at: batch.now, context: context,
                     in: transaction)
             }
         } giveUp: { record, error, now, transaction in
@@ -63,6 +77,50 @@ enum PrivacyWorker {
                     "error": .string("\(reason); the record is in the quarantine of \(worker)"),
                 ], on: request, at: now, context: context, in: transaction)
         }
+    }
+
+    /// What is found, with how many parts of it go to consent beside the report.
+    private static func found(
+        _ handler: PrivacyHandler, _ request: PrivacyRequest, at now: Instant, context: ServiceContext,
+        in transaction: PostgresTransaction
+    ) async throws -> (report: JSON, parts: Int) {
+        let path = "/v1/privacy-requests/\(request.id)/results/\(context.name.rawValue)/parts"
+        let pages = PrivacyPages(limit: PrivacyPages.partBytes) { part, member, items in
+            try await context.outbox.enqueue(
+                target: .consent, method: "PUT", path: "\(path)/\(part)",
+                body: ["member": .string(member), "items": .array(items)], in: transaction, at: now)
+        }
+        let found = try await handler.access(request, transaction)
+            .adding(
+                "streamQuarantine",
+                try await quarantine(of: request.profileIDs, schema: context.name.schema, in: transaction))
+        try await handler.pages?(request, transaction, pages)
+        let (members, parts) = try await pages.finish()
+        return (found.adding(members), parts)
+    }
+
+    /// Which records about a person could not be processed; what they say stands where they come from.
+    private static func quarantine(
+        of profiles: [ProfileID], schema: String, in transaction: PostgresTransaction
+    ) async throws -> JSON {
+        .array(
+            try await transaction.query(
+                """
+                SELECT consumer, stream, shard, "offset", recorded_at, quarantined_at
+                FROM \(unsafe: schema).stream_quarantine
+                WHERE key = ANY(\(profiles.map(\.description))::text[])
+                    AND stream <> \(StreamDefinition.privacyRequests.name)
+                ORDER BY quarantined_at, stream, shard, "offset" LIMIT 10000
+                """
+            ).map { row in
+                [
+                    "consumer": .string(try row.get("consumer")), "stream": .string(try row.get("stream")),
+                    "shard": .integer(try row.get("shard", as: Int64.self)),
+                    "offset": .integer(try row.get("offset")),
+                    "recordedAt": .string(try row.get("recorded_at", as: Instant.self).rfc3339),
+                    "quarantinedAt": .string(try row.get("quarantined_at", as: Instant.self).rfc3339),
+                ]
+            })
     }
 
     /// Deletes records about a person that could not be processed: they are copies like any other.

@@ -7,6 +7,8 @@ import Streams
 import TestSupport
 import Testing
 
+@testable import ConsentServer
+
 @Suite(
     "Privacy requests that went wrong, came late, or are old",
     .enabled(if: TestDatabase.isAvailable, "\(TestDatabase.howToEnable)"))
@@ -141,6 +143,39 @@ struct PrivacyRetryTests {
             #expect(try await events(fixture).filter { $0 == "overdue" }.count == 1)
             try await sweep(fixture)
             #expect(try await events(fixture).filter { $0 == "overdue" }.count == 1)
+        }
+    }
+
+    @Test(
+        "a call that is repeated after the erasure that it asked for is answered with it, and another is not")
+    func repeated() async throws {
+        try await ConsentFixture.with { fixture in
+            let profile = try await fixture.makeProfile()
+            try await fixture.know(try #require(Identifier(.email, "ada@example.com")), as: profile)
+            func send(_ key: String, _ type: String = "erasure") async throws -> ServiceHarness.Answer {
+                try await fixture.service.request(
+                    "POST", Self.path,
+                    json: [
+                        "type": .string(type),
+                        "subject": ["identifier": ["type": "email", "value": "ada@example.com"]],
+                    ], headers: ["Idempotency-Key": key])
+            }
+            let first = try await send("letter-7")
+            let id = try #require(first.json["id"]?.string)
+            for service in Self.services { _ = try await report(id, service, "completed", fixture) }
+            let now = fixture.clock.now
+            _ = try await fixture.service.context.pool.transaction { transaction in
+                try await ConsentPrivacy.forget([profile], at: now, in: transaction)
+            }
+            try await fixture.owner.execute("UPDATE profiles.profile SET erased_at = now()")
+            let erased = try await send("letter-7")
+            #expect(erased.status == 200 && erased.json["id"]?.string == id)
+            try await fixture.owner.execute("DELETE FROM profiles.identifier")
+            let again = try await send("letter-7")
+            #expect(again.status == 200 && again.json["id"]?.string == id)
+            #expect(again.json["state"] == "completed")
+            #expect(try await send("letter-8").status == 404)
+            #expect(try await send("letter-7", "delete").status == 404)
         }
     }
 

@@ -176,10 +176,41 @@ struct IngestionPrivacyTests {
     func access() async throws {
         try await with { collecting, _, request, _ in
             let pool = collecting.database.pool(as: .ingestion, maxConnections: 1)
-            let held = try await pool.transaction { try await handler(collecting).access(request, $0) }
-            #expect(held["total"] == 3)
+            let held = try await pool.transaction { try await handler(collecting).everything(request, $0) }
+            #expect(held["quarantine"] == [])
             #expect(held["rawEvents"]?.array?.count == 3)
             #expect(!held.compact.contains("device-two"))
+            await pool.close()
+        }
+    }
+
+    @Test("access gives all of the raw events, page by page, and what of the person lies in quarantine")
+    func accessOfMuch() async throws {
+        try await with { collecting, _, request, _ in
+            for batch in 0..<3 {
+                let items = (0..<400).map { index -> JSON in
+                    [
+                        "type": "track", "event": "x", "userId": "user-one",
+                        "messageId": .string("much-\(batch)-\(index)"),
+                    ]
+                }
+                #expect(try await collecting.send("batch", ["batch": .array(items)]).status == 200)
+            }
+            for user in ["user-one", "user-two"] {
+                _ = try await collecting.send(
+                    "track",
+                    [
+                        "event": "x", "userId": .string(user), "messageId": .string("bad-\(user)"),
+                        "timestamp": "the day before yesterday",
+                    ])
+            }
+            let pool = collecting.database.pool(as: .ingestion, maxConnections: 1)
+            let held = try await pool.transaction { try await handler(collecting).everything(request, $0) }
+            let messages = held["rawEvents"]?.array?.compactMap { $0["messageId"]?.string } ?? []
+            #expect(messages.count == 1_203 && Set(messages).count == 1_203)
+            let quarantined = held["quarantine"]?.array ?? []
+            #expect(quarantined.count == 1)
+            #expect(quarantined.first?[path: "item.messageId"] == "bad-user-one")
             await pool.close()
         }
     }
@@ -196,8 +227,7 @@ struct IngestionPrivacyTests {
                 try await owner.execute(
                     "INSERT INTO profiles.timeline VALUES (\(person), \(source), \(message))")
             }
-            let held = try await pool.transaction { try await handler(collecting).access(request, $0) }
-            #expect(held["total"] == 2)
+            let held = try await pool.transaction { try await handler(collecting).everything(request, $0) }
             #expect(
                 held["rawEvents"]?.array?.compactMap { $0["messageId"]?.string }.sorted() == ["m0", "m1"])
             let name = TrackingEvent.messageName(source, "m3")

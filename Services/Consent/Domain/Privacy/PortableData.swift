@@ -4,19 +4,29 @@ package import Models
 /// they did, what they agreed to, and what they bought. What was made out of it (segments, scores, interests) is not theirs
 /// to take along; an access shows that.
 package enum PortableData {
-    /// Where each part stands in what a service found.
-    private static let parts: [(name: String, service: String, path: [String])] = [
-        ("profile", "identity", ["profile"]),
-        ("events", "identity", ["timeline"]),
-        ("consents", "consent", ["ledger"]),
-        ("orders", "recommendation", ["orders"]),
+    /// Where a part stands in what a service found.
+    package struct Part: Sendable {
+        package let name: String
+        package let service: String
+        /// The member of the service's report.
+        package let member: String
+
+        /// It, in a report.
+        package func value(of report: JSON) -> JSON { report[member] ?? .null }
+    }
+
+    package static let parts = [
+        Part(name: "profile", service: "identity", member: "profile"),
+        Part(name: "events", service: "identity", member: "timeline"),
+        Part(name: "consents", service: "consent", member: "ledger"),
+        Part(name: "orders", service: "recommendation", member: "orders"),
     ]
 
     /// The parts, in JSON.
     package static func of(_ findings: [String: JSON]) -> JSON {
         var members: [String: JSON] = [:]
         for part in parts {
-            members[part.name] = part.path.reduce(findings[part.service] ?? .null) { $0[$1] ?? .null }
+            members[part.name] = part.value(of: findings[part.service] ?? .null)
         }
         return .object(members)
     }
@@ -25,17 +35,26 @@ package enum PortableData {
     ///
     /// `part` and `item` say of what, `name` is the path within it and `value` the value as in JSON, texts without quotes.
     package static func csv(of data: JSON) -> String {
-        var lines = ["part,item,name,value"]
-        for (part, value) in (data.object ?? [:]).sorted(by: { $0.key < $1.key }) {
-            let items = value.array ?? (value.isNull ? [] : [value])
-            for (number, item) in items.enumerated() {
-                for leaf in leaves(of: item, at: "") {
-                    lines.append(
-                        [part, "\(number + 1)", leaf.name, leaf.value].map(cell).joined(separator: ","))
-                }
+        (data.object ?? [:]).sorted { $0.key < $1.key }.reduce(into: csvHeader) { text, part in
+            text += csvLines(of: items(of: part.value), in: part.key, from: 1)
+        }
+    }
+
+    package static let csvHeader = "part,item,name,value\r\n"
+
+    /// What is a list is so many items, anything else one.
+    package static func items(of value: JSON) -> [JSON] { value.array ?? (value.isNull ? [] : [value]) }
+
+    /// The lines of items of a part, the first of which is counted `first`.
+    package static func csvLines(of items: [JSON], in part: String, from first: Int) -> String {
+        var text = ""
+        for (number, item) in items.enumerated() {
+            for leaf in leaves(of: item, at: "") {
+                text += [part, "\(first + number)", leaf.name, leaf.value].map(cell).joined(separator: ",")
+                text += "\r\n"
             }
         }
-        return lines.joined(separator: "\r\n") + "\r\n"
+        return text
     }
 
     private static func leaves(of value: JSON, at path: String) -> [(name: String, value: String)] {

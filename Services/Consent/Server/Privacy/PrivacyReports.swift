@@ -20,10 +20,16 @@ extension PrivacyDesk {
         guard stood != .completed, report.status != .pending, request.lifecycle.state == .inProgress else {
             return (request, before)
         }
+        if report.status == .completed {
+            guard
+                try await PrivacyPartStore.settle(
+                    report.parts, of: report.service, for: id, in: transaction)
+            else { throw Self.partsMissing }
+        }
         try await PrivacyResultStore.report(
             PrivacyResult(
                 service: report.service, status: stood.after(report.status), result: report.result,
-                error: report.error, reportedAt: report.reportedAt),
+                error: report.error, reportedAt: report.reportedAt, parts: report.parts),
             of: id, isErasure: request.kind.work == .erasure, at: occasion.now, vault: vault, in: transaction)
         if request.kind.work == .erasure, report.service == .identity {
             try await PrivacyRecipientStore.note(
@@ -45,6 +51,25 @@ extension PrivacyDesk {
         try await PrivacyRequestStore.update(request, in: transaction)
         try await tell(told, on: occasion, in: transaction)
         return (request, after)
+    }
+
+    /// Calls of an outbox may overtake each other.
+    static let partsMissing = Problem.unavailable("parts of the report are not here yet; report it again")
+
+    /// Keeps a part of what a service has found, until it says how many there are.
+    func take(
+        part: Int, of service: ServiceName, for id: PrivacyRequestID, member: String, items: [JSON],
+        at now: Instant, in transaction: PostgresTransaction
+    ) async throws {
+        guard let request = try await PrivacyRequestStore.lock(id, in: transaction) else {
+            throw Self.unknown
+        }
+        let stands = try await PrivacyResultStore.statuses(of: id, in: transaction)
+        let isOpen = stands.contains { $0.service == service && $0.status != .completed }
+        guard request.kind.discloses, request.lifecycle.state == .inProgress, isOpen else { return }
+        try await PrivacyPartStore.put(
+            part, of: service, for: id, member: member, items: items, at: now, vault: vault,
+            in: transaction)
     }
 
     /// Tells of requests that are due soon, or were; returns how many deadlines it was.

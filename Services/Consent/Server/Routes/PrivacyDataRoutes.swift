@@ -27,6 +27,18 @@ struct PrivacyDataRoutes: Sendable {
     /// Everything that the services found, once all have reported.
     private func bundle(_ request: ServiceRequest) async throws -> ServiceResponse {
         let (stored, results) = try await found(request)
+        let reports = try await reports(of: stored, results)
+        if reports.contains(where: { !$0.lists.isEmpty }) {
+            let head = stored.json(results: results).compact
+            return streaming("application/json") { take in
+                try await take("{\"request\":\(head),\"services\":{")
+                for (number, report) in reports.enumerated() {
+                    try await take((number == 0 ? "" : ",") + "\"\(report.service.rawValue)\":")
+                    try await report.write(in: pool, take)
+                }
+                try await take("}}")
+            }
+        }
         return .json([
             "request": stored.json(results: results), "services": .object(Self.findings(results)),
         ])
@@ -41,14 +53,86 @@ struct PrivacyDataRoutes: Sendable {
             }
             format = known
         }
-        let (_, results) = try await found(request)
+        let (stored, results) = try await found(request)
+        let reports = try await reports(of: stored, results)
+        if reports.contains(where: { !$0.lists.isEmpty }) { return portable(reports, as: format) }
         let data = PortableData.of(Self.findings(results))
         switch format {
         case .json: return .json(data)
         case .csv:
             return .bytes(
-                Array(PortableData.csv(of: data).utf8), contentType: "text/csv; charset=utf-8; header=present"
-            )
+                Array(PortableData.csv(of: data).utf8), contentType: Self.csvType)
+        }
+    }
+
+    /// What each service found, in the order of their names.
+    private func reports(
+        of stored: StoredPrivacyRequest, _ results: [PrivacyResult]
+    ) async throws -> [FoundReport] {
+        let lists = try await PrivacyPartStore.lists(of: stored.id, in: pool)
+        return results.sorted { $0.service.rawValue.precedesInUTF8($1.service.rawValue) }.map { result in
+            FoundReport(
+                id: stored.id, service: result.service, result: result.result ?? .null,
+                lists: lists[result.service] ?? [:], vault: desk.vault)
+        }
+    }
+
+    /// The same as ``PortableData`` makes of what is little, list by list.
+    private func portable(_ reports: [FoundReport], as format: Format) -> ServiceResponse {
+        let parts = PortableData.parts.sorted { $0.name.precedesInUTF8($1.name) }
+        switch format {
+        case .json:
+            return streaming("application/json") { take in
+                for (number, part) in parts.enumerated() {
+                    try await take((number == 0 ? "{" : ",") + JSON.string(part.name).compact + ":")
+                    let report = reports.first { $0.service.rawValue == part.service }
+                    if let report, report.lists[part.member] != nil {
+                        try await report.writeList(part.member, in: pool, take)
+                    } else {
+                        try await take(part.value(of: report?.result ?? .null).compact)
+                    }
+                }
+                try await take("}")
+            }
+        case .csv:
+            return streaming(Self.csvType) { take in
+                try await take(PortableData.csvHeader)
+                for part in parts {
+                    let report = reports.first { $0.service.rawValue == part.service }
+                    guard let report, report.lists[part.member] != nil else {
+                        try await take(
+                            PortableData.csvLines(
+                                of: PortableData.items(of: part.value(of: report?.result ?? .null)),
+                                in: part.name, from: 1))
+                        continue
+                    }
+                    var number = 1
+                    try await report.eachItem(of: part.member, in: pool) { items in
+                        try await take(PortableData.csvLines(of: items, in: part.name, from: number))
+                        number += items.count
+                    }
+                }
+            }
+        }
+    }
+
+    private static let csvType = "text/csv; charset=utf-8; header=present"
+    /// A reader who takes longer than this for one answer gets no more of it.
+    private static let longest = Duration.seconds(3_600)
+
+    private func streaming(
+        _ contentType: String, _ write: @escaping @Sendable (FoundReport.Take) async throws -> Void
+    ) -> ServiceResponse {
+        .streaming(contentType, longest: Self.longest) { writer in
+            do {
+                try await write { text in
+                    // A chunk of nothing would be the end of the body.
+                    if !text.isEmpty { try await writer.write(Array(text.utf8)) }
+                }
+            } catch is CancellationError {
+                // Half of it must not look like all of it.
+                throw Problem.unavailable("the answer was cut off")
+            }
         }
     }
 

@@ -2,6 +2,7 @@ import ConsentDomain
 import HTTPTypes
 import Models
 import Postgres
+import ProfileStore
 import ServiceKit
 
 /// `/v1/privacy-requests`: taking requests in, what is due, and where each stands.
@@ -17,6 +18,9 @@ struct PrivacyRequestRoutes: Sendable {
         router.get("/v1/privacy-requests", scope: .privacyRead, touches: .people) { try await list($0) }
         router.get("/v1/privacy-requests/{id}", scope: .privacyRead, touches: .people) { try await get($0) }
         router.put("/v1/privacy-requests/{id}/results/{service}", access: .service) { try await report($0) }
+        router.put("/v1/privacy-requests/{id}/results/{service}/parts/{part}", access: .service) {
+            try await takePart($0)
+        }
         router.put("/v1/privacy-requests/{id}/recipients/{event}", access: .service) {
             try await settle($0)
         }
@@ -25,6 +29,23 @@ struct PrivacyRequestRoutes: Sendable {
     private func create(_ request: ServiceRequest) async throws -> ServiceResponse {
         let body = try await request.json(maxBytes: 64 << 10)
         let form = try PrivacyForm(body, now: try await clock.now())
+        let mark = try Idempotency.key(of: request).map { key in
+            desk.profiles.key.mark(of: "privacy request by \(request.caller.label) \(key)")
+        }
+        do {
+            return try await create(form, body, mark: mark, for: request)
+        } catch let problem as Problem where problem.status == .notFound || problem.status == .gone {
+            // The person has been erased since, by this very request perhaps, and the answer that was kept with them.
+            guard let mark, let made = try await PrivacyRequestStore.made(by: mark, in: pool),
+                made.kind == form.kind
+            else { throw problem }
+            return .json(try await desk.view(of: made.id, in: pool))
+        }
+    }
+
+    private func create(
+        _ form: PrivacyForm, _ body: JSON, mark: String?, for request: ServiceRequest
+    ) async throws -> ServiceResponse {
         guard let wish = try await intake.wishes(of: [form], at: try await clock.now()).first else {
             throw SubjectResolver.unknown
         }
@@ -37,6 +58,7 @@ struct PrivacyRequestRoutes: Sendable {
             ).first
             switch verdict {
             case .accepted(let made):
+                if let mark { try await PrivacyRequestStore.note(call: mark, of: made.id, in: transaction) }
                 return Idempotency.Outcome(
                     status: made.lifecycle.state == .completed ? .created : .accepted,
                     body: try await desk.view(of: made.id, in: transaction), profileID: made.profileID)
@@ -109,6 +131,29 @@ struct PrivacyRequestRoutes: Sendable {
 
     private func report(_ request: ServiceRequest) async throws -> ServiceResponse {
         let id = try request.pathID("id", as: PrivacyRequestID.self)
+        let service = try Self.service(request)
+        let fields = try JSONFields(try await request.json(maxBytes: Self.resultLimit))
+        try fields.allow(["status", "result", "error", "completedAt", "parts"])
+        let status = try fields.choice("status", as: PrivacyResultStatus.self)
+        let error = fields["error"] == nil ? nil : try fields.text("error", limit: 4_096)
+        let reportedAt = try fields.optionalInstant("completedAt")
+        let parts = fields["parts"] == nil ? 0 : try fields.integer("parts")
+        guard (0...Int64(PrivacyPartStore.most)).contains(parts) else {
+            throw fields.problem("parts", expected: "the number of parts, at most \(PrivacyPartStore.most)")
+        }
+        let now = try await clock.now()
+        let (stored, results) = try await pool.transaction { transaction in
+            try await desk.take(
+                PrivacyResult(
+                    service: service, status: status, result: fields["result"], error: error,
+                    reportedAt: reportedAt ?? now, parts: Int(parts)), on: id,
+                on: .init(caller: request.caller.label, now: now, traceparent: request.traceparent),
+                in: transaction)
+        }
+        return .json(stored.json(results: results))
+    }
+
+    private static func service(_ request: ServiceRequest) throws -> ServiceName {
         guard let service = ServiceName(rawValue: try request.path("service")),
             PrivacyProgress.expected.contains(service)
         else {
@@ -117,21 +162,26 @@ struct PrivacyRequestRoutes: Sendable {
         if case .service(let caller) = request.caller, caller != service {
             throw Problem.forbidden("a service reports for itself alone")
         }
-        let fields = try JSONFields(try await request.json(maxBytes: Self.resultLimit))
-        try fields.allow(["status", "result", "error", "completedAt"])
-        let status = try fields.choice("status", as: PrivacyResultStatus.self)
-        let error = fields["error"] == nil ? nil : try fields.text("error", limit: 4_096)
-        let reportedAt = try fields.optionalInstant("completedAt")
-        let now = try await clock.now()
-        let (stored, results) = try await pool.transaction { transaction in
-            try await desk.take(
-                PrivacyResult(
-                    service: service, status: status, result: fields["result"], error: error,
-                    reportedAt: reportedAt ?? now), on: id,
-                on: .init(caller: request.caller.label, now: now, traceparent: request.traceparent),
-                in: transaction)
+        return service
+    }
+
+    /// A part of what a service has found, where it is much. The report says how many there are.
+    private func takePart(_ request: ServiceRequest) async throws -> ServiceResponse {
+        let id = try request.pathID("id", as: PrivacyRequestID.self)
+        let service = try Self.service(request)
+        guard let part = Int(try request.path("part")), (0..<PrivacyPartStore.most).contains(part) else {
+            throw Problem.badRequest("`part` in the path must be 0 to \(PrivacyPartStore.most - 1)")
         }
-        return .json(stored.json(results: results))
+        let fields = try JSONFields(try await request.json(maxBytes: Self.resultLimit))
+        try fields.allow(["member", "items"])
+        let member = try fields.text("member", expected: labelRule, Purpose.isLabel)
+        let items = try fields.array("items")
+        let now = try await clock.now()
+        try await pool.transaction { transaction in
+            try await desk.take(
+                part: part, of: service, for: id, member: member, items: items, at: now, in: transaction)
+        }
+        return .empty()
     }
 
     /// What somebody outside has answered who was told of an erasure. Identity tells it.

@@ -2,6 +2,7 @@ import ConsentDomain
 import Foundation
 import Models
 import Postgres
+import Sealing
 
 enum OptInTag {}
 /// What somebody asked for by a form.
@@ -118,6 +119,30 @@ enum OptInStore {
             )
             SELECT 1 FROM due
             """)
+    }
+
+    /// What was asked for with the addresses of profiles and waits to be confirmed.
+    static func waiting(
+        of profiles: [ProfileID], vault: Vault, in session: some PostgresSession
+    ) async throws -> [JSON] {
+        let rows = try await session.query(
+            """
+            SELECT DISTINCT o.opt_in_id, o.requested_at, o.expires_at, o.detail
+            FROM opt_in o JOIN profiles.identifier i ON o.address_hash = i.value_hash
+            WHERE i.profile_id = ANY(\(profiles)::uuid[]) AND i.type = \(Identifier.Kind.email.rawValue)
+                AND o.detail IS NOT NULL ORDER BY o.requested_at, o.opt_in_id
+            """)
+        var waiting: [JSON] = []
+        for row in rows {
+            let id: OptInID = try row.get("opt_in_id")
+            waiting.append([
+                "requestedAt": .string(try row.get("requested_at", as: Instant.self).rfc3339),
+                "expiresAt": .string(try row.get("expires_at", as: Instant.self).rfc3339),
+                "detail": try await vault.days.openJSON(
+                    try row.get("detail", as: String.self), at: place(of: id)),
+            ])
+        }
+        return waiting
     }
 
     /// Forgets what was asked for with the addresses of profiles; returns how much it was.

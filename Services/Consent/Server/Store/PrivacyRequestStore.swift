@@ -194,6 +194,24 @@ enum PrivacyRequestStore {
             try rows.map(stored).map { ($0.reference ?? "", $0) }, uniquingKeysWith: { first, _ in first })
     }
 
+    /// Notes by which call a request was made.
+    static func note(
+        call mark: String, of id: PrivacyRequestID, in transaction: PostgresTransaction
+    ) async throws {
+        try await transaction.execute(
+            """
+            UPDATE privacy_request SET call_mark = \(mark) WHERE shard = \(shard(id)) AND request_id = \(id)
+            """)
+    }
+
+    /// The request that was made by a call.
+    static func made(
+        by mark: String, in session: some PostgresSession
+    ) async throws -> StoredPrivacyRequest? {
+        try await session.query("SELECT \(columns) FROM privacy_request q WHERE q.call_mark = \(mark)")
+            .first.map(stored)
+    }
+
     /// Forgets what was noted about the person, and what was to be put right.
     static func dropDetails(of profiles: [ProfileID], in transaction: PostgresTransaction) async throws -> Int
     {

@@ -10,6 +10,8 @@ struct PrivacyResult: Sendable {
     let result: JSON?
     let error: String?
     let reportedAt: Instant?
+    /// How many parts were reported before.
+    var parts = 0
 }
 
 /// The SQL of what services report.
@@ -90,7 +92,11 @@ enum PrivacyResultStore {
     ) async throws {
         let key = try await vault.days.key(at: now)
         let found = try result.result.map { try key.seal($0.compact, at: place(of: id, result.service)) }
-        let digest = LedgerStore.sha256(Array((result.result ?? .null).compact.utf8))
+        let lists = result.parts == 0 ? [:] : try await PrivacyPartStore.lists(of: id, in: transaction)
+        let digest = try await FoundReport(
+            id: id, service: result.service, result: result.result ?? .null,
+            lists: lists[result.service] ?? [:], vault: vault
+        ).digest(in: transaction)
         // Of what was found for somebody no number is kept beside it: how much it is says something of them.
         let counts = isErasure ? PrivacyReceipt.counts(of: result.result ?? .null) : [:]
         try await transaction.execute(
@@ -138,7 +144,8 @@ enum PrivacyResultStore {
     static func dropFindings(of profiles: [ProfileID], in transaction: PostgresTransaction) async throws
         -> Int
     {
-        try await transaction.execute(
+        try await PrivacyPartStore.drop(of: profiles, in: transaction)
+        return try await transaction.execute(
             """
             UPDATE privacy_result r SET result = NULL
             FROM privacy_request q
@@ -152,6 +159,7 @@ enum PrivacyResultStore {
         for requests: [PrivacyRequestID], in transaction: PostgresTransaction
     ) async throws {
         guard !requests.isEmpty else { return }
+        try await PrivacyPartStore.drop(requests, in: transaction)
         try await transaction.execute(
             """
             UPDATE privacy_result r SET result = NULL

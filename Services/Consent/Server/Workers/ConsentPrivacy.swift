@@ -34,6 +34,8 @@ enum ConsentPrivacy {
         return [
             "consents": .array(standing.map(\.json)), "ledger": .array(entries.map(\.json)),
             "privacyRequests": .array(told),
+            "optIns": .array(
+                try await OptInStore.waiting(of: request.profileIDs, vault: vault, in: transaction)),
             "reportedPreferences": .array(
                 try await PreferenceStore.reports(of: request.profileIDs, in: transaction)),
         ]

@@ -111,7 +111,11 @@ struct DecisionStore: Sendable {
         let members = people.flatMap { person, members in members.map { (person: person, member: $0) } }
         let rows = try await transaction.query(
             """
-            SELECT w.person, max(m.updated_at) AS at
+            SELECT w.person, max(coalesce((
+                -- When it went, whatever was written to it since, such as by a merge that was undone.
+                SELECT max(a.finished_at) FROM delivery.attempt a
+                WHERE a.shard = m.shard AND a.message_id = m.message_id AND a.outcome = 'delivered'
+            ), m.updated_at)) AS at
             FROM unnest(\(members.map(\.person))::uuid[], \(members.map(\.member))::uuid[]) AS w (person, member)
             JOIN delivery.message m ON m.profile_id = w.member
             WHERE m.state IN ('sending', 'delivered') AND m.purpose <> ALL(\(purposes)::text[])

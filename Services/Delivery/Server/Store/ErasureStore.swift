@@ -12,7 +12,7 @@ struct ErasureStore: Sendable {
         let rows = try await transaction.query(
             """
             SELECT m.message_id, m.journey, m.step, m.channel, m.template, m.purpose, m.state, m.reason, m.subject,
-                   m.variables, m.wanted_at, m.updated_at,
+                   m.variables, m.wanted_at, m.updated_at, m.shard, m.evidence,
                    (SELECT coalesce(sum(e.count), 0)::bigint FROM delivery.engagement e
                     WHERE e.shard = m.shard AND e.message_id = m.message_id AND e.kind = 'open') AS opens,
                    (SELECT coalesce(sum(e.count), 0)::bigint FROM delivery.engagement e
@@ -20,7 +20,7 @@ struct ErasureStore: Sendable {
             FROM delivery.message m WHERE m.profile_id = ANY(\(profiles)::uuid[]) ORDER BY m.message_id
             """)
         var messages: [JSON] = []
-        for row in rows { messages.append(try await message(row)) }
+        for row in rows { messages.append(try await message(row, in: transaction)) }
         let objections = try await transaction.query(
             """
             SELECT profile_id, purpose, at FROM delivery.objection
@@ -38,7 +38,9 @@ struct ErasureStore: Sendable {
         return ["messages": .array(messages), "objections": .array(objections)]
     }
 
-    private func message(_ row: PostgresRow) async throws -> JSON {
+    private func message(
+        _ row: PostgresRow, in transaction: PostgresTransaction
+    ) async throws -> JSON {
         let id: MessageID = try row.get("message_id")
         let subject = try await sealing.open(try row.get("subject", as: String?.self), .subject, of: id)
         return [
@@ -53,6 +55,11 @@ struct ErasureStore: Sendable {
             "wantedAt": .string(try row.get("wanted_at", as: Instant.self).rfc3339),
             "updatedAt": .string(try row.get("updated_at", as: Instant.self).rfc3339),
             "opens": .integer(try row.get("opens")), "clicks": .integer(try row.get("clicks")),
+            "evidence": try await sealing.openJSON(
+                try row.get("evidence", as: String?.self), .evidence, of: id),
+            "attempts": .array(
+                try await MessageStore(sealing: sealing).attempts(
+                    of: id, in: try row.get("shard"), in: transaction)),
         ]
     }
 

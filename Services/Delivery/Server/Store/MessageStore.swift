@@ -66,7 +66,8 @@ struct MessageStore: Sendable {
         return .object(detail)
     }
 
-    private func attempts(
+    /// What came of each attempt to send a message.
+    func attempts(
         of id: MessageID, in shard: Shard, in session: some PostgresSession
     ) async throws -> [JSON] {
         let rows = try await session.query(

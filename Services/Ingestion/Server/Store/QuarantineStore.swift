@@ -254,6 +254,29 @@ enum QuarantineStore {
             """)
     }
 
+    /// What names somebody by one of the names, oldest first.
+    static func naming(
+        _ names: [String], after: StoredQuarantinedItem?, limit: Int, profiles: ProfileStore,
+        in session: some PostgresSession
+    ) async throws -> [StoredQuarantinedItem] {
+        let subjects = names + names.flatMap { RecordSubjects.aliases(of: $0) }
+        let bound: SQL =
+            if let after {
+                "AND (received_at, quarantine_id) > (\(after.receivedAt)::timestamptz, \(after.id)::uuid)"
+            } else {
+                ""
+            }
+        let rows = try await session.query(
+            """
+            SELECT \(columns) FROM quarantine
+            WHERE subjects && \(subjects.map { profiles.key.mark(of: $0) } + subjects)::text[] \(bound)
+            ORDER BY received_at, quarantine_id LIMIT \(Int64(limit))
+            """)
+        var found: [StoredQuarantinedItem] = []
+        for row in rows { found.append(try await StoredQuarantinedItem(row, profiles.vault.days)) }
+        return found
+    }
+
     /// Erases what names somebody; the row stays, so that the account of what was received stays true.
     static func erase(
         _ names: [String], profiles: ProfileStore, in transaction: PostgresTransaction
@@ -327,6 +350,17 @@ private enum QuarantinePlace {
 }
 
 extension StoredQuarantinedItem {
+    /// As it is shown to whom it is about: the item as JSON where it is that, else its bytes in base64.
+    var found: JSON {
+        let json = item.flatMap { try? JSONParser.parse(StorableText.mend($0)[...]) }
+        return [
+            "quarantineId": .string(id.description), "receivedAt": .string(receivedAt.rfc3339),
+            "reason": .string(refusal.reason.rawValue), "detail": .string(refusal.detail),
+            "envelope": envelope, "item": json ?? .null,
+            "bytes": json == nil ? item.map { .string(Data($0).base64EncodedString()) } ?? .null : .null,
+        ]
+    }
+
     /// Whether a text stands somewhere in the item; everything holds no text.
     fileprivate func holds(_ text: String?) -> Bool {
         guard let text, !text.isEmpty else { return true }

@@ -148,42 +148,72 @@ struct RawEventStore: Sendable {
             "UPDATE erasure_subject SET subjects = '{}', details = NULL WHERE request_id = \(id)")
     }
 
-    /// The bodies of the events of the profiles that were sent under names of theirs, oldest first.
-    func events(
-        of profileIDs: [ProfileID], limit: Int, in transaction: PostgresTransaction
-    ) async throws -> (events: [JSON], total: Int) {
+    private static let pageSize = 1_000
+
+    /// The bodies of the events of the profiles that were sent under names of theirs, oldest first, some at a time.
+    func eachPage(
+        of profileIDs: [ProfileID], in transaction: PostgresTransaction, _ take: ([JSON]) async throws -> Void
+    ) async throws {
         let subjects = try await subjects(of: profileIDs, in: transaction)
         let shared = Set(
             Keys(Array(try await profiles.sharedNames(of: profileIDs, in: transaction)), of: profiles).keys)
         // What others did on a device of theirs is none of their business.
         let own =
             shared.isEmpty ? [] : try await profiles.messageNames(of: profileIDs, in: transaction)
-        var others = 0
-        let rows = try await transaction.query(
-            """
-            SELECT shard, key, recorded_at, body, count(*) OVER () AS total FROM stream_events
-            WHERE \(named(subjects))
-            ORDER BY recorded_at, shard, "offset" LIMIT \(limit)
-            """)
-        var events: [JSON] = []
-        for row in rows {
-            let place = StreamBodies.place(
-                in: .events, shard: try row.get("shard"), key: try row.get("key"),
-                recordedAt: try row.get("recorded_at"))
-            // What lay under a key that was destroyed is held no more.
-            guard
-                let body = try await profiles.vault.days.open(try row.get("body", as: String.self), at: place)
-            else {
-                continue
-            }
-            let event = try JSONParser.parse(Array(body.utf8)[...])
-            if shared.contains(try row.get("key")), !own.contains(Self.messageName(of: event)) {
-                others += 1
-            } else {
+        var after: (at: Instant, shard: Shard, offset: Int64)?
+        while true {
+            let bound: SQL =
+                if let after {
+                    """
+                    AND (recorded_at, shard, "offset")
+                        > (\(after.at)::timestamptz, \(after.shard)::smallint, \(after.offset)::bigint)
+                    """
+                } else {
+                    ""
+                }
+            let rows = try await transaction.query(
+                """
+                SELECT shard, "offset", key, recorded_at, body FROM stream_events
+                WHERE \(named(subjects)) \(bound)
+                ORDER BY recorded_at, shard, "offset" LIMIT \(Self.pageSize)
+                """)
+            var events: [JSON] = []
+            for row in rows {
+                let key: String = try row.get("key")
+                guard let event = try await body(of: row, key) else { continue }
+                if shared.contains(key), !own.contains(Self.messageName(of: event)) { continue }
                 events.append(event)
             }
+            try await take(events)
+            guard rows.count == Self.pageSize, let last = rows.last else { return }
+            after = (try last.get("recorded_at"), try last.get("shard"), try last.get("offset"))
         }
-        return (events, (try rows.first?.get("total", as: Int.self) ?? 0) - others)
+    }
+
+    /// Nil where it lay under a key that was destroyed: it is held no more.
+    private func body(of row: PostgresRow, _ key: String) async throws -> JSON? {
+        let place = StreamBodies.place(
+            in: .events, shard: try row.get("shard"), key: key, recordedAt: try row.get("recorded_at"))
+        guard let body = try await profiles.vault.days.open(try row.get("body", as: String.self), at: place)
+        else { return nil }
+        return try JSONParser.parse(Array(body.utf8)[...])
+    }
+
+    /// What was sent of the profiles and could not be accepted, oldest first, some at a time. What others share a name with
+    /// them in is left out: nobody knows whose it is.
+    func eachQuarantined(
+        of profileIDs: [ProfileID], in transaction: PostgresTransaction, _ take: ([JSON]) async throws -> Void
+    ) async throws {
+        let shared = try await profiles.sharedNames(of: profileIDs, in: transaction)
+        let names = try await subjects(of: profileIDs, in: transaction).filter { !shared.contains($0) }
+        var after: StoredQuarantinedItem?
+        while true {
+            let page = try await QuarantineStore.naming(
+                names, after: after, limit: Self.pageSize, profiles: profiles, in: transaction)
+            try await take(page.map { $0.found })
+            guard page.count == Self.pageSize, let last = page.last else { return }
+            after = last
+        }
     }
 
     private static func messageName(of event: JSON) -> String {

@@ -9,8 +9,6 @@ import Streams
 struct IngestionPrivacy {
     let store: RawEventStore
     let clock: ServiceClock
-    /// More than this of one person is cut off in an export, which says so.
-    private static let exportLimit = 10_000
 
     init(store: RawEventStore, clock: ServiceClock) {
         self.store = store
@@ -19,17 +17,23 @@ struct IngestionPrivacy {
 
     var handler: PrivacyHandler {
         PrivacyHandler(
-            access: { request, transaction in try await access(request, in: transaction) },
+            access: { _, _ in [:] },
+            pages: { request, transaction, pages in try await found(request, into: pages, in: transaction) },
             erase: { request, transaction in try await erase(request, in: transaction) })
     }
 
-    func access(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
-        let (events, total) = try await store.events(
-            of: request.people, limit: Self.exportLimit, in: transaction)
-        return [
-            "rawEvents": .array(events), "total": .integer(Int64(total)),
-            "truncated": .bool(events.count < total),
-        ]
+    /// What was sent of the person, and what of it could not be accepted.
+    private func found(
+        _ request: PrivacyRequest, into pages: PrivacyPages, in transaction: PostgresTransaction
+    ) async throws {
+        try await pages.take("quarantine", [])
+        try await store.eachQuarantined(of: request.people, in: transaction) {
+            try await pages.take("quarantine", $0)
+        }
+        try await pages.take("rawEvents", [])
+        try await store.eachPage(of: request.people, in: transaction) {
+            try await pages.take("rawEvents", $0)
+        }
     }
 
     /// Identity goes first: it alone knows up to where events were resolved to the person when it erased them, and what

@@ -56,7 +56,7 @@ struct ComputedTraitRoutes {
         }
         try request.requireMediaType(["application/json"])
         let document = try ComputedTraitDocument(
-            id: id, text: try await request.body(maxBytes: WrittenDefinition.maxBytes))
+            id: id, text: try await WrittenDefinition.text(of: request))
         let now = try await clock.now()
         let (stored, isNew) = try await pool.transaction { transaction in
             let store = ComputedTraitStore(transaction)

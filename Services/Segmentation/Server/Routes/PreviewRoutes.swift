@@ -53,7 +53,7 @@ final class PreviewRoutes: Sendable {
 
     private func preview(_ request: ServiceRequest) async throws -> ServiceResponse {
         try request.requireMediaType(["application/json"])
-        let text = try await request.body(maxBytes: SegmentDocument.maxBytes)
+        let text = try await WrittenDefinition.text(of: request)
         let document = try SegmentDocument(id: "preview", text: text)
         // The policy may say of this segment what it says of no other.
         let segment = try request.query("segment") ?? "preview"

@@ -46,7 +46,7 @@ struct ScoreRoutes {
         }
         try request.requireMediaType(["application/json"])
         let document = try ScoreDocument(
-            id: id, text: try await request.body(maxBytes: WrittenDefinition.maxBytes))
+            id: id, text: try await WrittenDefinition.text(of: request))
         let now = try await clock.now()
         let (stored, isNew) = try await pool.transaction { transaction in
             try await SegmentStore(transaction).lockAlone()

@@ -46,7 +46,7 @@ struct SegmentRoutes {
                 type: "invalid-segment")
         }
         try request.requireMediaType(["application/json"])
-        let text = try await request.body(maxBytes: SegmentDocument.maxBytes)
+        let text = try await WrittenDefinition.text(of: request)
         let document = try SegmentDocument(id: id, text: text)
         let now = try await clock.now()
         let (stored, isNew) = try await pool.transaction { transaction in

@@ -19,7 +19,7 @@ struct StageRoutes {
 
     private func put(_ request: ServiceRequest) async throws -> ServiceResponse {
         try request.requireMediaType(["application/json"])
-        let text = try await request.body(maxBytes: WrittenDefinition.maxBytes)
+        let text = try await WrittenDefinition.text(of: request)
         let path = RulePath(["stages"])
         let stages = try Self.stages(in: text, at: path)
         let now = try await clock.now()

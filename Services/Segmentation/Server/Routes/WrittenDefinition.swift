@@ -9,6 +9,32 @@ enum WrittenDefinition {
     private static let nameLength = 200
     private static let descriptionLength = 2_000
 
+    private static let names = AskedNames(comparisons: Comparison.keys)
+
+    /// The body; 403 where the caller is shown pseudonyms and a rule in it asks for people by what names them.
+    static func text(of request: ServiceRequest) async throws -> [UInt8] {
+        let text = try await request.body(maxBytes: maxBytes)
+        // What is not JSON is said where it is read.
+        if !request.caller.seesIdentifiers, let json = try? JSONParser.parse(text) {
+            try request.refuseNames(in: spelledOut(json), names)
+        }
+        return text
+    }
+
+    /// With rules that are written as texts as what they say.
+    private static func spelledOut(_ json: JSON) -> JSON {
+        switch json {
+        case .object(let members):
+            var spelled = members.mapValues(spelledOut)
+            if let rule = members["rule"], rule.string != nil, let read = try? RuleReader.read(rule) {
+                spelled["rule"] = read.json
+            }
+            return .object(spelled)
+        case .array(let elements): return .array(elements.map(spelledOut))
+        default: return json
+        }
+    }
+
     /// The body as JSON; what is none is a 400 that names the place of the mistake.
     static func json(_ text: [UInt8]) throws(Problem) -> JSON {
         do { return try JSONParser.parse(text) } catch {
