@@ -239,6 +239,15 @@ struct ComputedTraitRouteTests {
             #expect(found.map(\.events) == [5, 5, 5, 5])
             #expect(found.map(\.isComplete) == [false, true, false, false])
             #expect(found.last?.value == 1)
+            // Where they have no room together, they are worked out some after the others.
+            for room in [1, 25, 45] {
+                let apart = try await installation.harness.running.context.pool.transaction { transaction in
+                    try await ComputedTraitReading(transaction, vault: vault)
+                        .values(traits, of: anna, at: now, room: room)
+                }
+                #expect(apart.map(\.events) == [20, 5, 6, 20], "\(room)")
+                #expect(apart.map(\.value) == [20, 5, 6, 1] && apart.allSatisfy(\.isComplete))
+            }
         }
     }
 

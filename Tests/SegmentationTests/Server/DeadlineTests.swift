@@ -59,6 +59,43 @@ struct DeadlineTests {
         }
     }
 
+    @Test("of many within one minute each fires as of its own instant, while events go on being taken")
+    func oneMinute() async throws {
+        try await Installation.with { installation in
+            try await installation.put("recent", ["count": ["event": "View", "within": "1h"]])
+            try await installation.put("new", ["count": ["event": "Sign Up"]])
+            let people = (0..<2_400).map { Installation.profile("viewer \($0)") }
+            try await installation.know(people)
+            try await installation.append(
+                people.enumerated().map { number, person in
+                    let view = Installation.track("View", at: start + .milliseconds(number * 25))
+                    return .event(profileID: person, arrivedUnder: person, event: view)
+                })
+            try await installation.drain()
+            installation.clock.set(start + .minutes(61))
+            let now = installation.clock.now
+            let worker = instance(of: installation)
+            async let fired = worker.fire(now)
+            // Some of them do something at that time, and others come new.
+            for number in 0..<20 {
+                let (old, new) = (people[number * 100], Installation.profile("new \(number)"))
+                try await installation.append([Installation.track("Sign Up", at: now)], to: new)
+                try await installation.append([Installation.track("Sign Up", at: now)], to: old)
+                try await installation.drain()
+                #expect(try await installation.members("new").count == number * 2 + 2)
+            }
+            #expect(try await fired <= people.count)
+            try await installation.sweep()
+            #expect(try await installation.members("recent").isEmpty)
+            let exits = try await installation.changes(of: "recent").filter { $0.change == .exited }
+            #expect(exits.count == people.count)
+            let at = Dictionary(exits.map { ($0.profileID, $0.at) }, uniquingKeysWith: { $1 })
+            for (number, person) in people.enumerated() {
+                #expect(at[person] == start + .hours(1) + .milliseconds(number * 25))
+            }
+        }
+    }
+
     @Test("whose state somebody else holds keeps nobody waiting, and is fired afterwards")
     func heldStates() async throws {
         try await Installation.with { installation in

@@ -146,6 +146,8 @@ package enum ComputedTraitLimits {
     package static let occurrences = RuleLimits.occurrences
     /// The most events of one profile that are read for all traits together: the latest.
     package static let events = 50_000
+    /// The most events and values of one profile that all traits together hold at a time.
+    package static let held = 200_000
     /// The longest text that is handed out; of longer ones the beginning is.
     package static let textLength = 1_000
     /// Changes of what a value rests on that are looked through for the next one of the value itself.

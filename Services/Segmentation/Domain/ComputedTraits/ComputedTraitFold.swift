@@ -30,6 +30,8 @@ package struct ComputedTraitFold: Sendable {
     let now: Instant
     private let limit: Int
     private var occurrences: [TraitOccurrence] = []
+    /// How many events and values it holds.
+    package private(set) var held = 0
     /// Whether events were left out.
     private var isShortened = false
 
@@ -58,6 +60,7 @@ package struct ComputedTraitFold: Sendable {
             let occurrence = trait.occurrence(of: event, spans: spans, at: instant)
         else { return }
         occurrences.append(occurrence)
+        held += 1 + occurrence.values.count
         if occurrences.count >= limit * 2 { settle() }
     }
 
@@ -78,6 +81,7 @@ package struct ComputedTraitFold: Sendable {
             kept.removeFirst(kept.count - limit)
         }
         occurrences = kept
+        held = kept.reduce(0) { $0 + 1 + $1.values.count }
     }
 
     /// What it comes to. `cut` says that of what happened up to then not everything was taken in.

@@ -30,11 +30,25 @@ struct ComputedTraitReading {
         }
     }
 
-    /// The values in the order of the traits.
+    /// The values in the order of the traits. Where all together would hold more than there is room for, the history is read
+    /// again for some of them after the others.
     func values(
         _ traits: [ComputedTrait], of profile: ProfileID, at now: Instant,
-        limit: Int = ComputedTraitLimits.events
+        limit: Int = ComputedTraitLimits.events, room: Int = ComputedTraitLimits.held
     ) async throws -> [ComputedTraitValue] {
+        if let values = try await together(traits, of: profile, at: now, limit: limit, room: room) {
+            return values
+        }
+        let half = traits.count / 2
+        return try await values(
+            Array(traits[..<half]), of: profile, at: now, limit: limit, room: room)
+            + values(Array(traits[half...]), of: profile, at: now, limit: limit, room: room)
+    }
+
+    /// The same, all in one reading; nil where several would hold too much together.
+    private func together(
+        _ traits: [ComputedTrait], of profile: ProfileID, at now: Instant, limit: Int, room: Int
+    ) async throws -> [ComputedTraitValue]? {
         guard !traits.isEmpty else { return [] }
         var folds = traits.map { ComputedTraitFold($0, at: now) }
         // Where one of them is about the events of a name, an event of another is nothing to it.
@@ -52,6 +66,10 @@ struct ComputedTraitReading {
             let some = rows.prefix(limit - read)
             for event in try await events(Array(some)) {
                 for place in folds.indices { folds[place].take(event) }
+            }
+            if traits.count > 1, folds.reduce(0, { $0 + $1.held }) > room {
+                try await transaction.execute("CLOSE recent")
+                return nil
             }
             // What is left unread happened no later than what is the first of it.
             if some.count < rows.count { cut = try rows[some.count].get("occurred_at") }
