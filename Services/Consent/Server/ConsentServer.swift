@@ -37,6 +37,7 @@ package let consentService = ServiceDefinition(
         Migration(
             resource: "V0008_requests_of_the_version_before",
             bytes: PackageResources.V0008_requests_of_the_version_before_sql),
+        Migration(resource: "V0009_retention", bytes: PackageResources.V0009_retention_sql),
     ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests, .privacyChanges], auditLogs: [.keys]
 ) { context in
@@ -87,6 +88,7 @@ package let consentService = ServiceDefinition(
         routes: { router in
             ConsentPolicyRoutes(pool: context.pool, clock: context.clock).add(to: router)
             PurposeRoutes(pool: context.pool, clock: context.clock).add(to: router)
+            RetentionRoutes(pool: context.pool, clock: context.clock, policies: policies).add(to: router)
             ConsentRoutes(
                 pool: context.pool, clock: context.clock, profiles: profiles, policies: policies,
                 recorder: recorder, writer: writer, subjects: subjects, idempotency: idempotency
@@ -127,5 +129,6 @@ package let consentService = ServiceDefinition(
         },
         workers: [events, deadlines.sweeper(in: context)] + (exports.map { [$0] } ?? [])
             + (recall.map { [$0] } ?? []),
-        privacy: ConsentPrivacy.handler(clock: context.clock, vault: context.vault))
+        privacy: ConsentPrivacy.handler(clock: context.clock, vault: context.vault),
+        retention: { current, now, _ in ConsentRetention.tasks(by: current, at: now) })
 }
