@@ -1,7 +1,7 @@
 /// What every service's schema has, for `Streams` and the outbox. Streams' own code is the only one that reads and
 /// writes the tables. The versions go down from 0, below those of the service.
 enum StandardTables {
-    static let migrations = [tables, functions, dayKeys, auditLog]
+    static let migrations = [tables, functions, dayKeys, auditLog, retention]
 
     private static let tables = Migration(
         version: 0, name: "standard_tables",
@@ -96,6 +96,28 @@ enum StandardTables {
             DO $$ BEGIN
                 EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON audit_entry FROM %I', 'martlet_' || current_schema());
             END $$;
+            """)
+    private static let retention = Migration(
+        version: -4, name: "standard_retention",
+        sql: """
+            -- Sweeps that have let go of something and not come to their end; what they have done then is told to consent.
+            CREATE TABLE retention_progress (
+                class text NOT NULL,
+                rule text NOT NULL,
+                run_id uuid NOT NULL,
+                policy_version bigint NOT NULL,
+                boundary timestamptz NOT NULL,
+                started_at timestamptz NOT NULL,
+                rows bigint NOT NULL,
+                PRIMARY KEY (class, rule)
+            );
+            -- How far they have gone through streams.
+            CREATE TABLE retention_cursor (
+                task text NOT NULL,
+                shard smallint NOT NULL,
+                "offset" bigint NOT NULL,
+                PRIMARY KEY (task, shard)
+            );
             """)
     private static let functions = Migration(
         version: -1, name: "standard_functions",

@@ -52,6 +52,35 @@ package struct StreamHistory: Sendable {
             """)
     }
 
+    /// Rewrites the bodies of the records of a shard after an offset and up to another, for which `change` has another one, and
+    /// returns how many those are. The rest stays as it is, also what can't be opened any more.
+    package func rewrite(
+        _ shard: Shard, after: Int64, upTo: Int64, at now: Instant, in transaction: PostgresTransaction,
+        _ change: (JSON) -> JSON?
+    ) async throws -> Int {
+        let found = try await transaction.query(
+            """
+            SELECT shard, "offset", key, recorded_at, body FROM \(unsafe: definition.table)
+            WHERE shard = \(shard) AND "offset" > \(after) AND "offset" <= \(upTo) ORDER BY "offset"
+            """)
+        let key = try await days.key(at: now)
+        var (offsets, bodies): ([Int64], [String]) = ([], [])
+        for row in try await opened(found) {
+            guard let changed = row.body.flatMap(change) else { continue }
+            let place = StreamBodies.place(
+                in: definition, shard: row.shard, key: row.key, recordedAt: row.recordedAt)
+            offsets.append(row.offset)
+            bodies.append(try key.seal(changed.compact, at: place))
+        }
+        guard !offsets.isEmpty else { return 0 }
+        return try await transaction.execute(
+            """
+            UPDATE \(unsafe: definition.table) s SET body = w.body, traceparent = NULL
+            FROM unnest(\(binary: offsets), \(binary: bodies)) AS w (place, body)
+            WHERE s.shard = \(shard) AND s."offset" = w.place
+            """)
+    }
+
     private func rows(
         of keys: [(shard: Shard, key: String)], in session: some PostgresSession
     ) async throws -> [Row] {
@@ -62,6 +91,10 @@ package struct StreamHistory: Sendable {
             JOIN \(unsafe: definition.table) s ON s.shard = w.shard AND s.key = w.key
             ORDER BY s.shard, s."offset"
             """)
+        return try await opened(found)
+    }
+
+    private func opened(_ found: [PostgresRow]) async throws -> [Row] {
         var rows: [Row] = []
         for row in found {
             let shard: Shard = try row.get("shard")

@@ -17,7 +17,7 @@ PROFILE_TABLES = {
     "identity": {
         "profile", "identifier", "identifier_share", "merge", "trait", "timeline", "data_key", "search_prefix", "account",
         "account_trait", "account_member", "unmerged_profile", "erased_identifier"},
-    "consent": {"purpose", "consent_state", "consent_unmerge", "consent_policy", "restriction"},
+    "consent": {"purpose", "consent_state", "consent_unmerge", "consent_policy", "restriction", "retention_policy"},
     "segmentation": {"membership", "score", "stage"},
 }
 SETTINGS = {"MARTLET_LOG_LEVEL": "debug"}

@@ -17,7 +17,8 @@ struct MigratorTests {
         let old = Migrator(service: .delivery, migrations: [first])
         #expect(
             try await old.migrate(pool) == [
-                "standard_tables", "standard_functions", "standard_day_keys", "standard_audit_log", "initial",
+                "standard_tables", "standard_functions", "standard_day_keys", "standard_audit_log",
+                "standard_retention", "initial",
             ])
         #expect(try await old.migrate(pool) == [])
         #expect(
@@ -40,7 +41,7 @@ struct MigratorTests {
         } catch let error as MigrationError {
             #expect("\(error)".contains("V1 (initial) of schema delivery was changed"))
         }
-        #expect(try await pool.query("SELECT FROM delivery.schema_migration").count == 5)
+        #expect(try await pool.query("SELECT FROM delivery.schema_migration").count == 6)
         await pool.close()
     }
 
@@ -89,7 +90,8 @@ struct MigratorTests {
         }
         #expect(
             applied == [
-                "standard_tables", "standard_functions", "standard_day_keys", "standard_audit_log", "initial",
+                "standard_tables", "standard_functions", "standard_day_keys", "standard_audit_log",
+                "standard_retention", "initial",
                 "more",
             ])
     }

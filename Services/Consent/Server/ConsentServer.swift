@@ -42,6 +42,7 @@ package let consentService = ServiceDefinition(
         Migration(resource: "V0011_result_parts", bytes: PackageResources.V0011_result_parts_sql),
         Migration(
             resource: "V0012_calls_of_requests", bytes: PackageResources.V0012_calls_of_requests_sql),
+        Migration(resource: "V0013_retention", bytes: PackageResources.V0013_retention_sql),
     ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests, .privacyChanges], auditLogs: [.keys]
 ) { context in
@@ -91,6 +92,7 @@ package let consentService = ServiceDefinition(
         routes: { router in
             ConsentPolicyRoutes(pool: context.pool, clock: context.clock).add(to: router)
             PurposeRoutes(pool: context.pool, clock: context.clock).add(to: router)
+            RetentionRoutes(pool: context.pool, clock: context.clock, policies: policies).add(to: router)
             ConsentRoutes(
                 pool: context.pool, clock: context.clock, profiles: profiles, policies: policies,
                 recorder: recorder, writer: writer, subjects: subjects, idempotency: idempotency
@@ -131,5 +133,6 @@ package let consentService = ServiceDefinition(
         },
         workers: [events, deadlines.sweeper(in: context)] + (exports.map { [$0] } ?? [])
             + (recall.map { [$0] } ?? []),
-        privacy: ConsentPrivacy.handler(clock: context.clock, vault: context.vault))
+        privacy: ConsentPrivacy.handler(clock: context.clock, vault: context.vault),
+        retention: { current, now, _ in ConsentRetention.tasks(by: current, at: now) })
 }

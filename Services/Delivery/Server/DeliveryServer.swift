@@ -20,6 +20,7 @@ package let deliveryService = ServiceDefinition(
         Migration(resource: "V0002_undone_merges", bytes: PackageResources.V0002_undone_merges_sql),
         Migration(resource: "V0003_objections", bytes: PackageResources.V0003_objections_sql),
         Migration(resource: "V0004_notice_files", bytes: PackageResources.V0004_notice_files_sql),
+        Migration(resource: "V0005_retention", bytes: PackageResources.V0005_retention_sql),
     ],
     openAPI: Contracts.delivery, channels: [QueueStore.channel]
 ) { context in
@@ -49,6 +50,7 @@ package let deliveryService = ServiceDefinition(
     let sender = Sender(batch: batch, transport: transport, outcomes: outcomes, context: context)
     let retries = RetryWorker(context: context, store: queue)
     let erasures = ErasureStore(sealing: sealing, files: transport as? FileTransport)
+    let retention = MessageRetention(files: transport as? FileTransport)
     return ServiceParts(
         routes: { router in
             TemplateRoutes(pool: context.pool, clock: context.clock, store: templates).add(to: router)
@@ -68,5 +70,6 @@ package let deliveryService = ServiceDefinition(
         workers: [intents, retries, sender],
         privacy: PrivacyHandler(
             access: { try await erasures.access($0.profileIDs, in: $1) },
-            erase: { try await erasures.erase($0.profileIDs, in: $1) }))
+            erase: { try await erasures.erase($0.profileIDs, in: $1) }),
+        retention: { current, now, _ in retention.tasks(by: current, at: now) })
 }

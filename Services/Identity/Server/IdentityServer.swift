@@ -1,3 +1,4 @@
+import ConsentDomain
 import Contracts
 import Models
 import Postgres
@@ -47,6 +48,7 @@ package let identityService = ServiceDefinition(
     let merging = Merging(resolution: resolution, key: key)
     let events = EventResolution(resolution: resolution).consumer(in: context)
     let matching = try Matching(context, resolution: resolution, reading: reading)
+    let sweeps = TimelineRetentionTasks(policies: ConsentPolicyReader { try ConsentPolicy(json: $0) })
     return ServiceParts(
         routes: { router in
             ProfileRoutes(reading: reading, policies: resolution.policies).add(to: router)
@@ -88,5 +90,6 @@ package let identityService = ServiceDefinition(
                 store: reading.store, pool: context.pool, clock: context.clock, logger: context.logger),
             webhooks.dispatcher,
         ] + matching.workers,
-        privacy: IdentityPrivacy(reading: reading, clock: context.clock, events: events).handler)
+        privacy: IdentityPrivacy(reading: reading, clock: context.clock, events: events).handler,
+        retention: { current, now, pool in try await sweeps.tasks(by: current, at: now, in: pool) })
 }

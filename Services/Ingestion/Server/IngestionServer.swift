@@ -25,6 +25,7 @@ package let ingestionService = ServiceDefinition(
         Migration(resource: "V0007_erasure_cut", bytes: PackageResources.V0007_erasure_cut_sql),
         Migration(
             resource: "V0008_shared_devices", bytes: PackageResources.V0008_shared_devices_sql),
+        Migration(resource: "V0009_retention", bytes: PackageResources.V0009_retention_sql),
     ],
     openAPI: Contracts.ingestion, published: [.events], channels: Debugger.channels + [ImportStore.channel]
 ) { context in
@@ -59,6 +60,7 @@ package let ingestionService = ServiceDefinition(
         limits: importing, recent: debugger.recent)
     let imports = try Imports(
         context, sources: directory, log: log, reading: reading, limits: importing)
+    let retention = try IngestionRetention(vault: context.vault, settings: settings)
     return ServiceParts(
         routes: { router in
             CollectRoutes(collector: collector, limits: limits, importing: importing).add(to: router)
@@ -81,13 +83,10 @@ package let ingestionService = ServiceDefinition(
         workers: [
             KeyPruner(pool: pool, clock: clock, window: window, logger: context.logger),
             WebhookPruner(pool: pool, clock: clock, logger: context.logger),
-            KeyRetention(
-                vault: context.vault, clock: clock, retention: try KeyRetention.retention(settings),
-                pool: pool,
-                logger: context.logger),
             imports.pruner, imports.worker,
         ] + debugger.workers,
-        privacy: IngestionPrivacy(store: raw, clock: clock).handler)
+        privacy: IngestionPrivacy(store: raw, clock: clock).handler,
+        retention: { current, now, _ in retention.tasks(by: current, at: now) })
 }
 
 extension IngestionLimits {

@@ -19,6 +19,7 @@ package let journeysService = ServiceDefinition(
         Migration(
             resource: "V0002_intents_set_right", bytes: PackageResources.V0002_intents_set_right_sql),
         Migration(resource: "V0003_undone_merges", bytes: PackageResources.V0003_undone_merges_sql),
+        Migration(resource: "V0004_retention", bytes: PackageResources.V0004_retention_sql),
     ],
     openAPI: Contracts.journeys, published: [.intents]
 ) { context in
@@ -30,6 +31,7 @@ package let journeysService = ServiceDefinition(
         .consumer(in: context)
     let timers = TimersWorker(pool: context.pool, catalogs: catalogs, profiles: profiles)
         .sweeper(in: context, after: [events, memberships])
+    let retention = JourneyRetention(intents: StreamHistory(.intents, sealing: context.vault.days))
     return ServiceParts(
         routes: { router in
             JourneyRoutes(
@@ -38,5 +40,6 @@ package let journeysService = ServiceDefinition(
             InstanceRoutes(pool: context.pool, vault: context.vault).add(to: router)
         },
         workers: [events, memberships, timers],
-        privacy: JourneysPrivacy(catalogs: catalogs, profiles: profiles, clock: context.clock).handler)
+        privacy: JourneysPrivacy(catalogs: catalogs, profiles: profiles, clock: context.clock).handler,
+        retention: { current, now, _ in retention.tasks(by: current, at: now) })
 }

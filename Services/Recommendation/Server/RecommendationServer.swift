@@ -13,7 +13,10 @@ package import ServiceKit
 /// The catalog, and what to recommend to whom.
 package let recommendationService = ServiceDefinition(
     name: .recommendation,
-    migrations: [Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql)],
+    migrations: [
+        Migration(resource: "V0001_initial", bytes: PackageResources.V0001_initial_sql),
+        Migration(resource: "V0002_retention", bytes: PackageResources.V0002_retention_sql),
+    ],
     openAPI: Contracts.recommendation
 ) { context in
     let profiles = ProfileStore(
@@ -27,5 +30,6 @@ package let recommendationService = ServiceDefinition(
             ).add(to: router)
         },
         workers: [ShopEventsWorker(profiles: profiles).consumer(in: context)],
-        privacy: RecommendationPrivacy.handler)
+        privacy: RecommendationPrivacy.handler,
+        retention: { current, now, _ in ShopRetention.tasks(by: current, at: now) })
 }

@@ -38,14 +38,17 @@ package struct ServiceParts: Sendable {
     package let routes: @Sendable (ServiceRouter) -> Void
     package let workers: [any Service]
     package let privacy: PrivacyHandler?
+    /// What is kept for a time that the retention policy says.
+    package let retention: RetentionTasks?
 
     package init(
         routes: @escaping @Sendable (ServiceRouter) -> Void, workers: [any Service] = [],
-        privacy: PrivacyHandler? = nil
+        privacy: PrivacyHandler? = nil, retention: RetentionTasks? = nil
     ) {
         self.routes = routes
         self.workers = workers
         self.privacy = privacy
+        self.retention = retention
     }
 }
 

@@ -238,6 +238,9 @@ package final class RunningService: Sendable {
                     ) { try await AuditLogRoutes.heads(of: log, pool: pool, clock: clock) })
             }
         }
+        if let retention = parts.retention {
+            services.append(RetentionWorker(context, tasks: retention))
+        }
         if let privacy = parts.privacy { services.append(PrivacyWorker.consumer(privacy, context: context)) }
         self.services = services + parts.workers + [application]
     }

@@ -65,7 +65,9 @@ package enum SettingsHelp {
                 "INGESTION_PUBLIC_URL", "the address that the world reaches ingestion at, which webhooks sign"
             ),
             setting("INGESTION_WINDOW", "how long a messageId is remembered (30d)"),
-            setting("INGESTION_RETENTION", "how long raw events are kept (for ever)"),
+            setting(
+                "INGESTION_RETENTION",
+                "how long raw events are kept until there is a retention policy (for ever)"),
             setting("INGESTION_SOURCE_ITEMS_PER_SECOND", "items a second of one source (50,000)"),
             setting("INGESTION_QUEUE_ITEMS", "items that may wait to be written (20,000)"),
             setting("INGESTION_ITEM_BYTES", "bytes of an item (32 KB)"),

@@ -144,7 +144,8 @@ struct TimelineStore {
             """
             SELECT shard, "offset", key, recorded_at, occurred_at, profile_id, body
             FROM profiles.timeline
-            WHERE profile_id = ANY(\(memberIDs)::uuid[]) AND type <> 'mergedInto' \(bound)\(filter.condition)
+            WHERE profile_id = ANY(\(memberIDs)::uuid[]) AND type <> 'mergedInto'
+                AND NOT (type = 'withheld' AND message_id IS NULL) \(bound)\(filter.condition)
             ORDER BY occurred_at \(way), shard \(way), "offset" \(way)
             LIMIT \(limit)
             """)

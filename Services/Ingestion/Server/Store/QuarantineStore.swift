@@ -289,6 +289,20 @@ enum QuarantineStore {
             WHERE subjects && \(subjects.map { profiles.key.mark(of: $0) } + subjects)::text[]
             """)
     }
+
+    /// Leaves of items that are kept no longer what an erasure leaves: the account counts them. Returns how many.
+    static func empty(
+        before boundary: Instant, limit: Int, in transaction: PostgresTransaction
+    ) async throws -> Int {
+        try await transaction.execute(
+            """
+            UPDATE quarantine SET item = NULL, message_id = NULL, event = NULL, subjects = '{}', envelope = '{}',
+                traceparent = NULL, detail = 'kept no longer', digest = decode(md5(quarantine_id::text), 'hex')
+            WHERE (shard, quarantine_id) IN (
+                SELECT shard, quarantine_id FROM quarantine WHERE received_at < \(boundary) AND item IS NOT NULL
+                ORDER BY received_at LIMIT \(Int64(limit)) FOR UPDATE SKIP LOCKED)
+            """)
+    }
 }
 
 /// The digest of an item within its source.

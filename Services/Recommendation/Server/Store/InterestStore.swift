@@ -54,4 +54,17 @@ enum InterestStore {
             WHERE i.shard = k.shard AND i.profile_id = k.profile_id
             """)
     }
+
+    /// Deletes those of which nothing has happened since; returns how many.
+    static func delete(
+        before boundary: Instant, limit: Int, in transaction: PostgresTransaction
+    ) async throws -> Int {
+        try await transaction.execute(
+            """
+            DELETE FROM interest WHERE (shard, profile_id, sku) IN (
+                SELECT shard, profile_id, sku FROM interest
+                WHERE greatest(viewed_at, added_at, removed_at) < \(boundary)
+                LIMIT \(Int64(limit)) FOR UPDATE SKIP LOCKED)
+            """)
+    }
 }

@@ -130,6 +130,20 @@ enum OrderStore {
         ).map { (try $0.get("shard"), try $0.get("skus")) }
     }
 
+    /// Deletes those that were placed before; returns what was kept of each.
+    static func delete(
+        before boundary: Instant, limit: Int, in transaction: PostgresTransaction
+    ) async throws -> [(shard: Shard, skus: [String])] {
+        try await transaction.query(
+            """
+            DELETE FROM shop_order WHERE (shard, profile_id, order_key) IN (
+                SELECT shard, profile_id, order_key FROM shop_order WHERE placed_at < \(boundary)
+                ORDER BY placed_at LIMIT \(Int64(limit)) FOR UPDATE SKIP LOCKED)
+            RETURNING shard, skus
+            """
+        ).map { (try $0.get("shard"), try $0.get("skus")) }
+    }
+
     /// Moves the counts of orders by sku and in all; in the order of their keys, so that writers never deadlock.
     static func count(_ change: CountChange, in transaction: PostgresTransaction) async throws {
         let skus = change.bySku.filter { $0.value != 0 }
