@@ -118,7 +118,7 @@ let sharedTargets: [Target] = [
 /// The services in the order of the picture in the README, with what their Server needs beyond the rest.
 let services: [(name: String, server: [Target.Dependency])] = [
     ("Ingestion", ["MarkedYAML", "ConsentDomain", crypto]),
-    ("Identity", ["MarkedYAML", crypto]),
+    ("Identity", ["MarkedYAML", "ConsentDomain", crypto]),
     ("Consent", ["MarkedYAML", "IngestionDomain", crypto]),
     ("Segmentation", ["ConsentDomain"]),
     ("Recommendation", ["ConsentDomain"]),
@@ -171,7 +171,7 @@ let testTargets: [Target] = [
         ]),
     tests("ProfileStore", ["Models", "Postgres", "ProfileStore", "Sealing", "ServiceKit", crypto]),
     serviceTests("Ingestion", ["ConsentDomain", "IdentityDomain", "MarkedYAML", crypto]),
-    serviceTests("Identity"),
+    serviceTests("Identity", ["ConsentDomain"]),
     serviceTests("Consent", ["DeliveryServer", crypto]),
     serviceTests("Segmentation", ["ConsentDomain"]),
     serviceTests("Recommendation", ["ConsentDomain"]),
