@@ -21,11 +21,14 @@ package struct PreferenceReport: Hashable, Sendable {
     package let key: Key
     package let action: ConsentAction
     package let at: Instant
+    /// When it was chosen, where the signal says so.
+    package let chosenAt: Instant?
 
-    package init(_ key: Key, _ action: ConsentAction, at: Instant) {
+    package init(_ key: Key, _ action: ConsentAction, at: Instant, chosenAt: Instant? = nil) {
         self.key = key
         self.action = action
         self.at = at
+        self.chosenAt = chosenAt.map { min($0, at) }
     }
 
     /// So many categories of one event are looked at.

@@ -57,7 +57,7 @@ package let consentService = ServiceDefinition(
     let desk = PrivacyDesk(profiles: profiles, recorder: recorder)
     let intake = PrivacyIntake(subjects: subjects, pool: context.pool)
     let events = ProfileEventsWorker(
-        recorder: recorder, preferences: PreferenceReading(key: profiles.key, logger: context.logger),
+        recorder: recorder, preferences: PreferenceReading(profiles: profiles, logger: context.logger),
         logger: context.logger
     ).consumer(in: context)
     let deadlines = DeadlineWorker(

@@ -36,6 +36,8 @@ package let identityService = ServiceDefinition(
         Migration(resource: "V0013_webhook_ordering", bytes: PackageResources.V0013_webhook_ordering_sql),
         Migration(
             resource: "V0014_causes_without_names", bytes: PackageResources.V0014_causes_without_names_sql),
+        Migration(
+            resource: "V0015_withheld_deliveries", bytes: PackageResources.V0015_withheld_deliveries_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents],
     channels: [WebhookQueue.channel, MatchingJobStore.channel]

@@ -81,6 +81,38 @@ struct ProfileEventsTests {
     }
 
     @Test(
+        "the first that is heard of a device is no yes where the person has said something since; a change on it is one"
+    )
+    func staleYes() async throws {
+        try await ConsentFixture.with { fixture in
+            let profile = try await fixture.makeProfile()
+            func see(_ device: String, _ isGranted: Bool) async throws {
+                var fact = fixture.track("Product Viewed", ["sku": "A"], of: profile)
+                if case .event(let id, let arrived, var event) = fact {
+                    event.anonymousID = device
+                    event.context = ["consent": ["categoryPreferences": ["marketing": .bool(isGranted)]]]
+                    fact = .event(profileID: id, arrivedUnder: arrived, event: event)
+                }
+                try await fixture.append([fact])
+                try await fixture.drain()
+                fixture.clock.advance(by: .seconds(1))
+            }
+            try await fixture.append([fixture.track("Unsubscribed", ["purpose": "marketing"], of: profile)])
+            try await fixture.drain()
+            fixture.clock.advance(by: .seconds(1))
+            // What was once chosen on a phone, which is signed in only now.
+            for _ in 1...2 { try await see("phone", true) }
+            #expect(try await fixture.standing(profile) == "withdrawn")
+            try await see("phone", false)
+            try await see("phone", true)
+            #expect(try await fixture.standing(profile) == "granted")
+            // A no is heard at once.
+            try await see("laptop", false)
+            #expect(try await fixture.standing(profile) == "withdrawn")
+        }
+    }
+
+    @Test(
         "a grant of a purpose that nobody has defined is none, also once there is such a purpose; a refusal is one"
     )
     func undefined() async throws {

@@ -21,12 +21,16 @@ struct IdentityDatabase {
     static let key = IdentifierKey(secret: ServiceHarness.secret)
 
     /// Runs `body` with a fresh database.
-    static func with<T>(_ body: (IdentityDatabase) async throws -> T) async throws -> T {
-        let database = try await TestDatabase.make([
-            Migrator(schema: "platform", migrations: Schema.platformMigrations),
-            Migrator(service: .ingestion, migrations: [events]),
-            Migrator(service: .identity, migrations: identityService.migrations),
-        ])
+    static func with<T>(
+        consent: Bool = false, _ body: (IdentityDatabase) async throws -> T
+    ) async throws -> T {
+        let consents = consent ? [Migrator(service: .consent, migrations: try consentMigrations())] : []
+        let database = try await TestDatabase.make(
+            [
+                Migrator(schema: "platform", migrations: Schema.platformMigrations),
+                Migrator(service: .ingestion, migrations: [events]),
+                Migrator(service: .identity, migrations: identityService.migrations),
+            ] + consents)
         let here = IdentityDatabase(
             database: database, pool: database.pool(as: .identity, maxConnections: 8), owner: database.pool())
         do {
@@ -42,6 +46,56 @@ struct IdentityDatabase {
     private func close() async {
         await pool.close()
         await owner.close()
+    }
+
+    /// What consent says, whose schema is taken from its own files.
+    private static func consentMigrations() throws -> [Migration] {
+        let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(
+            path: "../../../Services/Consent/Server/Migrations")
+        let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+        return try files.sorted { $0.lastPathComponent < $1.lastPathComponent }.map { file in
+            Migration(
+                resource: file.deletingPathExtension().lastPathComponent,
+                bytes: Array(try Data(contentsOf: file)))
+        }
+    }
+
+    /// Brings a consent policy into force, as the consent service does.
+    func putPolicy(_ policy: JSON) async throws {
+        try await owner.execute(
+            """
+            INSERT INTO profiles.consent_policy (version, body, source, created_at, created_by)
+            SELECT max(version) + 1, \(policy.compact), \(policy.compact), \(start), 'test'
+            FROM profiles.consent_policy
+            """)
+    }
+
+    /// Records what somebody decided, as the consent service does.
+    func decide(
+        _ state: ConsentChange.State, _ purpose: String, by profile: ProfileID, at instant: Instant,
+        in session: (any PostgresSession)? = nil
+    ) async throws {
+        let entry = UUIDv7.derived(at: instant, from: profile.description, purpose, state.rawValue)
+        let statement: SQL = """
+            INSERT INTO profiles.consent_state (shard, profile_id, purpose, state, at, ledger_entry)
+            VALUES (\(Shard(profile)), \(profile), \(purpose), \(state.rawValue), \(instant), \(entry))
+            ON CONFLICT (shard, profile_id, purpose) DO UPDATE
+            SET state = excluded.state, at = excluded.at, ledger_entry = excluded.ledger_entry
+            """
+        if let session { try await session.execute(statement) } else { try await owner.execute(statement) }
+    }
+
+    /// Who a user is.
+    func profile(ofUser id: String) async throws -> ProfileID {
+        let place = Self.key.place(of: Identifier(.userID, normalised: id))
+        let found: ProfileID? = try await owner.query(
+            """
+            SELECT p.canonical_id FROM profiles.identifier i JOIN profiles.profile p USING (profile_id)
+            WHERE i.shard = \(place.shard) AND i.value_hash = \(place.hash)
+            """
+        ).first?.get("canonical_id")
+        guard let found else { throw PostgresError.decoding(column: "user", message: "\(id) is nobody") }
+        return found
     }
 
     private static let events = Migration(

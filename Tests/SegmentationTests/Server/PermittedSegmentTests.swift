@@ -1,4 +1,5 @@
 import Models
+import Postgres
 import SegmentationServer
 import TestSupport
 import Testing
@@ -153,6 +154,38 @@ struct PermittedSegmentTests {
             #expect(try await installation.members("near") == [anna])
             let why = try await installation.harness.request("GET", "/v1/segments/near/members/\(carl)/why")
             #expect(why.json[path: "whyNot.text"]?.string?.contains("where they are is not known") == true)
+        }
+    }
+
+    @Test(
+        "who is restricted is in no list, export and snapshot, also by a profile merged into theirs; and is again once that is lifted"
+    )
+    func restriction() async throws {
+        try await Installation.with { installation in
+            try await installation.put("lookers", viewed)
+            try await everybodyViews(installation)
+            try await installation.merge(carl, into: bert)
+            try await installation.drain()
+            func listed() async throws -> Set<String> {
+                let list = try await installation.harness.request("GET", "/v1/segments/lookers/members")
+                let ids = (list.json["items"]?.array ?? []).compactMap { $0["profileId"]?.string }
+                let export = try await installation.harness.request("GET", "/v1/segments/lookers/export")
+                #expect(ids.allSatisfy { export.text.contains($0) })
+                #expect(export.text.split(separator: "\r\n").count == ids.count + 1)
+                return Set(ids)
+            }
+            #expect(try await listed() == [anna.description, bert.description])
+            try await installation.owner.execute(
+                """
+                INSERT INTO profiles.restriction (shard, profile_id, request_id, restricted_at)
+                VALUES (\(Shard(carl)), \(carl), \(UUIDv7.make(at: start)), \(start))
+                """)
+            #expect(try await listed() == [anna.description])
+            let snapshot = try await installation.harness.request(
+                "POST", "/v1/segments/lookers/snapshot", json: [:])
+            #expect(snapshot.json["members"] == 1, "\(snapshot.text)")
+            try await installation.owner.execute("DELETE FROM profiles.restriction")
+            #expect(try await listed() == [anna.description, bert.description])
         }
     }
 

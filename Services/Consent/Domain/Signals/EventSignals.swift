@@ -37,6 +37,8 @@ package struct EventSignals: Sendable {
     package let said: [Said]
     /// Why strings that are there could not be read.
     package private(set) var mistakes: [Kind: SignalMistake] = [:]
+    /// When something was chosen last, of the signals that say so.
+    package private(set) var chosenAt: [Kind: Instant] = [:]
 
     package init(_ event: TrackingEvent, _ policy: ConsentPolicy) {
         guard let consent = event.context["consent"]?.object, !consent.isEmpty else {
@@ -96,6 +98,8 @@ package struct EventSignals: Sendable {
         }
         self.said = said
         self.mistakes = mistakes
+        if case .read(let string) = ownTCF { chosenAt[.tcf] = string.lastUpdated }
+        if case .read(let string) = gpp { chosenAt[.gpp] = string.tcf?.lastUpdated }
     }
 
     /// Not to have opted out is no consent: it only takes an objection back.

@@ -1,7 +1,11 @@
+package import Models
+
 /// What a TC string of IAB Europe's Transparency and Consent Framework says of consent, versions 2.0 to 2.3
 /// ("Consent string and vendor list formats v2").
 package struct TCString: Hashable, Sendable {
     package var policyVersion = 0
+    /// When something was chosen last; many platforms say the day alone.
+    package var lastUpdated: Instant?
     package var purposesConsent: Set<Int> = []
     package var specialFeatureOptIns: Set<Int> = []
     package var vendorsConsent: Set<Int> = []
@@ -44,6 +48,7 @@ package struct TCString: Hashable, Sendable {
         let (created, updated) = (try bits.number(36), try bits.number(36))
         // Tenths of a second since 1970.
         guard created > 0, updated >= created else { throw SignalMistake("its times can't be") }
+        lastUpdated = Instant(milliseconds: Int64(updated) * 100)
         // The management platform, its version and its screen.
         _ = try bits.number(12 + 12 + 6)
         for _ in 0..<2 {

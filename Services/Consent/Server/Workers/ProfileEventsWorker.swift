@@ -52,12 +52,15 @@ struct ProfileEventsWorker: Sendable {
             }
         }
         decisions = meant(decisions, policy)
-        decisions += try await preferences.decisions(said, in: transaction)
-        if !merged.isEmpty || !erased.isEmpty {
-            // All chains before anything else: who records a decision takes the lock of decisions behind its chain.
+        let known = try await preferences.known(said, in: transaction)
+        if !merged.isEmpty || !erased.isEmpty || said.contains(where: { $0.isFirstYes(beside: known) }) {
+            // All chains before anything else: who records a decision takes the lock of decisions behind its chain. Also
+            // those of people whose devices say yes for the first time: what stands of them is read.
+            let speaking = said.map(\.report.key.profileID)
             try await recorder.lockPeople(
-                of: merged.union(erased).union(decisions.map(\.profileID)), in: transaction)
+                of: merged.union(erased).union(decisions.map(\.profileID)).union(speaking), in: transaction)
         }
+        decisions += try await preferences.decisions(said, known, beside: decisions, in: transaction)
         _ = try await recorder.record(decisions, at: batch.now, in: transaction)
         try await recorder.refold(merged, at: batch.now, in: transaction)
         try await ConsentStateStore.note(followed: undone, in: transaction)

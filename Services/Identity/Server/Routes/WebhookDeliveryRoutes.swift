@@ -41,8 +41,9 @@ struct WebhookDeliveryRoutes: Sendable {
     private func list(_ request: ServiceRequest) async throws -> ServiceResponse {
         let limit = try request.query("limit", in: 1...200, default: 50)
         let state = try request.query("state")
-        guard state.map({ ["pending", "delivered", "failed", "cancelled"].contains($0) }) ?? true else {
-            throw Problem.badRequest("`state` must be pending, delivered, failed or cancelled")
+        let states = ["pending", "delivered", "failed", "cancelled", "withheld"]
+        guard state.map(states.contains) ?? true else {
+            throw Problem.badRequest("`state` must be pending, delivered, failed, cancelled or withheld")
         }
         var before: WebhookEventID?
         if let cursor = try Cursor.decode(try request.query("cursor"), count: 1) {

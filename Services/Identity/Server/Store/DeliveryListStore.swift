@@ -15,6 +15,8 @@ struct StoredDelivery: Sendable {
     let nextAttemptAt: Instant?
     let isUnderWay: Bool
     let settledAt: Instant?
+    /// By which consents it was told, or why it was not.
+    let consent: JSON?
     let attempts: JSON
 
     var json: JSON {
@@ -25,7 +27,8 @@ struct StoredDelivery: Sendable {
             "occurredAt": .string(occurredAt.rfc3339), "queuedAt": .string(queuedAt.rfc3339),
             "state": .string(state), "underWay": .bool(isUnderWay),
             "nextAttemptAt": nextAttemptAt.map { .string($0.rfc3339) } ?? .null,
-            "settledAt": settledAt.map { .string($0.rfc3339) } ?? .null, "attempts": attempts,
+            "settledAt": settledAt.map { .string($0.rfc3339) } ?? .null, "consent": consent ?? .null,
+            "attempts": attempts,
         ]
     }
 }
@@ -36,7 +39,7 @@ struct DeliveryListStore: Sendable {
         unsafe: """
             d.event_id, d.type, d.profile_id, d.other_id, d.is_erased, d.occurred_at, d.queued_at, d.state,
             CASE WHEN d.state = 'pending' THEN d.next_attempt_at END AS next_attempt_at,
-            coalesce(d.leased_until > now(), false) AS under_way, d.settled_at,
+            coalesce(d.leased_until > now(), false) AS under_way, d.settled_at, d.consent,
             (SELECT coalesce(json_agg(json_build_object(
                         'attempt', a.attempt, 'at', to_char(a.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
                         'milliseconds', a.took_ms, 'status', a.status, 'failure', a.failure) ORDER BY a.attempt), '[]')
@@ -109,7 +112,7 @@ struct DeliveryListStore: Sendable {
         let count = try await transaction.execute(
             """
             UPDATE identity.webhook_delivery
-            SET state = 'pending', sequence = DEFAULT, earlier_attempts = attempts, settled_at = NULL,
+            SET state = 'pending', sequence = DEFAULT, earlier_attempts = attempts, settled_at = NULL, consent = NULL,
                 next_attempt_at = \(now), queued_at = \(now)
             WHERE shard = \(WebhookQueue.shard(of: endpoint)) AND endpoint_id = \(endpoint) AND event_id = \(event)
               AND state <> 'pending' AND (leased_until IS NULL OR leased_until <= now())
@@ -129,6 +132,6 @@ extension StoredDelivery {
             occurredAt: try row.get("occurred_at"), queuedAt: try row.get("queued_at"),
             state: try row.get("state"), nextAttemptAt: try row.get("next_attempt_at", as: Instant?.self),
             isUnderWay: try row.get("under_way"), settledAt: try row.get("settled_at", as: Instant?.self),
-            attempts: try row.get("attempts", as: JSON.self))
+            consent: try row.get("consent", as: JSON?.self), attempts: try row.get("attempts", as: JSON.self))
     }
 }

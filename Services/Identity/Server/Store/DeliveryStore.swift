@@ -185,6 +185,29 @@ struct DeliveryStore: Sendable {
         return delivery
     }
 
+    /// Notes by which consents an attempt is made that is about to begin.
+    func note(_ consent: JSON, of delivery: ClaimedDelivery, in session: some PostgresSession) async throws {
+        try await session.execute(
+            """
+            UPDATE identity.webhook_delivery SET consent = \(consent)
+            WHERE shard = \(WebhookQueue.shard(of: delivery.endpointID)) AND endpoint_id = \(delivery.endpointID)
+              AND event_id = \(delivery.eventID) AND state = 'pending' AND attempts = \(delivery.attempt)
+            """)
+    }
+
+    /// Keeps a delivery from its endpoint, which ends it; unless it is given up, or somebody else has taken it over.
+    func withhold(
+        _ delivery: ClaimedDelivery, _ consent: JSON, at now: Instant, in session: some PostgresSession
+    ) async throws {
+        try await session.execute(
+            """
+            UPDATE identity.webhook_delivery
+            SET state = 'withheld', consent = \(consent), leased_until = NULL, settled_at = \(now)
+            WHERE shard = \(WebhookQueue.shard(of: delivery.endpointID)) AND endpoint_id = \(delivery.endpointID)
+              AND event_id = \(delivery.eventID) AND state = 'pending' AND attempts = \(delivery.attempt)
+            """)
+    }
+
     /// Renews the leases of what is left of a line.
     func renew(_ line: some Collection<ClaimedDelivery>, in session: some PostgresSession) async throws {
         try await session.execute(

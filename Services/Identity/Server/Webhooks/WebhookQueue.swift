@@ -103,12 +103,17 @@ struct WebhookQueue: Sendable {
             """
             SELECT t.endpoint_id, t.profile_id, e.description
             FROM (
-                SELECT endpoint_id, profile_id FROM identity.webhook_delivery WHERE profile_id = ANY(\(ids)::uuid[])
+                SELECT endpoint_id, profile_id FROM identity.webhook_delivery d
+                WHERE profile_id = ANY(\(ids)::uuid[]) AND \(wasTold)
                 UNION
-                SELECT endpoint_id, other_id FROM identity.webhook_delivery WHERE other_id = ANY(\(ids)::uuid[])
+                SELECT endpoint_id, other_id FROM identity.webhook_delivery d
+                WHERE other_id = ANY(\(ids)::uuid[]) AND \(wasTold)
                 UNION
-                SELECT endpoint_id, \(request.profileID)::uuid FROM identity.webhook_endpoint
-                WHERE enabled AND \(WebhookEventType.erased.rawValue) = ANY(event_types)
+                -- An endpoint from which they were kept must not hear of them by their erasure.
+                SELECT endpoint_id, \(request.profileID)::uuid FROM identity.webhook_endpoint e
+                WHERE enabled AND \(WebhookEventType.erased.rawValue) = ANY(event_types) AND NOT EXISTS (
+                    SELECT FROM identity.webhook_delivery d WHERE d.endpoint_id = e.endpoint_id AND d.state = 'withheld'
+                        AND (d.profile_id = ANY(\(ids)::uuid[]) OR d.other_id = ANY(\(ids)::uuid[])))
             ) t JOIN identity.webhook_endpoint e USING (endpoint_id)
             ORDER BY t.endpoint_id, t.profile_id
             """)
@@ -137,6 +142,13 @@ struct WebhookQueue: Sendable {
             ]
         }
     }
+
+    /// Whether the endpoint of the delivery `d` has heard of it, or may yet.
+    private static let wasTold: SQL = """
+        (d.state <> 'withheld' OR EXISTS (
+            SELECT FROM identity.webhook_attempt a
+            WHERE a.shard = d.shard AND a.endpoint_id = d.endpoint_id AND a.event_id = d.event_id))
+        """
 
     /// Who was told of these profiles, or is to be, for a request of access.
     static func told(of ids: [ProfileID], in transaction: PostgresTransaction) async throws -> JSON {

@@ -27,13 +27,18 @@ final class WebhookDispatcher: Service {
     private let hub: WakeHub
     private let sender: WebhookSender
     private let outbox: Outbox
+    private let gate: DestinationGate
     private let logger: Logger
     private let machine: @Sendable () -> Instant
     private let deliveries = DeliveryStore()
     private let endpoints = EndpointStore()
     private let room = AttemptRoom(inFlightLimit)
 
-    init(pool: PostgresPool, hub: WakeHub, sender: WebhookSender, outbox: Outbox, logger: Logger) {
+    init(
+        pool: PostgresPool, hub: WakeHub, sender: WebhookSender, gate: DestinationGate, outbox: Outbox,
+        logger: Logger
+    ) {
+        self.gate = gate
         self.outbox = outbox
         self.pool = pool
         self.hub = hub
@@ -145,6 +150,10 @@ final class WebhookDispatcher: Service {
                     }
                     delivery = again
                 }
+                if case .withheld = try await gate.ask(delivery, at: machine()) {
+                    Self.count("withheld")
+                    continue
+                }
                 let attempt = try await sender.send(delivery)
                 let mayGoOn = try await pool.transaction { transaction in
                     let isDone = try await record(attempt, in: transaction)
@@ -228,6 +237,10 @@ final class WebhookDispatcher: Service {
             case .waiting: "retry"
             case .failed: "failed"
             }
+        Self.count(outcome)
+    }
+
+    private static func count(_ outcome: String) {
         Counter(label: "martlet_webhook_attempts_total", dimensions: [("outcome", outcome)]).increment()
     }
 }

@@ -173,9 +173,10 @@ extension Condition {
         }
     }
 
-    /// How many conditions it has, groups included.
+    /// How many conditions it has, groups included. What a policy asks for it does not count: a rule that was taken must
+    /// not become too large by it.
     var size: Int {
-        switch kind {
+        switch asWritten.kind {
         case .group(let group): 1 + group.conditions.reduce(0) { $0 + $1.size }
         case .leaf: 1
         }

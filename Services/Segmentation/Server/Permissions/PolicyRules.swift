@@ -15,6 +15,8 @@ extension ConsentPolicyReader where Policy == ConsentPolicy {
 struct PolicyRules {
     let transaction: PostgresTransaction
 
+    private static let page = 200
+
     init(_ transaction: PostgresTransaction) { self.transaction = transaction }
 
     /// A rule that was just written, as the policy in force has it for the segment.
@@ -37,13 +39,16 @@ struct PolicyRules {
         let store = SegmentStore(transaction)
         var changed: [(segment: StoredSegment, rule: JSON)] = []
         var last: String?
-        while let segment = try await store.segments(after: last, limit: 1).first {
-            last = segment.id
-            let rule = segment.next?.rule ?? segment.rule
-            let wanted = try Self.read(rule, of: segment.id).permitted(by: current.policy, as: segment.id)
-                .json
-            if wanted != rule { changed.append((segment, wanted)) }
-        }
+        repeat {
+            let some = try await store.segments(after: last, limit: Self.page)
+            for segment in some {
+                let rule = segment.next?.rule ?? segment.rule
+                let wanted = try Self.read(rule, of: segment.id)
+                    .permitted(by: current.policy, as: segment.id).json
+                if wanted != rule { changed.append((segment, wanted)) }
+            }
+            last = some.count == Self.page ? some.last?.id : nil
+        } while last != nil
         let ids = Set(changed.map(\.segment.id))
         // Whoever looks at one of them and has a next rule waits as well.
         let companions = set.nextGroups.filter { !$0.isDisjoint(with: ids) }

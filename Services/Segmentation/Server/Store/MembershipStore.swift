@@ -61,7 +61,15 @@ enum MembershipStore {
         var enteredAt: Instant
     }
 
-    /// Members of a segment in a stable order, after the one that the last page ended with.
+    /// Whether the profile of a row `m` may be shown: who is kept and must not be used (GDPR article 18) is in no list of
+    /// people that others act by, while their memberships are decided on, so that all is as it should be when it is lifted.
+    static let isShown: SQL = """
+        NOT EXISTS (
+            SELECT FROM profiles.restriction r JOIN profiles.profile o USING (shard, profile_id)
+            WHERE o.canonical_id = m.profile_id)
+        """
+
+    /// Members of a segment in a stable order, after the one that the last page ended with; without whoever is restricted.
     static func members(
         of segment: String, after position: ProfileID?, limit: Int, in session: some PostgresSession
     ) async throws -> [Member] {
@@ -73,8 +81,8 @@ enum MembershipStore {
             }
         let rows = try await session.query(
             """
-            SELECT profile_id, version, entered_at FROM profiles.membership
-            WHERE segment = \(segment) \(bound)
+            SELECT profile_id, version, entered_at FROM profiles.membership m
+            WHERE segment = \(segment) \(bound) AND \(isShown)
             ORDER BY shard, profile_id LIMIT \(limit)
             """)
         return try rows.map {

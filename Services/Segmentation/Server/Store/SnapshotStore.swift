@@ -31,7 +31,7 @@ enum SnapshotStore {
             ), kept AS (
                 INSERT INTO snapshot_member (shard, profile_id, snapshot_id, entered_at)
                 SELECT m.shard, m.profile_id, \(id), m.entered_at
-                FROM wanted w JOIN profiles.membership m ON m.segment = w.id
+                FROM wanted w JOIN profiles.membership m ON m.segment = w.id AND \(MembershipStore.isShown)
                 RETURNING 1
             )
             INSERT INTO snapshot (id, segment, version, note, members, made_at)
@@ -66,7 +66,7 @@ enum SnapshotStore {
         ).map(read)
     }
 
-    /// Members in a stable order, after the one that the last page ended with.
+    /// Members in a stable order, after the one that the last page ended with; without whoever is restricted by now.
     static func members(
         of id: SnapshotID, after position: ProfileID?, limit: Int, in session: some PostgresSession
     ) async throws -> [(profileID: ProfileID, enteredAt: Instant)] {
@@ -78,7 +78,8 @@ enum SnapshotStore {
             }
         return try await session.query(
             """
-            SELECT profile_id, entered_at FROM snapshot_member WHERE snapshot_id = \(id) \(bound)
+            SELECT profile_id, entered_at FROM snapshot_member m
+            WHERE snapshot_id = \(id) \(bound) AND \(MembershipStore.isShown)
             ORDER BY shard, profile_id LIMIT \(limit)
             """
         ).map { (try $0.get("profile_id"), try $0.get("entered_at")) }

@@ -21,8 +21,9 @@ struct WebhookWorld {
 
     var pool: PostgresPool { identity.pool }
 
-    static func with<T>(_ body: (WebhookWorld) async throws -> T) async throws -> T {
-        try await IdentityDatabase.with { try await body(WebhookWorld(identity: $0)) }
+    /// `consent` says whether there is a consent service.
+    static func with<T>(consent: Bool = false, _ body: (WebhookWorld) async throws -> T) async throws -> T {
+        try await IdentityDatabase.with(consent: consent) { try await body(WebhookWorld(identity: $0)) }
     }
 
     /// The calls that identity is to make.
@@ -39,6 +40,8 @@ struct WebhookWorld {
             client: client, machine: { machine.now })
         return WebhookDispatcher(
             pool: pool, hub: WakeHub(pool: pool, channels: [WebhookQueue.channel]), sender: sender,
+            gate: DestinationGate(
+                profiles: identity.store, pool: pool, clock: SimulatedClock(start + .hours(1)).serviceClock),
             outbox: outbox, logger: Logger(label: "test"))
     }
 
