@@ -163,7 +163,8 @@ struct Corrections {
 
     /// The fact on the timeline, as if the person had been identified.
     private func say(
-        _ order: Order, without wrong: [Identifier], _ traits: [String: JSON], of view: ProfileView, named id: ProfileID,
+        _ order: Order, without wrong: [Identifier], _ traits: [String: JSON], of view: ProfileView,
+        named id: ProfileID,
         messageID: String,
         policy: IdentityPolicy, traceparent: String?, at now: Instant, in transaction: PostgresTransaction
     ) async throws {

@@ -95,7 +95,8 @@ struct RawEventStore: Sendable {
         let rows = try await transaction.query(
             "SELECT subjects, profile_ids, up_to, details FROM erasure_subject WHERE request_id = \(id)")
         guard let row = rows.first else { return nil }
-        if again, try row.get("up_to", as: JSON?.self) == nil, try row.get("details", as: String?.self) == nil {
+        if again, try row.get("up_to", as: JSON?.self) == nil, try row.get("details", as: String?.self) == nil
+        {
             return nil
         }
         var names: [String] = []

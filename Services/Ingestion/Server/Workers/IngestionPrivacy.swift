@@ -39,8 +39,9 @@ struct IngestionPrivacy {
     /// Identity goes first: it alone knows up to where events were resolved to the person when it erased them, and what
     /// comes after that is resolved to somebody new. Such an event must be in both places, or in neither.
     func erase(_ request: PrivacyRequest, in transaction: PostgresTransaction) async throws -> JSON {
-        guard var told = try await store.handedOver(
-            request.id, again: request.services?.contains(.identity) ?? false, in: transaction)
+        guard
+            var told = try await store.handedOver(
+                request.id, again: request.services?.contains(.identity) ?? false, in: transaction)
         else {
             throw RetryLater("identity has not told yet what names the person went by")
         }
