@@ -263,6 +263,29 @@ struct IngestionPrivacyTests {
         }
     }
 
+    @Test("asked once more, as identity had failed, it waits for what identity tells anew, and goes by that")
+    func eraseAgain() async throws {
+        try await with { collecting, owner, request, _ in
+            let pool = collecting.database.pool(as: .ingestion, maxConnections: 1)
+            try await tell(["subjects": []], of: request, collecting)
+            let first = try await pool.transaction { try await handler(collecting).erase(request, $0) }
+            #expect(first["rawEvents"] == 3)
+            let late: JSON = ["event": "x", "userId": "user-one", "messageId": "late"]
+            #expect(try await collecting.send("track", late).status == 200)
+            var again = request
+            again.services = [.identity, .ingestion]
+            let asked = again
+            await #expect(throws: RetryLater.self) {
+                try await pool.transaction { try await handler(collecting).erase(asked, $0) }
+            }
+            try await tell(["subjects": ["device-one", "user-one"]], of: request, collecting)
+            try await owner.execute("DELETE FROM profiles.identifier")
+            let second = try await pool.transaction { try await handler(collecting).erase(asked, $0) }
+            #expect(second["rawEvents"] == 1)
+            await pool.close()
+        }
+    }
+
     @Test("events that came late of somebody who was erased are forgotten where identity says that they are")
     func lateEvents() async throws {
         try await with { collecting, owner, _, _ in

@@ -138,6 +138,8 @@ struct EvidenceOracle {
             total += weight < 0 ? -points : points
         }
         total *= decay(asOf, instant)
+        // Scores are counted in units, towards zero (`HalfLife`): what is left of less than one is nothing.
+        if abs(total) < 1 / 1_099_511_627_776 / 1_000_000 { total = 0 }
         return oracle.passes(payload, oracle.number(scoring["maximum"]).map { min($0, total) } ?? total)
     }
 }
