@@ -150,7 +150,36 @@ enum Erasure {
             StateStore.delete(ids, from: "consent_recheck"),
             StateStore.delete(ids, from: "left_behind"),
             StateStore.delete(ids, from: "kept_evidence"),
-            "DELETE FROM account_member WHERE profile_id = ANY(\(ids)::uuid[])",
+        ] + accounts(of: ids)
+    }
+
+    /// Statements that take people out of their accounts, and delete those that nobody else belongs to: of these all that is
+    /// known is theirs.
+    private static func accounts(of ids: [ProfileID]) -> [SQL] {
+        [
+            // Whoever is about to join one goes first.
+            """
+            SELECT FROM account a
+            WHERE (a.shard, a.group_id) IN (
+                SELECT m.shard, m.group_id FROM account_member m WHERE m.profile_id = ANY(\(ids)::uuid[]))
+            ORDER BY a.shard, a.group_id FOR UPDATE OF a
+            """,
+            """
+            WITH gone AS (
+                DELETE FROM account_member WHERE profile_id = ANY(\(ids)::uuid[]) RETURNING shard, group_id
+            ), empty AS (
+                SELECT DISTINCT g.shard, g.group_id FROM gone g
+                WHERE NOT EXISTS (
+                    SELECT FROM account_member m
+                    WHERE m.shard = g.shard AND m.group_id = g.group_id
+                        AND m.profile_id <> ALL(\(ids)::uuid[]))
+            ), traits AS (
+                DELETE FROM account_trait t USING empty e WHERE t.shard = e.shard AND t.group_id = e.group_id
+            ), changes AS (
+                DELETE FROM account_change c USING empty e WHERE c.shard = e.shard AND c.group_id = e.group_id
+            )
+            DELETE FROM account a USING empty e WHERE a.shard = e.shard AND a.group_id = e.group_id
+            """,
         ]
     }
 

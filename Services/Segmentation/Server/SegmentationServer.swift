@@ -41,6 +41,7 @@ package let segmentationService = ServiceDefinition(
             resource: "V0015_percentile_models", bytes: PackageResources.V0015_percentile_models_sql),
         Migration(resource: "V0016_left_behind", bytes: PackageResources.V0016_left_behind_sql),
         Migration(resource: "V0017_kept_evidence", bytes: PackageResources.V0017_kept_evidence_sql),
+        Migration(resource: "V0018_account_turns", bytes: PackageResources.V0018_account_turns_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships],
     channels: [
@@ -103,7 +104,8 @@ package let segmentationService = ServiceDefinition(
         workers: [
             events, consents, deadlines, BackfillWorker(registry: registry, context: context),
             PolicyFollower(registry: registry, policies: policies, context: context),
-            AccountWorker(registry: registry, context: context),
+            AccountWorker(
+                registry: registry, history: history, after: [events, consents], context: context),
             TouchpointLearner(registry: registry, context: context),
             PopulationModelLearner(registry: registry, context: context),
         ],

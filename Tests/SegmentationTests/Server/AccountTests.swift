@@ -207,4 +207,106 @@ struct AccountTests {
             #expect(try await installation.members("business") == [anna, bert])
         }
     }
+
+    @Test(
+        "whoever joined while accounts were not read yet is told, also where nothing changes and nobody else is there"
+    )
+    func upgradeOfOne() async throws {
+        try await with { installation in
+            try await tell(call("a1", .zero, ["plan": "business"]), by: anna, installation)
+            try await tell(call("b1", .zero, ["seats": 3]), by: bert, installation)
+            // As an older version left them: both have states, bert's without what anna said.
+            try await installation.owner.execute(
+                "DELETE FROM segmentation.account_change")
+            for table in ["account", "account_trait", "account_member"] {
+                try await installation.owner.execute("DELETE FROM segmentation.\(unsafe: table)")
+            }
+            try await tell(call("c1", .days(1)), by: cleo, installation)
+            #expect(try await installation.members("business") == [anna, bert])
+            try await installation.owner.execute(
+                """
+                INSERT INTO segmentation.account_reading (shard, position, until)
+                SELECT shard, 0, "offset" FROM segmentation.stream_checkpoint WHERE stream = 'profile-events'
+                """)
+            try await installation.tellAccounts()
+            #expect(try await installation.members("business") == [anna, bert, cleo])
+        }
+    }
+
+    @Test("what is told meanwhile makes no fact late that is read with it")
+    func inTurn() async throws {
+        let rule: JSON = ["all": [business, ["count": ["event": "View", "atMost": 0]]]]
+        try await with(rule) { installation in
+            try await tell(call("b1", .zero), by: bert, installation)
+            try await installation.append([call("a1", .days(2), ["plan": "business"])], to: anna)
+            try await installation.drain()
+            // Before the account became what it is, so nobody was ever in the segment by it.
+            try await installation.append([Installation.track("View", at: start + .days(1))], to: bert)
+            try await installation.drain()
+            try await installation.tellAccounts()
+            #expect(try await installation.story(of: "business", bert) == [])
+        }
+    }
+
+    @Test(
+        "nobody is told of what no rule asks for, and an account that changes all the time lets others go first"
+    )
+    func turns() async throws {
+        try await with { installation in
+            for group in ["acme", "other"] {
+                for (name, profile) in [("x", anna), ("y", bert)] {
+                    try await tell(call("\(name) \(group)", .zero, group: group), by: profile, installation)
+                }
+            }
+            try await installation.append([call("s", .days(1), ["seats": 3])], to: anna)
+            try await installation.drain()
+            #expect(try await installation.owner.query("SELECT FROM segmentation.account_change").isEmpty)
+            let worker = try installation.worker(AccountWorker.self)
+            var told: Set<String> = []
+            for group in ["acme", "other"] {
+                try await installation.append(
+                    [call("p \(group)", .days(2), ["plan": "business"], group: group)], to: anna)
+            }
+            try await installation.drain()
+            for round in 0..<4 where told.count < 2 {
+                _ = try await worker.step()
+                let busy: String? = try await installation.owner.query(
+                    "SELECT group_id FROM segmentation.account_change WHERE position IS NOT NULL"
+                ).first?.get("group_id")
+                let group = try #require(busy)
+                told.insert(group)
+                // It changes again while its members are told.
+                let plan: JSON = round % 2 == 0 ? "free" : "business"
+                try await installation.append(
+                    [call("r\(round)", .days(3 + round), ["plan": plan], group: group)], to: anna)
+                try await installation.drain()
+                _ = try await worker.step()
+            }
+            #expect(told == ["acme", "other"])
+        }
+    }
+
+    @Test("nothing is left of an account whose only member is erased, not even its name")
+    func lastMember() async throws {
+        try await with { installation in
+            try await tell(
+                call("a1", .zero, ["plan": "business"], group: "anna@planted.example"), by: anna, installation
+            )
+            try await tell(call("a2", .zero, ["plan": "business"]), by: anna, installation)
+            try await tell(call("b1", .zero), by: bert, installation)
+            try await installation.erase([anna])
+            try await installation.drain()
+            for table in ["account", "account_trait", "account_member", "account_change"] {
+                let left = try await installation.owner.query(
+                    "SELECT DISTINCT group_id FROM segmentation.\(unsafe: table)")
+                #expect(
+                    try !left.map { try $0.get("group_id", as: String.self) }.contains("anna@planted.example")
+                )
+            }
+            #expect(
+                try await installation.owner.query(
+                    "SELECT FROM segmentation.account_trait WHERE group_id = 'acme'"
+                ).count == 1)
+        }
+    }
 }

@@ -41,4 +41,19 @@ extension SegmentDecider {
         }
         return changes
     }
+
+    /// Lets a state of which nothing was decided yet know what was decided about consent before its first fact, which then
+    /// decides with it.
+    package func begin(_ state: inout ProfileState, with decisions: [TrackingEvent]) {
+        guard isOfThese(state), state.decidedAt == .distantPast else { return }
+        for event in decisions {
+            let instant = Self.instant(of: event)
+            for slot in set.slots(for: event) {
+                let condition = set.conditions[slot]
+                _ = state.withMemory(slot) {
+                    $0.take(event, for: condition, at: instant, decided: instant)
+                }
+            }
+        }
+    }
 }

@@ -18,8 +18,12 @@ struct AccountBook {
     private var known: [String: [String: AccountKnowledge.Told]] = [:]
     private var written: [TraitKey: AccountKnowledge.Told] = [:]
     private var members: Set<Member> = []
-    /// Those of whose traits some are others than before.
+    /// Those of whose traits that rules ask for some are others than before.
     private var changed: Set<String> = []
+    /// Those of which all members are told, whatever has changed.
+    private var toldToAll: Set<String> = []
+    /// The names that rules ask for.
+    private var asked: Set<String> = []
 
     /// Of no accounts.
     static let empty = AccountBook()
@@ -45,6 +49,7 @@ struct AccountBook {
         let groups = Set(calls.compactMap(group(of:))).sorted(by: AccountStore.order)
         try await AccountStore.lock(groups, in: transaction)
         var book = AccountBook()
+        book.asked = names
         book.known = try await AccountStore.traits(
             of: groups, named: names.union(calls.flatMap(\.traits.keys)), vault: vault, in: transaction)
         return book
@@ -59,13 +64,21 @@ struct AccountBook {
                 value: value, at: instant, messageID: event.messageID, position: event.position)
             let held = known[group]?[name]
             if let held, !AccountKnowledge.Told.precedes(held, told) { continue }
-            if held?.value ?? .null != value {
+            // What nobody asks for is read by the rules that will.
+            if asked.contains(name), held?.value ?? .null != value {
                 changed.insert(group)
                 hasChanges = true
             }
             known[group, default: [:]][name] = told
             written[TraitKey(group: group, name: name)] = told
         }
+    }
+
+    /// Has all members of the account that a group call names told, also who called.
+    mutating func tellAll(of event: TrackingEvent) {
+        guard let group = Self.group(of: event), !asked.isEmpty else { return }
+        toldToAll.insert(group)
+        hasChanges = true
     }
 
     /// What is known of an account's traits, of those with these names.
@@ -80,7 +93,7 @@ struct AccountBook {
     var isWritten: Bool { members.isEmpty }
 
     /// Forgets what has been written down, but not what is known.
-    mutating func hasBeenWritten() { (written, members, changed) = ([:], [], []) }
+    mutating func hasBeenWritten() { (written, members, changed, toldToAll) = ([:], [], [], []) }
 
     /// Statements that write it down.
     func writes(under key: DayKey) throws -> [SQL] {
@@ -106,6 +119,9 @@ struct AccountBook {
                     changed.sorted(by: AccountStore.order).compactMap { group in
                         callers[group]?.first.map { (group, $0.profile) }
                     }))
+        }
+        if !toldToAll.isEmpty {
+            statements.append(AccountStore.tellAll(toldToAll.sorted(by: AccountStore.order)))
         }
         return statements
     }

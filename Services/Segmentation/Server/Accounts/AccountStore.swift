@@ -147,6 +147,15 @@ enum AccountStore {
         """
     }
 
+    /// Has all members of accounts told of what stands.
+    static func tellAll(_ groups: [String]) -> SQL {
+        """
+        INSERT INTO account_change (shard, group_id)
+        SELECT * FROM unnest(\(shards(groups))::smallint[], \(groups)::text[])
+        ON CONFLICT (shard, group_id) DO UPDATE SET again = true
+        """
+    }
+
     static func notify(in session: some PostgresSession) async throws {
         _ = try await session.query("SELECT pg_notify(\(channel), '')")
     }

@@ -17,25 +17,13 @@ extension MembershipWork {
     mutating func take(
         _ traits: [String: AccountKnowledge.Told], of group: String, by profile: ProfileID
     ) {
-        guard case .state(var state)? = states[profile] else { return }
-        let events = AccountEvents.all(of: group, traits, decided: state.decidedAt)
-        guard !events.isEmpty else { return }
-        states[profile] = .fresh
-        for event in events { note(decider.apply(event, to: &state, of: profile), nil) }
-        keep(state, of: profile)
-    }
-
-    /// Shows the profiles at hand what is on its way to the members of their accounts, so that nothing is decided of a later
-    /// instant before it.
-    mutating func hearOfAccounts() async throws {
-        let names = decider.set.accountTraits
-        guard !names.isEmpty, try await AccountStore.hasChanges(in: transaction) else { return }
-        let known = states.keys.filter { if case .state? = states[$0] { true } else { false } }
-        let standing = try await AccountStore.standing(
-            of: known, named: names, changing: true, vault: vault, in: transaction)
-        for (profile, groups) in standing.sorted(by: { $0.key < $1.key }) {
-            for (group, traits) in groups { take(traits, of: group, by: profile) }
+        guard case .state(let old)? = states[profile] else { return }
+        var state = old
+        for event in AccountEvents.all(of: group, traits, decided: state.decidedAt) {
+            note(decider.apply(event, to: &state, of: profile), nil)
         }
+        // Most of a large account have nothing new to hear, and need not be written.
+        if state != old { keep(state, of: profile) }
     }
 
     /// Writes down what the calls so far said, before it is read for somebody's history.

@@ -15,6 +15,8 @@ package final class AccountWorker: Service {
     private let registry: SegmentRegistry
     private let hub: WakeHub
     private let clock: ServiceClock
+    private let history: HistoryWatch
+    private let facts: FactsFirst
     private let logger: Logger
     /// How many members are taken in one transaction.
     private static let chunk = 200
@@ -23,7 +25,13 @@ package final class AccountWorker: Service {
     /// The advisory lock of whoever does this work.
     private static let lock: Int64 = 0x6163_636f_756e_7473
 
-    init(registry: SegmentRegistry, context: ServiceContext) {
+    /// The facts that there are when something is to be told go first, those of `consumers`.
+    init(
+        registry: SegmentRegistry, history: HistoryWatch, after consumers: [StreamConsumer],
+        context: ServiceContext
+    ) {
+        self.history = history
+        facts = FactsFirst(consumers)
         self.registry = registry
         pool = context.pool
         hub = context.hub
@@ -35,7 +43,22 @@ package final class AccountWorker: Service {
         await JobLoop(
             hub: hub, logger: logger, channel: AccountStore.channel,
             complaint: "members of accounts are not told of changes; trying again"
-        ).run { try await self.step() }
+        ).run {
+            guard try await self.isTimely() else {
+                try await Task.sleep(for: .milliseconds(50))
+                return true
+            }
+            return try await self.step()
+        }
+    }
+
+    /// Whether telling now makes no facts late that are there already, or that an import is bringing.
+    private func isTimely() async throws -> Bool {
+        guard try await pool.withConnection({ try await AccountStore.hasChanges(in: $0) }) else {
+            return true
+        }
+        if try await history.isReading() { return false }
+        return try await facts.haveBeenProcessed()
     }
 
     /// Does everything that there is to do now; for tests that step by hand.
@@ -61,7 +84,7 @@ package final class AccountWorker: Service {
         let row = try await transaction.query(
             """
             SELECT shard, group_id, position FROM account_change
-            ORDER BY position IS NULL, shard, group_id LIMIT 1
+            ORDER BY position IS NULL, since, shard, group_id LIMIT 1
             """
         ).first
         guard let row else { return false }
@@ -127,7 +150,7 @@ package final class AccountWorker: Service {
         _ = try await transaction.pipeline([
             "DELETE FROM account_change WHERE shard = \(shard) AND group_id = \(group) AND NOT again",
             """
-            UPDATE account_change SET position = NULL, again = false
+            UPDATE account_change SET position = NULL, again = false, since = clock_timestamp()
             WHERE shard = \(shard) AND group_id = \(group)
             """,
         ])
@@ -145,11 +168,14 @@ package final class AccountWorker: Service {
         let end = min(until, position + Self.page)
         let entries = try await TimelineReading.groupCalls(
             in: shard, after: position, upTo: end, vault: registry.vault, in: transaction)
+        let names = try await registry.decider(in: transaction).set.accountTraits
         var book = try await AccountBook.open(
-            for: entries.map(\.event), asking: [], vault: registry.vault, in: transaction)
+            for: entries.map(\.event), asking: names, vault: registry.vault, in: transaction)
         for entry in entries {
             book.take(
                 entry.event, at: SegmentDecider.instant(of: entry.event), under: entry.arrivedUnder)
+            // Who is a member by this call was shown nothing of the account.
+            book.tellAll(of: entry.event)
         }
         var statements = try book.writes(under: try await registry.vault.days.key(at: now))
         statements.append(

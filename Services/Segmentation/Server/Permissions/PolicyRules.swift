@@ -56,7 +56,13 @@ struct PolicyRules {
         for (segment, rule) in changed {
             try await store.store(
                 id: segment.id, name: segment.name, description: segment.description, rule: rule,
-                companions: companions.subtracting([segment.id]), at: now)
+                companions: [], at: now)
+        }
+        if !changed.isEmpty {
+            // Once for all of them: what they see of each other is another rule now.
+            let revision: Int64? = try await transaction.query("SELECT revision FROM segment_set").first?
+                .get("revision")
+            if let revision { try await NextRuleStore(transaction).waitAnew(companions, for: revision) }
         }
         _ = try await transaction.query("UPDATE segment_set SET policy_version = \(current.version)")
     }

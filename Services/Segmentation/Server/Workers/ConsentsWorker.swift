@@ -30,6 +30,7 @@ struct ConsentsWorker {
         var work = MembershipWork(
             decider: decider, states: states, now: batch.now, vault: registry.vault, in: transaction)
         try await work.refresh()
+        try await work.hearOfConsents(of: Set(states.keys))
         var signs: Set<ProfileID> = []
         for (record, consent) in asked {
             guard let canonical = people[consent.profileID],
@@ -52,6 +53,7 @@ struct ConsentsWorker {
                     purpose: consent.purpose, ledgerEntry: consent.ledgerEntry, at: consent.at),
                 record.traceparent)
         }
+        work.hearTheRest()
         try await work.write()
     }
 }

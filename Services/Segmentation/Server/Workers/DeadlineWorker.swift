@@ -134,6 +134,7 @@ struct DeadlineWorker {
                 vault: registry.vault, in: transaction)
             try await work.refresh()
             try await work.hearOfAccounts()
+            work.hearTheRest()
             for (id, _, _) in due { work.advance(id, to: horizon) }
             work.sortChanges()
             try await work.write()

@@ -15,6 +15,8 @@ struct MembershipWork {
     var states: [ProfileID: StateStore.Stored]
     /// What the group calls at hand say of accounts.
     var accounts = AccountBook.empty
+    /// What the profiles have yet to hear.
+    var unheard: [ProfileID: Unheard] = [:]
     private var deadlines: [ProfileID: Instant?] = [:]
     private var touched: Set<ProfileID> = []
     /// What is stored of what next rules will change.
@@ -91,11 +93,15 @@ struct MembershipWork {
         var event = event
         event.position = TimelinePosition(shard: record.shard, offset: record.offset)
         if event.kind == .group { accounts.take(event, at: SegmentDecider.instant(of: event), under: under) }
-        guard var state = state(of: profile), !state.includes(offset: record.offset, of: record.shard) else {
+        guard var state = state(of: profile) else { return }
+        if state.includes(offset: record.offset, of: record.shard) {
+            // It was made anew from the timeline, which says what the profile told of the account and not what others did.
+            if event.kind == .group { accounts.tellAll(of: event) }
             return
         }
         // Out of the table while it changes, so that its lists are changed in place.
         states[profile] = .fresh
+        hear(&state, of: profile, upTo: SegmentDecider.instant(of: event))
         if event.kind == .group {
             for shown in shown(event, to: state) {
                 note(decider.apply(shown, to: &state, of: profile), record.traceparent)
@@ -112,6 +118,9 @@ struct MembershipWork {
         guard var state = state(of: profile) else { return }
         states[profile] = .fresh
         let event = TrackingEvent(consent, recordedAt: record.recordedAt)
+        // What is told is not heard before.
+        unheard[profile]?.decisions.removeAll { $0.consent?.ledgerEntry == consent.ledgerEntry }
+        hear(&state, of: profile, upTo: SegmentDecider.instant(of: event))
         note(decider.apply(event, to: &state, of: profile), record.traceparent)
         keep(state, of: profile)
     }
@@ -138,7 +147,7 @@ struct MembershipWork {
     }
 
     /// What stands about consent, if any rule asks.
-    private func consents(of profiles: some Collection<ProfileID>) async throws -> [ProfileID:
+    func consents(of profiles: some Collection<ProfileID>) async throws -> [ProfileID:
         [TrackingEvent]]
     {
         guard !decider.set.purposes.isEmpty else { return [:] }

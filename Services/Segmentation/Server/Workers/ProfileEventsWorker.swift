@@ -30,12 +30,14 @@ struct ProfileEventsWorker {
             decider: decider, states: states, now: batch.now, vault: registry.vault, in: transaction)
         try await work.refresh()
         try await work.look(for: facts)
+        try await work.hearOfConsents(of: profiles)
         let events = facts.compactMap { if case .event(_, _, let event) = $0 { event } else { nil } }
         // After the states, which is the order of everybody.
         work.accounts = try await AccountBook.open(
             for: events, asking: decider.set.accountTraits, vault: registry.vault, in: transaction)
         try await work.hearOfAccounts()
         for (record, fact) in zip(batch.records, facts) { try await work.take(fact, of: record) }
+        work.hearTheRest()
         try await work.write()
     }
 }
