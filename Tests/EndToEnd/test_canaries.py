@@ -499,7 +499,9 @@ def test_no_table_holds_a_key(traffic):
 # puts somebody's address into one has it there. Notes are planted as such names; as messageIds, a page and one e-mail.
 NAMES = {
     "profiles.timeline.name", "profiles.account.group_id", "profiles.account_trait.group_id",
-    "profiles.account_member.group_id", "ingestion.quarantine.event", "ingestion.recent_item.event",
+    "profiles.account_member.group_id", "segmentation.account.group_id", "segmentation.account_trait.group_id",
+    "segmentation.account_trait.name", "segmentation.account_member.group_id", "segmentation.account_change.group_id",
+    "ingestion.quarantine.event", "ingestion.recent_item.event",
     "ingestion.webhook_delivery.replay_key", "profiles.trait.name", "recommendation.shop_order.order_key",
 }
 NAMES_OF_MESSAGES = {"message_id", "trigger_key"}

@@ -106,6 +106,11 @@ headers = {{ Authorization = "Basic {basic}" }}
 [[operations]]
 include-path-regex = "^/v1/streams/"
 parameters = {{ "query.wait" = 0 }}
+
+# Each form of a rule with each form of an id would be tens of thousands of calls.
+[[operations]]
+include-path = "/v1/segments/preview"
+parameters = {{ "query.segment" = "viewers" }}
 """
     for path, parameters in pinned:
         values = ", ".join(f'"path.{name}" = {json.dumps(value)}' for name, value in parameters.items())
