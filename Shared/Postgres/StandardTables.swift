@@ -108,9 +108,10 @@ enum StandardTables {
                 policy_version bigint NOT NULL,
                 boundary timestamptz NOT NULL,
                 started_at timestamptz NOT NULL,
-                rows bigint NOT NULL,
-                PRIMARY KEY (class, rule)
+                rows bigint NOT NULL
             );
+            -- Rules are named after the events that they are about, which may be many.
+            CREATE UNIQUE INDEX retention_progress_key ON retention_progress (class, md5(rule));
             -- How far they have gone through streams.
             CREATE TABLE retention_cursor (
                 task text NOT NULL,

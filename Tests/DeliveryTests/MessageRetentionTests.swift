@@ -29,6 +29,10 @@ struct MessageRetentionTests {
             )
             #expect(left.count == 1)
             #expect(try await fixture.owner.query("SELECT FROM delivery.message").count == 1)
+            // Of what was sent as much stays as it takes to unsubscribe, and an erasure takes that.
+            let remnants = try await fixture.owner.query(
+                "SELECT profile_id, purpose, address_hash IS NULL AS none FROM delivery.message_remnant")
+            #expect(try remnants.map { try $0.get("profile_id", as: ProfileID.self) } == [person])
             for table in ["attempt", "engagement", "deadline"] {
                 let orphans = try await fixture.owner.query(
                     """
@@ -37,6 +41,30 @@ struct MessageRetentionTests {
                     """)
                 #expect(orphans.isEmpty)
             }
+        }
+    }
+
+    @Test("the link to unsubscribe works in a mail that was let go of")
+    func unsubscribing() async throws {
+        try await DeliveryFixture.with { fixture in
+            try await fixture.put(html: "<a href='{{ unsubscribe_url }}'>stop</a>")
+            let person = try await fixture.makeProfile(email: "ada@example.com")
+            let message = try await fixture.message(fixture.want(person), in: "delivered")
+            let link = try #require(
+                DeliveryFixture.trackingPaths(try fixture.file(message)).first { $0.hasPrefix("/t/u/") })
+            try await fixture.owner.execute(
+                """
+                INSERT INTO profiles.retention_policy (version, body, source, created_at, created_by)
+                VALUES (2, '{"keep": {"messages": "60d"}}', '', now(), 'key test')
+                """)
+            fixture.clock.advance(by: .days(70))
+            #expect(try await fixture.service.retention(limit: 10).sweep() == 1)
+            let done = try await fixture.service.request(
+                "POST", link, body: Array("List-Unsubscribe=One-Click".utf8),
+                headers: ["Content-Type": "application/x-www-form-urlencoded"], as: .none)
+            #expect(done.status == 200)
+            #expect(try await fixture.calls(to: .consent).map { $0["action"] } == ["withdraw"])
+            #expect(try await fixture.owner.query("SELECT FROM delivery.objection").count == 1)
         }
     }
 }

@@ -21,6 +21,8 @@ package let deliveryService = ServiceDefinition(
         Migration(resource: "V0003_objections", bytes: PackageResources.V0003_objections_sql),
         Migration(resource: "V0004_notice_files", bytes: PackageResources.V0004_notice_files_sql),
         Migration(resource: "V0005_retention", bytes: PackageResources.V0005_retention_sql),
+        Migration(
+            resource: "V0006_message_remnants", bytes: PackageResources.V0006_message_remnants_sql),
     ],
     openAPI: Contracts.delivery, channels: [QueueStore.channel]
 ) { context in

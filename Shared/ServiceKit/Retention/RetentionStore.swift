@@ -34,7 +34,7 @@ package struct RetentionStore: Sendable {
         try await transaction.query(
             """
             SELECT run_id, policy_version, boundary, started_at, rows FROM \(unsafe: schema).retention_progress
-            WHERE class = \(task.kind.rawValue) AND rule = \(task.rule ?? "")
+            WHERE class = \(task.kind.rawValue) AND md5(rule) = md5(\(task.rule ?? ""))
             """
         ).first.map { row in
             Run(
@@ -51,7 +51,7 @@ package struct RetentionStore: Sendable {
                 (class, rule, run_id, policy_version, boundary, started_at, rows)
             VALUES (\(task.kind.rawValue), \(task.rule ?? ""), \(run.id), \(run.version), \(run.boundary),
                 \(run.startedAt), \(run.rows))
-            ON CONFLICT (class, rule) DO UPDATE SET rows = excluded.rows
+            ON CONFLICT (class, md5(rule)) DO UPDATE SET rows = excluded.rows
             """)
     }
 

@@ -46,14 +46,22 @@ package final class RetentionWorker: Service {
         guard let current = try await CurrentRetention.read(in: context.pool) else { return 0 }
         let now = try await context.clock.now()
         var (total, left) = (0, most)
+        var failure: (any Error)?
         for task in try await tasks(current, now, context.pool) {
-            while left > 0 {
-                left -= 1
-                let progress = try await step(task, current.version, at: now)
-                total += progress.rows
-                if progress.isDone { break }
+            do {
+                while left > 0 {
+                    left -= 1
+                    let progress = try await step(task, current.version, at: now)
+                    total += progress.rows
+                    if progress.isDone { break }
+                }
+            } catch {
+                // One that fails keeps none of the others from theirs.
+                if Task.isCancelled { throw error }
+                failure = failure ?? error
             }
         }
+        if let failure { throw failure }
         return total
     }
 
@@ -63,6 +71,10 @@ package final class RetentionWorker: Service {
         try await context.pool.transaction { [self] transaction in
             // Another instance is at it.
             guard try await store.take(task, in: transaction) else { return .init(rows: 0, isDone: true) }
+            // What was corrected meanwhile must not go by what was wrong: the next sweep goes by what is in force.
+            guard try await CurrentRetention.read(in: transaction)?.version == version else {
+                return .init(rows: 0, isDone: true)
+            }
             var run = try await store.run(of: task, in: transaction)
             if let before = run, !before.continues(task, version: version) {
                 try await end(before, of: task, at: now, in: transaction)

@@ -25,7 +25,15 @@ extension PrivacyResultStore {
     static func dropFindings(
         before boundary: Instant, limit: Int, in transaction: PostgresTransaction
     ) async throws -> Int {
-        try await transaction.execute(
+        let parts = try await transaction.execute(
+            """
+            DELETE FROM privacy_result_part WHERE (shard, request_id, service, part) IN (
+                SELECT p.shard, p.request_id, p.service, p.part FROM privacy_result_part p
+                JOIN privacy_request q ON q.shard = p.shard AND q.request_id = p.request_id
+                WHERE q.ended_at < \(boundary) AND q.type IN ('access', 'portability', 'know')
+                LIMIT \(Int64(limit)) FOR UPDATE OF p SKIP LOCKED)
+            """)
+        let results = try await transaction.execute(
             """
             UPDATE privacy_result SET result = NULL WHERE (shard, request_id, service) IN (
                 SELECT r.shard, r.request_id, r.service FROM privacy_result r
@@ -34,6 +42,7 @@ extension PrivacyResultStore {
                     AND q.type IN ('access', 'portability', 'know')
                 LIMIT \(Int64(limit)) FOR UPDATE OF r SKIP LOCKED)
             """)
+        return parts + results
     }
 }
 
@@ -54,7 +63,8 @@ extension PrivacyRequestStore {
         let ids = try rows.map { try $0.get("request_id", as: PrivacyRequestID.self) }
         guard !ids.isEmpty else { return 0 }
         for table in [
-            "privacy_step", "privacy_token", "privacy_result", "privacy_recipient", "privacy_request",
+            "privacy_step", "privacy_token", "privacy_result", "privacy_result_part", "privacy_recipient",
+            "privacy_request",
         ] {
             try await transaction.execute(
                 """

@@ -111,19 +111,31 @@ struct TrackingRoutes: Sendable {
     private func withdraw(
         _ shard: Shard, _ id: MessageID, at now: Instant, in transaction: PostgresTransaction
     ) async throws {
-        // A message that is gone belonged to somebody who was forgotten: there is nothing left to stop.
-        guard let target = try await engagement.target(shard, id, in: transaction) else { return }
-        let message = target.message
-        if let hash = target.addressHash {
-            let suppression = Suppression(purpose: message.purpose, reason: .unsubscribed, at: now)
-            try await suppressions.add([(AddressKey(hash: Data(hash)), suppression, id)], in: transaction)
+        guard let target = try await engagement.target(shard, id, in: transaction) else {
+            // Of a message that is gone altogether the person was forgotten: there is nothing left to stop.
+            guard let remnant = try await engagement.remnant(shard, id, in: transaction) else { return }
+            return try await stop(remnant, by: id, at: now, in: transaction)
         }
+        let message = target.message
         if try await engagement.count(.unsubscribe, shard, id, at: now, in: transaction) {
             try await events.enqueue(
                 [
                     OutcomeEvents.event(
                         "Unsubscribed", of: message, key: "unsubscribed", subject: target.subject, at: now)
                 ], at: now, in: transaction)
+        }
+        let known = EngagementStore.Remnant(
+            profileID: message.profileID, purpose: message.purpose, addressHash: target.addressHash)
+        try await stop(known, by: id, at: now, in: transaction)
+    }
+
+    private func stop(
+        _ message: EngagementStore.Remnant, by id: MessageID, at now: Instant,
+        in transaction: PostgresTransaction
+    ) async throws {
+        if let hash = message.addressHash {
+            let suppression = Suppression(purpose: message.purpose, reason: .unsubscribed, at: now)
+            try await suppressions.add([(AddressKey(hash: Data(hash)), suppression, id)], in: transaction)
         }
         // At whichever address: the answer says that it is so, and consent hears of it a little later.
         let members = try await profiles.person(message.profileID, in: transaction)?.memberIDs

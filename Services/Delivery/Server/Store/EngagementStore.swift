@@ -40,6 +40,28 @@ struct EngagementStore: Sendable {
                 try row.get("url", as: String?.self), .link, of: id, link?.description ?? ""))
     }
 
+    /// Whom a message went to and what for, that was let go of.
+    struct Remnant: Sendable {
+        let profileID: ProfileID
+        let purpose: String
+        let addressHash: [UInt8]?
+    }
+
+    func remnant(
+        _ shard: Shard, _ id: MessageID, in session: some PostgresSession
+    ) async throws -> Remnant? {
+        try await session.query(
+            """
+            SELECT profile_id, purpose, address_hash FROM delivery.message_remnant
+            WHERE shard = \(shard) AND message_id = \(id)
+            """
+        ).first.map {
+            Remnant(
+                profileID: try $0.get("profile_id"), purpose: try $0.get("purpose"),
+                addressHash: try $0.get("address_hash", as: [UInt8]?.self))
+        }
+    }
+
     /// Counts, and says whether it is the first time.
     func count(
         _ kind: Kind, _ shard: Shard, _ id: MessageID, link: LinkKey? = nil, at now: Instant,

@@ -86,6 +86,8 @@ struct ErasureStore: Sendable {
         let messages = try await transaction.query(
             "DELETE FROM delivery.message WHERE profile_id = ANY(\(profiles)::uuid[]) RETURNING message_id")
         counts["message"] = .integer(Int64(messages.count))
+        try await transaction.execute(
+            "DELETE FROM delivery.message_remnant WHERE profile_id = ANY(\(profiles)::uuid[])")
         // Before the commit: should that fail, the rows are there to find them by once more.
         if let files {
             var removed = 0

@@ -2,8 +2,9 @@ import Models
 import Postgres
 import ServiceKit
 
-/// Lets go of messages that were settled longer ago than the retention policy has them kept, with all that hangs on them. A
-/// link in such a mail leads on as it does after an erasure, and nothing is counted.
+/// Lets go of messages that were settled longer ago than the retention policy has them kept, with all that hangs on them, save
+/// what it takes to unsubscribe by them. Any other link in such a mail leads on as it does after an erasure, and nothing is
+/// counted.
 struct MessageRetention: Sendable {
     /// Where mails are files, if they are.
     let files: FileTransport?
@@ -26,6 +27,16 @@ struct MessageRetention: Sendable {
         let shards = try rows.map { try $0.get("shard", as: Shard.self) }
         let ids = try rows.map { try $0.get("message_id", as: MessageID.self) }
         guard !ids.isEmpty else { return 0 }
+        // The link by which somebody unsubscribes works for as long as they have the mail.
+        try await transaction.execute(
+            """
+            INSERT INTO delivery.message_remnant (shard, message_id, profile_id, purpose, address_hash)
+            SELECT x.shard, x.message_id, x.profile_id, x.purpose, x.address_hash FROM delivery.message x
+            JOIN unnest(\(shards)::smallint[], \(ids)::uuid[]) AS m (shard, id)
+                ON x.shard = m.shard AND x.message_id = m.id
+            WHERE x.state <> 'suppressed'
+            ON CONFLICT DO NOTHING
+            """)
         for table in ["engagement", "attempt", "deadline", "message"] {
             try await transaction.execute(
                 """

@@ -63,6 +63,9 @@ struct DestinationGate: Sendable {
         guard requirement != nil || mayBeRestricted else { return .decided(nil) }
         let asked = [delivery.profileID, delivery.otherID].compactMap { $0 }
         let held = Set(try await profiles.people(asked, in: transaction).values.flatMap(\.memberIDs) + asked)
+        // Not for as long as a lease lasts: whoever decides about many at once would have deliveries made by two, and hold up
+        // everything else that needs a connection. It is claimed and asked again.
+        try await transaction.execute("SET LOCAL lock_timeout = '3s'")
         try await DecisionLock.take(for: .acting, of: held, in: transaction)
         let people = Set(try await profiles.people(asked, in: transaction).values)
         guard held.isSuperset(of: people.flatMap(\.memberIDs)) else { return .outdated }

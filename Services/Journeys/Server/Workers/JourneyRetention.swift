@@ -62,7 +62,8 @@ struct JourneyRetention: Sendable {
             WHERE ended_at < \(step.boundary) AND EXISTS (
                 SELECT FROM journeys.instance l
                 WHERE l.shard = i.shard AND l.profile_id = i.profile_id AND l.journey_id = i.journey_id
-                    AND (l.entered_at, l.instance_id) > (i.entered_at, i.instance_id))
+                    AND (l.entered_at, l.instance_id) > (i.entered_at, i.instance_id)
+                    AND l.end_reason IS DISTINCT FROM 'unmerged')
             ORDER BY ended_at LIMIT \(Int64(step.limit)) FOR UPDATE SKIP LOCKED
             """)
         let shards = try rows.map { try $0.get("shard", as: Shard.self) }

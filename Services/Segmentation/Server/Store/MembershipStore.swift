@@ -62,11 +62,12 @@ enum MembershipStore {
     }
 
     /// Whether the profile of a row `m` may be shown: who is kept and must not be used (GDPR article 18) is in no list of
-    /// people that others act by, while their memberships are decided on, so that all is as it should be when it is lifted.
+    /// people that others act by, also under the name that they had before a merge, while their memberships are decided on, so that all is as it should be when it is lifted.
     static let isShown: SQL = """
         NOT EXISTS (
             SELECT FROM profiles.restriction r JOIN profiles.profile o USING (shard, profile_id)
-            WHERE o.canonical_id = m.profile_id)
+            WHERE o.canonical_id = m.profile_id OR o.canonical_id = (
+                SELECT c.canonical_id FROM profiles.profile c WHERE c.shard = m.shard AND c.profile_id = m.profile_id))
         """
 
     /// Members of a segment in a stable order, after the one that the last page ended with; without whoever is restricted.
