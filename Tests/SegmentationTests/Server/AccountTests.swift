@@ -208,9 +208,7 @@ struct AccountTests {
         }
     }
 
-    @Test(
-        "whoever joined while accounts were not read yet is told, also where nothing changes and nobody else is there"
-    )
+    @Test("whoever joined while accounts were not read yet is told once they are")
     func upgradeOfOne() async throws {
         try await with { installation in
             try await tell(call("a1", .zero, ["plan": "business"]), by: anna, installation)

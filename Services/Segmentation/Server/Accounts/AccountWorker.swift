@@ -44,21 +44,21 @@ package final class AccountWorker: Service {
             hub: hub, logger: logger, channel: AccountStore.channel,
             complaint: "members of accounts are not told of changes; trying again"
         ).run {
-            guard try await self.isTimely() else {
-                try await Task.sleep(for: .milliseconds(50))
+            // Nobody signals that facts have been processed, or that an import has ended.
+            if let pause = try await self.pause() {
+                try await Task.sleep(for: pause)
                 return true
             }
             return try await self.step()
         }
     }
 
-    /// Whether telling now makes no facts late that are there already, or that an import is bringing.
-    private func isTimely() async throws -> Bool {
-        guard try await pool.withConnection({ try await AccountStore.hasChanges(in: $0) }) else {
-            return true
-        }
-        if try await history.isReading() { return false }
-        return try await facts.haveBeenProcessed()
+    /// How long to wait before it is asked again, where telling now would make facts late that are there already, or that an
+    /// import is bringing; that may take hours. Nil where it would not.
+    private func pause() async throws -> Duration? {
+        guard try await pool.withConnection({ try await AccountStore.hasChanges(in: $0) }) else { return nil }
+        if try await history.isReading() { return .seconds(1) }
+        return try await facts.haveBeenProcessed() ? nil : .milliseconds(50)
     }
 
     /// Does everything that there is to do now; for tests that step by hand.
