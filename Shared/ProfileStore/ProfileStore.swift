@@ -35,6 +35,15 @@ package struct ProfileStore: Sendable {
     package func canonicalIDs(
         of identifiers: Set<Identifier>, in session: some PostgresSession
     ) async throws -> [Identifier: ProfileID] {
+        let owners = try await owners(of: identifiers, in: session)
+        let people = try await people(Array(Set(owners.values)), in: session)
+        return owners.compactMapValues { people[$0]?.profileID }
+    }
+
+    /// The profiles that identifiers led to first, before all merges.
+    package func owners(
+        of identifiers: Set<Identifier>, in session: some PostgresSession
+    ) async throws -> [Identifier: ProfileID] {
         guard !identifiers.isEmpty else { return [:] }
         let asked = identifiers.map { (identifier: $0, place: key.place(of: $0)) }
         let rows = try await session.query(
@@ -48,8 +57,7 @@ package struct ProfileStore: Sendable {
         for row in rows {
             owners[asked[try row.get("number", as: Int.self) - 1].identifier] = try row.get("profile_id")
         }
-        let people = try await people(Array(Set(owners.values)), in: session)
-        return owners.compactMapValues { people[$0]?.profileID }
+        return owners
     }
 
     /// The profile that an identifier led to first, before all merges; nil when nobody is known by it.

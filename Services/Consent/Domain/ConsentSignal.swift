@@ -51,6 +51,14 @@ package struct ConsentSignal: Hashable, Sendable {
             ])
     }
 
+    /// Whether a track call of that name is about consent.
+    package static func isNamed(_ event: String) -> Bool {
+        switch event {
+        case "Consent Granted", "Consent Denied", "Consent Withdrawn", "Unsubscribed": true
+        default: false
+        }
+    }
+
     /// Reads `Consent Granted`, `Consent Denied`, `Consent Withdrawn` and `Unsubscribed`; all others say nothing.
     package static func read(_ event: TrackingEvent) -> Reading {
         guard event.kind == .track, let name = event.name else { return .none }

@@ -43,6 +43,7 @@ package let consentService = ServiceDefinition(
         Migration(
             resource: "V0012_calls_of_requests", bytes: PackageResources.V0012_calls_of_requests_sql),
         Migration(resource: "V0013_retention", bytes: PackageResources.V0013_retention_sql),
+        Migration(resource: "V0014_consent_heads", bytes: PackageResources.V0014_consent_heads_sql),
     ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests, .privacyChanges], auditLogs: [.keys]
 ) { context in

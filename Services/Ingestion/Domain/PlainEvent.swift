@@ -12,6 +12,12 @@ package struct PlainEvent: Sendable {
     package let event: String?
     /// What the raw log is ordered by, as `TrackingEvent.subjectKey`.
     package let subjectKey: String
+    package let userID: String?
+    package let anonymousID: String?
+    package let timestamp: Instant
+    /// Whether these two ids are all that it says of who it was, and of where, and of consent: it has no traits, and its
+    /// context none, no other ids, no place and no choices.
+    package let saysIDsAlone: Bool
     /// The stored form, JSON in UTF-8.
     package let text: [UInt8]
 }
@@ -155,17 +161,34 @@ private struct PlainEventReader {
             take(text(anonymousID, maxBytes: ids), &parts.anonymousID),
             take(text(previousID, maxBytes: ids), &parts.previousID),
             take(text(groupID, maxBytes: ids), &parts.groupID),
-            let messageID = string(parts.messageID), let subject = string(parts.anonymousID ?? parts.userID),
+            let messageID = string(parts.messageID), parts.anonymousID != nil || parts.userID != nil,
             readName(kind, &parts), isWhole(parts, kind), readTimes(envelope, &parts),
             object(properties, &parts.properties), object(traits, &parts.traits),
             object(context, &parts.context)
         else { return nil }
         // An address is shortened, as the source says.
         if let context = parts.context, holds(context, #""ip""#) { return nil }
+        let (userID, anonymousID) = (string(parts.userID), string(parts.anonymousID))
+        guard let subject = anonymousID ?? userID else { return nil }
         return PlainEvent(
             kind: kind, messageID: messageID, event: kind == .track ? string(parts.name) : nil,
-            subjectKey: subject, text: stored(parts, kind, envelope))
+            subjectKey: subject, userID: userID, anonymousID: anonymousID, timestamp: parts.timestamp,
+            saysIDsAlone: parts.traits == nil && saysNobody(parts.context),
+            text: stored(parts, kind, envelope))
     }
+
+    /// Whether a context has none of the members that say who somebody is, where, or what they chose.
+    private func saysNobody(_ context: Range<Int>?) -> Bool {
+        guard let context else { return true }
+        let text = UnsafeBufferPointer(rebasing: bytes[context])
+        return PlainJSON.members(of: text, maxDepth: limits.depth) { name, _ in
+            let name = UnsafeBufferPointer(rebasing: text[name])
+            return !name.contains(UInt8(ascii: "\\"))
+                && !Self.telling.contains { $0.utf8.elementsEqual(name) }
+        }
+    }
+
+    private static let telling = ["traits", "externalIds", "consent", "location"]
 
     private struct Parts {
         var messageID, userID, anonymousID, previousID, groupID, name: Range<Int>?

@@ -47,7 +47,7 @@ package let ingestionService = ServiceDefinition(
     let rates = SourceRates(
         perSecond: try settings.int(
             "INGESTION_SOURCE_ITEMS_PER_SECOND", in: 1...10_000_000, default: 50_000))
-    let reading = ItemReading(preparation: preparation)
+    let reading = ItemReading(preparation: preparation, rules: rules)
     let debugger = try Debugger(context, sources: sources, rules: rules)
     let collector = Collector(
         directory: directory, writer: writer, clock: clock, rates: rates, reading: reading,

@@ -5,6 +5,7 @@ import Models
 /// Reads items from whatever way they came into what is to be written.
 struct ItemReading: Sendable {
     let preparation: EventPreparation
+    let rules: EventRules
 
     /// Reads one item, and prepares it for the log.
     func item(
@@ -26,7 +27,10 @@ struct ItemReading: Sendable {
         // What the installation tells itself follows no plan.
         guard source.id != SourceStore.installation else { return .event(ReadyEvent(event)) }
         switch preparation.prepare(event, of: source) {
-        case .accept(let event): return .event(ReadyEvent(event))
+        case .accept(let event):
+            var ready = ReadyEvent(event)
+            ready.question = rules.question(about: ready.rule, EventQuestion(event))
+            return .event(ready)
         case .quarantine(let event, let refusal):
             return .quarantined(QuarantinedItem(refusal: refusal, event: event, envelope: envelope))
         }
@@ -43,11 +47,13 @@ struct ItemReading: Sendable {
         {
             return nil
         }
-        return ReadyEvent(
+        var ready = ReadyEvent(
             key: MessageKey(sourceID: envelope.sourceID, messageID: plain.messageID),
             subject: plain.subjectKey,
             receivedAt: envelope.receivedAt,
             rule: EventStorageDecision.name(of: plain.kind, plain.event), text: plain.text)
+        ready.question = rules.question(about: ready.rule, EventQuestion(plain))
+        return ready
     }
 
     /// A single call's body is its item, and may hold the write key, which is kept nowhere.

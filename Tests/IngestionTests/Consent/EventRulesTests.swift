@@ -159,10 +159,26 @@ struct EventRulesTests {
                 ).json[path: "items.0.status"]?.string
             }
             #expect(try await click("1") == "accepted")
-            try await owner.execute("UPDATE profiles.consent_state SET state = 'withdrawn', at = \(noon)")
+            // As the service that owns them does: what stands, and the end of its shard's ledger, in one transaction.
+            func change(to state: String, at: Instant) async throws {
+                try await owner.transaction { transaction in
+                    try await transaction.execute(
+                        "UPDATE profiles.consent_state SET state = \(state), at = \(at)")
+                    try await transaction.execute(
+                        """
+                        INSERT INTO consent.ledger_head (shard, position, hash)
+                        SELECT shard, 1, '' FROM profiles.consent_state
+                        ON CONFLICT (shard) DO UPDATE SET position = ledger_head.position + 1
+                        """)
+                }
+            }
+            try await change(to: "withdrawn", at: noon)
             #expect(try await click("2") == "refused")
-            try await owner.execute("UPDATE profiles.consent_state SET state = 'granted'")
+            try await change(to: "granted", at: noon)
             #expect(try await click("2") == "accepted")
+            #expect(try await click("3") == "accepted")
+            try await change(to: "withdrawn", at: noon)
+            #expect(try await click("4") == "refused")
         }
     }
 

@@ -69,14 +69,15 @@ struct EventStorageDecisionTests {
             var event = event(history)
             event.name = name
             event.properties = ["purpose": "b"]
-            #expect(EventStorageDecision.decide(event, policy, known: [], now: noon) == .full)
+            #expect(EventStorageDecision.decide(EventQuestion(event), policy, known: [], now: noon) == .full)
         }
         history.own = ["a": false]
         var viewed = event(history)
         viewed.properties = ["note": "personal"]
         let withdrawn = ["a": ConsentWord(.withdrawn, at: noon)]
         let granted = ["a": ConsentWord(.granted, at: noon)]
-        #expect(EventStorageDecision.decide(viewed, policy, known: [granted], now: noon) == .count)
+        #expect(
+            EventStorageDecision.decide(EventQuestion(viewed), policy, known: [granted], now: noon) == .count)
         #expect(EventStorageDecision.hasNews(viewed, policy, known: [granted]))
         #expect(EventStorageDecision.hasNews(viewed, policy, known: []))
         #expect(EventStorageDecision.hasNews(viewed, policy, known: [withdrawn, granted]))
@@ -114,7 +115,8 @@ struct EventStorageDecisionTests {
                 if words[purpose].map({ word.prevails(over: $0) }) ?? true { words[purpose] = word }
             }
             let storage = EventStorageDecision.decide(
-                event(history), policy(history), known: words.isEmpty ? [] : [words], now: noon)
+                EventQuestion(event(history)), policy(history), known: words.isEmpty ? [] : [words], now: noon
+            )
             #expect(storage == oracle(history), "\(history)")
             found.insert(storage)
         }
@@ -127,7 +129,8 @@ struct EventStorageDecisionTests {
         history.needs = ["a"]
         let granted = ["a": ConsentWord(.granted, at: noon)]
         func storage(_ known: [[String: ConsentWord]]) -> EventStorage {
-            EventStorageDecision.decide(event(history), policy(history), known: known, now: noon)
+            EventStorageDecision.decide(
+                EventQuestion(event(history)), policy(history), known: known, now: noon)
         }
         #expect(storage([granted]) == .full)
         #expect(storage([granted, granted]) == .full)

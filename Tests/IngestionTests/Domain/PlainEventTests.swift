@@ -29,6 +29,8 @@ struct PlainEventTests {
         #expect(plain.subjectKey == event.subjectKey, "\(text)")
         #expect(plain.kind == event.kind, "\(text)")
         #expect(plain.event == (event.kind == .track ? event.name : nil), "\(text)")
+        #expect(plain.timestamp == event.timestamp, "\(text)")
+        if let question = EventQuestion(plain) { #expect(question == EventQuestion(event), "\(text)") }
         return true
     }
 
@@ -78,6 +80,27 @@ struct PlainEventTests {
             #"[]"#, "", "{",
         ])
     func left(item: String) { #expect(plain(item) == nil) }
+
+    @Test(
+        "whoever says more than ids is taken apart for the consent policy",
+        arguments: [
+            (#""event":"E","context":{"page":{"path":"/"},"locale":"en"}"#, true),
+            (#""event":"E","properties":{"consent":{"a":1},"traits":{"email":"a@b.example"}}"#, true),
+            (#""event":"E","traits":{"email":"a@b.example"}"#, false),
+            (#""event":"E","context":{"traits":{"email":"a@b.example"}}"#, false),
+            (#""event":"E","context":{"externalIds":[]}"#, false),
+            (#""event":"E","context":{"consent":{"categoryPreferences":{"a":false}}}"#, false),
+            (#""event":"E","context":{"location":{"country":"DE"}}"#, false),
+            (#""event":"E","context":{"tr\u0061its":{"email":"a@b.example"}}"#, false),
+            (#""event":"Consent Withdrawn","properties":{"purpose":"a"}"#, false),
+            (#""event":"Unsubscribed""#, false),
+        ])
+    func question(members: String, isPlain: Bool) throws {
+        let item = Array(#"{"type":"track","userId":"u","anonymousId":"a","messageId":"m",\#(members)}"#.utf8)
+        let event = EventParser(limits: IngestionLimits()).plain(item[...], in: envelope())
+        #expect((event.flatMap { EventQuestion($0) } != nil) == isPlain)
+        _ = try agrees(item, envelope())
+    }
 
     @Test("bytes that are no UTF-8 are left to the parser")
     func notUTF8() {

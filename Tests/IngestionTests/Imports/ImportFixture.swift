@@ -65,15 +65,16 @@ struct Importing: Sendable {
         self.collecting = collecting
         let context = collecting.service.context
         let sources = SourceDirectory(store: SourceStore(pool: context.pool))
+        let rules = EventRules(
+            policies: ConsentPolicyReader { try ConsentPolicy(json: $0) }, profiles: collecting.profiles)
         imports = try Imports(
             context, sources: sources,
             log: EventLog(
                 pool: context.pool, clock: context.clock, window: .days(30), profiles: collecting.profiles,
-                rules: EventRules(
-                    policies: ConsentPolicyReader { try ConsentPolicy(json: $0) },
-                    profiles: collecting.profiles)),
+                rules: rules),
             reading: ItemReading(
-                preparation: EventPreparation(secret: Array(try context.settings.identifierSecret().utf8))),
+                preparation: EventPreparation(secret: Array(try context.settings.identifierSecret().utf8)),
+                rules: rules),
             limits: .importing)
     }
 

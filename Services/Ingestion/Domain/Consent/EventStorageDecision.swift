@@ -16,28 +16,26 @@ package enum EventStorageDecision {
     /// itself. The event's own no counts at once. Its own yes counts where nothing else is known: what a device has once been
     /// told is said again with each event, and must not undo a withdrawal that was made elsewhere.
     package static func decide(
-        _ event: TrackingEvent, _ policy: ConsentPolicy, known: [[String: ConsentWord]], now: Instant
+        _ question: EventQuestion, _ policy: ConsentPolicy, known: [[String: ConsentWord]], now: Instant
     ) -> EventStorage {
-        let name = name(of: event)
         // By it people grant and withdraw; to lose one because of what it withdraws would leave what it was to end.
-        guard ConsentSignal.read(event) == .none else { return .full }
-        guard let requirement = policy.requirement(of: .events, name) else { return .full }
+        guard !question.isAboutConsent else { return .full }
+        guard let requirement = policy.requirement(of: .events, question.rule) else { return .full }
         let use = ConsentUse(
-            things: [.init(.events, name)],
-            jurisdiction: event.context["location"]?["country"]?.string.flatMap(Jurisdiction.init(loosely:)))
-        let said = EventSignals(event, policy).said
+            things: [.init(.events, question.rule)], jurisdiction: question.jurisdiction)
+        let said = question.saying.map { EventSignals($0, policy).said } ?? []
         let people = known.isEmpty ? [[:]] : known
         let isPermitted = people.allSatisfy { words in
             var words = words
             for own in said {
-                let word = ConsentWord(own.action.state, at: min(event.timestamp, now))
+                let word = ConsentWord(own.action.state, at: min(question.timestamp, now))
                 if word.state == .withdrawn || words[own.purpose] == nil { words[own.purpose] = word }
             }
             return permits(policy, words, use, now: now).isPermitted
         }
         guard !isPermitted else { return .full }
         // Who is known by which names is all that these say.
-        let isAboutNames = [.identify, .alias, .group].contains(event.kind)
+        let isAboutNames = [.identify, .alias, .group].contains(question.kind)
         return isAboutNames ? .count : requirement.otherwise
     }
 }

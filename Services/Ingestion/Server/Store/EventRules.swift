@@ -8,12 +8,14 @@ import ProfileStore
 final class EventRules: Sendable {
     private let policies: ConsentPolicyReader<ConsentPolicy>
     private let profiles: ProfileStore
+    private let consents: KnownConsents
 
     /// How old the policy may be.
     private static let age = Duration.seconds(1)
 
     init(policies: ConsentPolicyReader<ConsentPolicy>, profiles: ProfileStore) {
         (self.policies, self.profiles) = (policies, profiles)
+        consents = KnownConsents(profiles: profiles)
     }
 
     static let refusal = Refusal(
@@ -28,19 +30,30 @@ final class EventRules: Sendable {
         }
     }
 
+    /// What has to be known of an event to hold it to the policy, for whoever reads it; nil where the policy that was read
+    /// last has no rule for it.
+    func question(
+        about rule: String, _ question: @autoclosure () -> EventQuestion?
+    ) -> EventQuestion? {
+        policies.known?.policy.requirement(of: .events, rule) == nil ? nil : question()
+    }
+
     /// The deliveries with what may be stored of them. What may only be counted is refused with the reason.
     func held(
         _ deliveries: [EventWriter.Delivery], at now: Instant, in transaction: PostgresTransaction
     ) async throws -> [EventWriter.Delivery] {
         guard let policy = try await policy(in: transaction) else { return deliveries }
-        let events = try due(deliveries.flatMap(\.items), policy)
-        guard !events.isEmpty else { return deliveries }
-        let words = try await words(of: events.values, in: transaction)
-        return deliveries.map { delivery in
+        let questions = try deliveries.map { try $0.items.map { try question($0, policy) } }
+        guard questions.contains(where: { $0.contains { $0 != nil } }) else { return deliveries }
+        let people = try await consents.people(
+            for: questions.lazy.joined().compactMap { $0 }, in: transaction)
+        return try zip(deliveries, questions).map { delivery, questions in
             var delivery = delivery
-            delivery.items = delivery.items.map { item in
-                guard case .event(let ready) = item, let event = events[ready.text] else { return item }
-                return self.item(event, ready, policy, words, at: now)
+            for (index, question) in questions.enumerated() {
+                guard let question, case .event(let event) = delivery.items[index] else { continue }
+                if let held = try held(event, question, policy, people, at: now) {
+                    delivery.items[index] = held
+                }
             }
             return delivery
         }
@@ -51,14 +64,14 @@ final class EventRules: Sendable {
         _ events: [EventLog.LoggedEvent], at now: Instant, in transaction: PostgresTransaction
     ) async throws -> [EventLog.LoggedEvent] {
         guard let policy = try await policy(in: transaction) else { return events }
-        let found = try due(events.map { .event($0.event) }, policy)
-        guard !found.isEmpty else { return events }
-        let words = try await words(of: found.values, in: transaction)
-        return events.compactMap { logged in
-            guard let event = found[logged.event.text] else { return logged }
-            guard case .event(let ready) = item(event, logged.event, policy, words, at: now) else {
-                return nil
+        let questions = try events.map { try question(.event($0.event), policy) }
+        guard questions.contains(where: { $0 != nil }) else { return events }
+        let people = try await consents.people(for: questions.lazy.compactMap { $0 }, in: transaction)
+        return try zip(events, questions).compactMap { logged, question in
+            guard let question, let held = try held(logged.event, question, policy, people, at: now) else {
+                return logged
             }
+            guard case .event(let ready) = held else { return nil }
             return EventLog.LoggedEvent(ready, logged.traceparent)
         }
     }
@@ -68,70 +81,37 @@ final class EventRules: Sendable {
         return policy?.requires[.events]?.isEmpty ?? true ? nil : policy
     }
 
-    /// The events that the policy has a rule for, read again, by their texts: of two that call themselves the same each is
-    /// judged by itself.
-    private func due(
-        _ items: [EventWriter.Item], _ policy: ConsentPolicy
-    ) throws -> [[UInt8]: TrackingEvent] {
-        var due: [[UInt8]: TrackingEvent] = [:]
-        for case .event(let event) in items where policy.requirement(of: .events, event.rule) != nil {
-            due[event.text] = try TrackingEvent(json: JSONParser.parse(event.text[...]))
+    /// What has to be known of an item that the policy has a rule for. An event is read again where its reader did not
+    /// know of the rule.
+    private func question(_ item: EventWriter.Item, _ policy: ConsentPolicy) throws -> EventQuestion? {
+        guard case .event(let event) = item, policy.requirement(of: .events, event.rule) != nil else {
+            return nil
         }
-        return due
+        return try event.question ?? EventQuestion(Self.event(event))
     }
 
-    /// What everybody that events name has said, by any of their names.
-    private struct Words {
-        var people: [Identifier: ProfileID] = [:]
-        var words: [ProfileID: [String: ConsentWord]] = [:]
+    private static func event(_ ready: ReadyEvent) throws -> TrackingEvent {
+        try TrackingEvent(json: JSONParser.parse(ready.text[...]))
     }
 
-    /// Every name that identity may take somebody by: also an address or a telephone number among the traits.
-    private static func identifiers(of event: TrackingEvent) -> [Identifier] {
-        var found = [
-            event.userID.flatMap { Identifier(.userID, $0) },
-            event.anonymousID.flatMap { Identifier(.anonymousID, $0) },
-        ]
-        for traits in [event.traits, event.context["traits"]?.object ?? [:]] {
-            found.append(traits["email"]?.string.flatMap { Identifier(.email, $0) })
-            found.append(traits["phone"]?.string.flatMap { Identifier(.phone, PhoneNumber($0)?.digits) })
-        }
-        return found.compactMap { $0 } + Identifier.external(in: event.context)
-    }
-
-    private func words(
-        of events: some Collection<TrackingEvent>, in transaction: PostgresTransaction
-    ) async throws -> Words {
-        var found = Words()
-        found.people = try await profiles.canonicalIDs(
-            of: Set(events.flatMap(Self.identifiers)), in: transaction)
-        let ids = Set(found.people.values).union(events.compactMap(\.profileID))
-        let people = try await profiles.people(Array(ids), in: transaction)
-        let consents = try await profiles.consents(of: people.values, in: transaction)
-        for (id, person) in people {
-            found.words[id] = (consents[person.profileID] ?? [:]).mapValues {
-                ConsentWord($0.state, at: $0.at)
-            }
-        }
-        return found
-    }
-
-    private func item(
-        _ event: TrackingEvent, _ ready: ReadyEvent, _ policy: ConsentPolicy, _ words: Words, at now: Instant
-    ) -> EventWriter.Item {
-        let people = Set(
-            Self.identifiers(of: event).compactMap { words.people[$0] } + [event.profileID].compactMap { $0 })
-        let known = people.compactMap { words.words[$0] }
-        switch EventStorageDecision.decide(event, policy, known: known, now: now) {
-        case .full: return .event(ready)
-        case _ where EventStorageDecision.hasNews(event, policy, known: known):
+    /// What is stored instead of an event; nil where it is stored as it is.
+    private func held(
+        _ ready: ReadyEvent, _ question: EventQuestion, _ policy: ConsentPolicy,
+        _ people: KnownConsents.Found,
+        at now: Instant
+    ) throws -> EventWriter.Item? {
+        let known = people.words(for: question)
+        let storage = EventStorageDecision.decide(question, policy, known: known, now: now)
+        if storage == .full { return nil }
+        let event = try Self.event(ready)
+        if EventStorageDecision.hasNews(event, policy, known: known) {
             return .event(ReadyEvent(event.consentAlone))
-        case .pseudonymous:
-            let day = event.receivedAt.milliseconds / 86_400_000
-            let pseudonym = "pseudonym-" + profiles.key.mark(of: "\(day) \(event.subjectKey)")
-            return .event(ReadyEvent(event.pseudonymous(as: pseudonym)))
-        case .count:
+        }
+        guard storage == .pseudonymous else {
             return .refused(Self.refusal, messageID: event.messageID)
         }
+        let day = event.receivedAt.milliseconds / 86_400_000
+        let pseudonym = "pseudonym-" + profiles.key.mark(of: "\(day) \(event.subjectKey)")
+        return .event(ReadyEvent(event.pseudonymous(as: pseudonym)))
     }
 }

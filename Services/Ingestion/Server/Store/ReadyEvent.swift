@@ -13,6 +13,8 @@ struct ReadyEvent: Sendable {
     let rule: String
     /// The stored form, JSON in UTF-8.
     let text: [UInt8]
+    /// What a consent policy has to know of it, where its reader knew that one has a rule for it.
+    var question: EventQuestion?
     /// What is appended for it, where it is sealed already.
     var record: NewRecord?
 

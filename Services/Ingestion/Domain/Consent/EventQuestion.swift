@@ -1,0 +1,54 @@
+package import ConsentDomain
+package import Models
+
+/// What a consent policy has to know of an event to say what may be stored of it.
+package struct EventQuestion: Hashable, Sendable {
+    /// What a policy calls the event by.
+    package let rule: String
+    package let kind: TrackingEvent.Kind
+    /// Whether it is a decision on a purpose, which is always stored.
+    package let isAboutConsent: Bool
+    /// Every name that identity may take somebody by: also an address or a telephone number among the traits.
+    package let names: [Identifier]
+    package let profileID: ProfileID?
+    package let jurisdiction: Jurisdiction?
+    package let timestamp: Instant
+    /// The event itself, where it says what its person chose.
+    let saying: TrackingEvent?
+
+    package init(_ event: TrackingEvent) {
+        rule = EventStorageDecision.name(of: event)
+        kind = event.kind
+        isAboutConsent = ConsentSignal.read(event) != .none
+        var names = [
+            event.userID.flatMap { Identifier(.userID, $0) },
+            event.anonymousID.flatMap { Identifier(.anonymousID, $0) },
+        ]
+        for traits in [event.traits, event.context["traits"]?.object ?? [:]] {
+            names.append(traits["email"]?.string.flatMap { Identifier(.email, $0) })
+            names.append(traits["phone"]?.string.flatMap { Identifier(.phone, PhoneNumber($0)?.digits) })
+        }
+        self.names = names.compactMap { $0 } + Identifier.external(in: event.context)
+        profileID = event.profileID
+        jurisdiction = event.context["location"]?["country"]?.string.flatMap(Jurisdiction.init(loosely:))
+        timestamp = event.timestamp
+        saying = event.context["consent"]?.object?.isEmpty == false ? event : nil
+    }
+
+    /// That of an event that was not taken apart; nil where it has to be.
+    package init?(_ event: PlainEvent) {
+        guard event.saysIDsAlone, !(event.kind == .track && event.event.map(ConsentSignal.isNamed) ?? false)
+        else { return nil }
+        rule = EventStorageDecision.name(of: event.kind, event.event)
+        kind = event.kind
+        isAboutConsent = false
+        names = [
+            event.userID.flatMap { Identifier(.userID, $0) },
+            event.anonymousID.flatMap { Identifier(.anonymousID, $0) },
+        ].compactMap { $0 }
+        profileID = nil
+        jurisdiction = nil
+        timestamp = event.timestamp
+        saying = nil
+    }
+}
