@@ -75,6 +75,67 @@ extension ProfileStore {
         return found
     }
 
+    /// What the people of some names have said, as one statement to be sent together with others.
+    package struct SayingByName: Sendable {
+        package let statement: SQL
+        private let names: [Identifier]
+
+        fileprivate init(_ names: [Identifier], _ key: IdentifierKey) {
+            self.names = names
+            let places = names.map(key.place)
+            // By the profile that the name led to first, as that is mostly the person's canonical one still.
+            statement = """
+                SELECT w.number, i.profile_id AS owner, c.profile_id AS member, s.purpose, s.state, s.at
+                FROM unnest(\(binary: places.map(\.shard)), \(places.map(\.kind.rawValue))::text[],
+                            \(places.map(\.hash))::bytea[]) WITH ORDINALITY AS w (shard, type, value_hash, number)
+                JOIN profiles.identifier i USING (shard, type, value_hash)
+                LEFT JOIN profiles.profile c ON c.canonical_id = i.profile_id
+                LEFT JOIN profiles.consent_state s ON s.shard = c.shard AND s.profile_id = c.profile_id
+                """
+        }
+
+        /// One whom names lead to.
+        package struct Person: Sendable {
+            package let profileID: ProfileID
+            package fileprivate(set) var memberIDs: Set<ProfileID>
+            /// What stands, by purposes.
+            package fileprivate(set) var said: [String: (state: ConsentChange.State, at: Instant)] = [:]
+        }
+
+        /// The people in the rows of the statement, and the names of those who were merged into somebody else: they have to be
+        /// asked for in the long way.
+        package func people(_ rows: [PostgresRow]) throws -> (
+            found: [Identifier: Person], merged: Set<Identifier>
+        ) {
+            var people: [Int: Person] = [:]
+            var merged: Set<Identifier> = []
+            for row in rows {
+                let number = try row.get("number", as: Int.self) - 1
+                guard let member = try row.get("member", as: ProfileID?.self) else {
+                    merged.insert(names[number])
+                    continue
+                }
+                if people[number] == nil {
+                    people[number] = Person(profileID: try row.get("owner"), memberIDs: [member])
+                }
+                people[number]?.memberIDs.insert(member)
+                guard let purpose = try row.get("purpose", as: String?.self) else { continue }
+                // Whatever isn't known to be a grant must not be taken for one.
+                let state = ConsentChange.State(rawValue: try row.get("state")) ?? .withdrawn
+                let at: Instant = try row.get("at")
+                if let known = people[number]?.said[purpose],
+                    known.at != at ? known.at > at : known.state == .withdrawn
+                {
+                    continue
+                }
+                people[number]?.said[purpose] = (state, at)
+            }
+            return (Dictionary(uniqueKeysWithValues: people.map { (names[$0], $1) }), merged)
+        }
+    }
+
+    package func sayings(by names: [Identifier]) -> SayingByName { SayingByName(names, key) }
+
     private static func consent(_ row: PostgresRow) throws -> StoredConsent {
         let state: String = try row.get("state")
         return StoredConsent(

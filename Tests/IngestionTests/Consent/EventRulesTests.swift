@@ -1,4 +1,6 @@
+import ConsentDomain
 import Foundation
+import IngestionDomain
 import Models
 import Postgres
 import ProfileStore
@@ -179,6 +181,57 @@ struct EventRulesTests {
             #expect(try await click("3") == "accepted")
             try await change(to: "withdrawn", at: noon)
             #expect(try await click("4") == "refused")
+        }
+    }
+
+    @Test(
+        "who was merged into somebody is judged by what either said, and whoever is seen often like all others"
+    )
+    func merged() async throws {
+        try await withPolicy { collecting, owner in
+            try await say("granted", "ads", as: "phone", collecting, owner)
+            try await say("granted", "ads", as: "laptop", collecting, owner)
+            try await say("withdrawn", "ads", as: "work", collecting, owner)
+            let answered = { (numbers: Range<Int>) in
+                try await collecting.send(
+                    "batch",
+                    [
+                        "batch": .array(
+                            numbers.map { number in
+                                [
+                                    "type": "track", "event": "Ad Clicked", "messageId": .string("\(number)"),
+                                    "anonymousId": .string(["phone", "laptop", "work"][number % 3]),
+                                ]
+                            })
+                    ]
+                ).json["items"]?.array?.map { $0["status"]?.string ?? "" }
+            }
+            for round in 0..<3 {
+                #expect(
+                    try await answered(round * 6..<round * 6 + 6) == [
+                        "accepted", "accepted", "refused", "accepted", "accepted", "refused",
+                    ])
+            }
+            // The phone is the same person's as the browser at work.
+            try await owner.execute(
+                """
+                UPDATE profiles.profile p SET canonical_id = work.profile_id
+                FROM profiles.identifier phone, profiles.identifier work
+                WHERE phone.value = 'phone' AND work.value = 'work' AND p.profile_id = phone.profile_id
+                """)
+            // Who is behind a name may be a second old where it was read; a name that is asked for anew is not.
+            let fresh = KnownConsents(profiles: collecting.profiles)
+            let words = try await owner.transaction { transaction in
+                let questions = ["phone", "laptop"].map { browser in
+                    EventQuestion(
+                        TrackingEvent(
+                            messageID: browser, kind: .track, name: "Ad Clicked", anonymousID: browser,
+                            timestamp: noon, receivedAt: noon, sourceID: collecting.sourceID))
+                }
+                let found = try await fresh.people(for: questions, in: transaction)
+                return questions.map { found.words(for: $0).map { $0["ads"]?.state } }
+            }
+            #expect(words == [[.withdrawn], [.granted]])
         }
     }
 

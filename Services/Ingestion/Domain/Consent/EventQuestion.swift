@@ -1,8 +1,9 @@
 package import ConsentDomain
 package import Models
 
-/// What a consent policy has to know of an event to say what may be stored of it.
-package struct EventQuestion: Hashable, Sendable {
+/// What a consent policy has to know of an event to say what may be stored of it. An object, as events are handed on often
+/// and none of it ever changes.
+package final class EventQuestion: Sendable {
     /// What a policy calls the event by.
     package let rule: String
     package let kind: TrackingEvent.Kind
@@ -50,5 +51,14 @@ package struct EventQuestion: Hashable, Sendable {
         jurisdiction = nil
         timestamp = event.timestamp
         saying = nil
+    }
+}
+
+extension EventQuestion: Equatable {
+    package static func == (left: EventQuestion, right: EventQuestion) -> Bool {
+        left.rule == right.rule && left.kind == right.kind && left.isAboutConsent == right.isAboutConsent
+            && left.names == right.names && left.profileID == right.profileID
+            && left.jurisdiction == right.jurisdiction && left.timestamp == right.timestamp
+            && left.saying == right.saying
     }
 }

@@ -14,37 +14,60 @@ final class KnownConsents: Sendable {
     typealias Words = [String: ConsentWord]
 
     /// What a person has said, and where the ledgers of the person's profiles were before it was read.
-    struct Person: Sendable {
+    final class Entry: Sendable {
         let id: ProfileID
         let words: Words
-        fileprivate let positions: [(shard: Int, position: Int64)]
-        fileprivate let readAt: ContinuousClock.Instant
+        private let positions: [(shard: Int, position: Int64)]
+        private let readAt: ContinuousClock.Instant
+
+        init(
+            id: ProfileID, members: Set<ProfileID>, _ words: Words, heads: [Int64]?,
+            at instant: ContinuousClock.Instant
+        ) {
+            self.id = id
+            self.words = words
+            positions =
+                heads.map { heads in
+                    Set(members.map { Int(Shard($0).number) }).map { ($0, heads[$0]) }
+                } ?? []
+            readAt = instant
+        }
+
+        convenience init(
+            _ person: ProfileStore.SayingByName.Person, heads: [Int64]?, at instant: ContinuousClock.Instant
+        ) {
+            self.init(
+                id: person.profileID, members: person.memberIDs,
+                person.said.mapValues { ConsentWord($0.state, at: $0.at) }, heads: heads, at: instant)
+        }
+
+        /// Whether it is young enough for what a name leads to.
+        func isRecent(at instant: ContinuousClock.Instant) -> Bool { instant - readAt < KnownConsents.age }
+
+        /// Whether nothing has been said since it was read.
+        func stands(_ heads: [Int64]) -> Bool { positions.allSatisfy { heads[$0.shard] == $0.position } }
     }
 
     /// Everybody of a number of names.
     struct Found: Sendable {
-        fileprivate(set) var byName: [Identifier: Person] = [:]
-        fileprivate(set) var byID: [ProfileID: Person] = [:]
+        fileprivate(set) var byName: [Identifier: Entry] = [:]
+        fileprivate(set) var byID: [ProfileID: Entry] = [:]
 
         /// What everybody whom an event names has said, each person once.
         func words(for question: EventQuestion) -> [Words] {
-            var people: [Person] = []
-            for name in question.names {
-                if let person = byName[name], !people.contains(where: { $0.id == person.id }) {
-                    people.append(person)
-                }
+            // Most name one.
+            if question.names.count == 1, question.profileID == nil {
+                return byName[question.names[0]].map { [$0.words] } ?? []
             }
-            if let id = question.profileID, let person = byID[id],
-                !people.contains(where: { $0.id == person.id })
-            {
-                people.append(person)
-            }
-            return people.map(\.words)
+            var people = question.names.compactMap { byName[$0] }
+            if let id = question.profileID, let person = byID[id] { people.append(person) }
+            var seen: Set<ProfileID> = []
+            return people.filter { seen.insert($0.id).inserted }.map(\.words)
         }
     }
 
     private struct Memory {
-        var people: [Identifier: Person] = [:]
+        var people: [Identifier: Entry] = [:]
         /// Whether the ledgers' positions can be asked for; once they can, they can for ever.
         var hasHeads = false
     }
@@ -70,24 +93,35 @@ final class KnownConsents: Sendable {
             names.formUnion(question.names)
             if let id = question.profileID { ids.insert(id) }
         }
-        // Before anything is read of people: what moves on in between makes what was read seem older than it is.
-        let heads = try await heads(in: transaction)
-        var found = Found()
-        var unknown: Set<Identifier> = []
         let now = ContinuousClock.now
-        memory.withLock { memory in
+        let known: [Identifier: Entry] = memory.withLock { memory in
+            var known: [Identifier: Entry] = [:]
+            known.reserveCapacity(names.count)
             for name in names {
-                if let heads, let person = memory.people[name], now - person.readAt < Self.age,
-                    person.positions.allSatisfy({ heads[$0.shard] == $0.position })
-                {
-                    found.byName[name] = person
-                } else {
-                    unknown.insert(name)
-                }
+                if let entry = memory.people[name], entry.isRecent(at: now) { known[name] = entry }
             }
+            return known
         }
-        guard !unknown.isEmpty || !ids.isEmpty else { return found }
-        let owners = try await profiles.owners(of: unknown, in: transaction)
+        // The heads before anything is read of people: what moves on in between makes what was read seem older than it is.
+        let asked = profiles.sayings(by: names.filter { known[$0] == nil })
+        let heads: [Int64]?
+        let rows: [PostgresRow]
+        if try await hasHeads(in: transaction) {
+            let answers = try await transaction.pipeline([Self.headsStatement, asked.statement])
+            (heads, rows) = (try Self.heads(answers[0]), answers[1])
+        } else {
+            (heads, rows) = (nil, try await transaction.query(asked.statement))
+        }
+        var found = Found()
+        let (people, merged) = try asked.people(rows)
+        for (name, person) in people { found.byName[name] = Entry(person, heads: heads, at: now) }
+        if heads != nil { remember(found.byName) }
+        var others = merged
+        for (name, entry) in known {
+            if let heads, entry.stands(heads) { found.byName[name] = entry } else { others.insert(name) }
+        }
+        guard !others.isEmpty || !ids.isEmpty else { return found }
+        let owners = try await profiles.owners(of: others, in: transaction)
         let read = try await read(ids.union(owners.values), heads, at: now, in: transaction)
         for (name, owner) in owners { found.byName[name] = read[owner] }
         for id in ids { found.byID[id] = read[id] }
@@ -98,19 +132,18 @@ final class KnownConsents: Sendable {
     private func read(
         _ ids: Set<ProfileID>, _ heads: [Int64]?, at now: ContinuousClock.Instant,
         in transaction: PostgresTransaction
-    ) async throws -> [ProfileID: Person] {
+    ) async throws -> [ProfileID: Entry] {
         let people = try await profiles.people(Array(ids), in: transaction)
         let consents = try await profiles.consents(of: people.values, in: transaction)
         return people.mapValues { person in
-            let shards = heads == nil ? [] : Set(person.memberIDs.map { Int(Shard($0).number) })
-            return Person(
-                id: person.profileID,
-                words: (consents[person.profileID] ?? [:]).mapValues { ConsentWord($0.state, at: $0.at) },
-                positions: shards.map { ($0, heads?[$0] ?? 0) }, readAt: now)
+            Entry(
+                id: person.profileID, members: Set(person.memberIDs),
+                (consents[person.profileID] ?? [:]).mapValues { ConsentWord($0.state, at: $0.at) },
+                heads: heads, at: now)
         }
     }
 
-    private func remember(_ people: [Identifier: Person]) {
+    private func remember(_ people: [Identifier: Entry]) {
         memory.withLock { memory in
             if memory.people.count + people.count > capacity {
                 memory.people.removeAll(keepingCapacity: true)
@@ -119,18 +152,22 @@ final class KnownConsents: Sendable {
         }
     }
 
-    /// Where the ledger of each shard is; nil with a consent service from before it said so.
-    private func heads(in transaction: PostgresTransaction) async throws -> [Int64]? {
-        if !memory.withLock({ $0.hasHeads }) {
-            let found = try await transaction.query(
-                "SELECT to_regclass('profiles.consent_head') IS NOT NULL AS found")
-            guard try found.first?.get("found", as: Bool.self) ?? false else { return nil }
-            memory.withLock { $0.hasHeads = true }
-        }
+    /// Whether the consent service is one that says how far its ledgers have come.
+    private func hasHeads(in transaction: PostgresTransaction) async throws -> Bool {
+        if memory.withLock({ $0.hasHeads }) { return true }
+        let rows = try await transaction.query(
+            "SELECT to_regclass('profiles.consent_head') IS NOT NULL AS found")
+        guard try rows.first?.get("found", as: Bool.self) ?? false else { return false }
+        memory.withLock { $0.hasHeads = true }
+        return true
+    }
+
+    private static let headsStatement: SQL = "SELECT shard, position FROM profiles.consent_head"
+
+    /// Where the ledger of each shard is.
+    private static func heads(_ rows: [PostgresRow]) throws -> [Int64] {
         var heads = [Int64](repeating: 0, count: Shard.count)
-        for row in try await transaction.query("SELECT shard, position FROM profiles.consent_head") {
-            heads[try row.get("shard", as: Int.self)] = try row.get("position")
-        }
+        for row in rows { heads[try row.get("shard", as: Int.self)] = try row.get("position") }
         return heads
     }
 }
