@@ -16,7 +16,9 @@ package struct Shard: Hashable, Sendable {
     }
 
     /// The shard of a profile, which is the shard of its id's text.
-    package init(_ id: ProfileID) { self.init(hashing: id.description) }
+    package init(_ id: ProfileID) {
+        number = Int16(StableHash.hash64("shard", textOf: id.uuid) % UInt64(Self.count))
+    }
 
     /// The shard of any other key.
     package init(hashing key: String) {

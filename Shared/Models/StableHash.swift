@@ -1,3 +1,5 @@
+import FoundationEssentials
+
 /// A hash that is the same in every process, on every machine, for ever: shards, holdouts and derived ids
 /// rest on it. FNV-1a (64 bit) over the UTF-8 bytes, parts separated by the byte 0xFF (which UTF-8 never
 /// contains), then the finaliser of MurmurHash3 (`fmix64`), because FNV alone mixes its upper bits badly.
@@ -14,6 +16,23 @@ package enum StableHash {
             for byte in part.utf8 { state = step(state, byte) }
         }
         return finalise(state)
+    }
+
+    /// The hash of a text and the 36-character form of an id, which is not made for it.
+    static func hash64(_ first: StaticString, textOf id: UUID) -> UInt64 {
+        var state = offsetBasis
+        for index in 0..<first.utf8CodeUnitCount { state = step(state, first.utf8Start[index]) }
+        state = step(state, 0xFF)
+        return withUnsafeBytes(of: id.uuid) { bytes in
+            for index in 0..<16 {
+                if index == 4 || index == 6 || index == 8 || index == 10 {
+                    state = step(state, UInt8(ascii: "-"))
+                }
+                state = step(state, UUID.hexDigit(bytes[index] >> 4))
+                state = step(state, UUID.hexDigit(bytes[index] & 15))
+            }
+            return finalise(state)
+        }
     }
 
     /// The hash of raw bytes; equal to that of a single part with these bytes.

@@ -49,22 +49,25 @@ extension UUID {
     package var hyphenated: String {
         withUnsafeBytes(of: uuid) { bytes in
             String(unsafeUninitializedCapacity: 36) { buffer in
-                func digit(_ nibble: UInt8) -> UInt8 {
-                    nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10
-                }
                 var position = 0
                 for (index, byte) in bytes.enumerated() {
                     if index == 4 || index == 6 || index == 8 || index == 10 {
                         buffer[position] = UInt8(ascii: "-")
                         position += 1
                     }
-                    buffer[position] = digit(byte >> 4)
-                    buffer[position + 1] = digit(byte & 15)
+                    buffer[position] = Self.hexDigit(byte >> 4)
+                    buffer[position + 1] = Self.hexDigit(byte & 15)
                     position += 2
                 }
                 return 36
             }
         }
+    }
+
+    /// The digit of four bits, in lower case.
+    @inline(__always)
+    static func hexDigit(_ nibble: UInt8) -> UInt8 {
+        nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10
     }
 
     /// Whether this UUID sorts first by bytes, as PostgreSQL orders uuid.

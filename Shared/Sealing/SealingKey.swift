@@ -31,7 +31,9 @@ package struct SealingKey: Sendable {
     package func seal(_ bytes: [UInt8], at place: String) throws(SealingError) -> Data {
         // With a nonce of 96 bits, as it always has here, there is a combined form.
         guard
-            let sealed = try? AES.GCM.seal(bytes, using: key, authenticating: Array(place.utf8)).combined
+            let nonce = try? AES.GCM.Nonce(data: try RandomNonces.next()),
+            let sealed = try? AES.GCM.seal(bytes, using: key, nonce: nonce, authenticating: Array(place.utf8))
+                .combined
         else { throw .altered(place: Self.kind(of: place)) }
         return sealed
     }

@@ -16,6 +16,14 @@ struct IdentityOfThingsTests {
         #expect(Shard(hashing: "someone@example.com").number == 55)
     }
 
+    @Test("the shard of a profile is that of its id's text")
+    func shardOfProfile() {
+        for _ in 0..<1_000 {
+            let id = ProfileID(UUID())
+            #expect(Shard(id) == Shard(hashing: id.description), "\(id)")
+        }
+    }
+
     @Test("shards divide random profiles evenly")
     func distribution() {
         var generator = seededGenerator()

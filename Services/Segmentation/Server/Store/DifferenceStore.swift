@@ -23,8 +23,8 @@ enum DifferenceStore {
             statements.append(
                 """
                 INSERT INTO membership_difference (shard, profile_id, segment, enters)
-                SELECT * FROM unnest(\(set.map { Shard($0.id) })::smallint[], \(set.map(\.id))::uuid[],
-                                     \(set.map(\.segment))::text[], \(set.map(\.enters))::boolean[])
+                SELECT * FROM unnest(\(binary: set.map { Shard($0.id) }), \(binary: set.map(\.id)),
+                                     \(binary: set.map(\.segment)), \(binary: set.map(\.enters)))
                 ON CONFLICT (shard, profile_id, segment) DO UPDATE SET enters = excluded.enters
                 """)
         }
@@ -43,8 +43,8 @@ enum DifferenceStore {
             statements.append(
                 """
                 INSERT INTO stage_difference (shard, profile_id, stage)
-                SELECT * FROM unnest(\(set.map { Shard($0.id) })::smallint[], \(set.map(\.id))::uuid[],
-                                     \(set.map(\.stage))::text[])
+                SELECT * FROM unnest(\(binary: set.map { Shard($0.id) }), \(binary: set.map(\.id)),
+                                     \(binary: set.map(\.stage)))
                 ON CONFLICT (shard, profile_id) DO UPDATE SET stage = excluded.stage
                 """)
         }
@@ -55,8 +55,8 @@ enum DifferenceStore {
     static func delete(_ places: [(id: ProfileID, segment: String)], from table: String) -> SQL {
         """
         DELETE FROM \(unsafe: table) t
-        USING unnest(\(places.map { Shard($0.id) })::smallint[], \(places.map(\.id))::uuid[],
-                     \(places.map(\.segment))::text[]) AS w (shard, id, segment)
+        USING unnest(\(binary: places.map { Shard($0.id) }), \(binary: places.map(\.id)),
+                     \(binary: places.map(\.segment))) AS w (shard, id, segment)
         WHERE t.shard = w.shard AND t.profile_id = w.id AND t.segment = w.segment
         """
     }
@@ -73,7 +73,7 @@ enum DifferenceStore {
         _ = try await session.query(
             """
             DELETE FROM profiles.membership m USING membership_difference d
-            WHERE d.segment = ANY(\(segments)::text[]) AND NOT d.enters AND \(LeftBehind.exclusion)
+            WHERE d.segment = ANY(\(binary: segments)) AND NOT d.enters AND \(LeftBehind.exclusion)
                 AND m.shard = d.shard AND m.profile_id = d.profile_id AND m.segment = d.segment
             """)
         _ = try await session.query(
@@ -82,7 +82,7 @@ enum DifferenceStore {
             SELECT d.shard, d.profile_id, d.segment, s.version, \(instant),
                    jsonb_build_object('version', s.version) || \(evidence)::jsonb
             FROM membership_difference d JOIN segment s ON s.id = d.segment
-            WHERE d.segment = ANY(\(segments)::text[]) AND d.enters AND \(LeftBehind.exclusion)
+            WHERE d.segment = ANY(\(binary: segments)) AND d.enters AND \(LeftBehind.exclusion)
             ORDER BY d.shard, d.profile_id, d.segment
             ON CONFLICT (shard, profile_id, segment) DO NOTHING
             """)

@@ -13,8 +13,15 @@ enum MembershipStore {
         }
         var last: [Place: MembershipChange] = [:]
         for change in changes { last[Place(profile: change.profileID, segment: change.segment)] = change }
-        let entered = last.values.filter { $0.change == .entered }.sorted(by: order)
-        let exited = last.values.filter { $0.change == .exited }.sorted(by: order)
+        // In one order for everybody.
+        let ordered = last.map { (shard: Shard($0.key.profile), place: $0.key, change: $0.value) }
+            .sorted {
+                ($0.shard, $0.place.profile, $0.place.segment) < (
+                    $1.shard, $1.place.profile, $1.place.segment
+                )
+            }
+        let entered = ordered.filter { $0.change.change == .entered }.map(\.change)
+        let exited = ordered.filter { $0.change.change == .exited }.map(\.change)
         var statements: [SQL] = []
         if !entered.isEmpty {
             let evidence = try entered.map { change in
@@ -27,9 +34,9 @@ enum MembershipStore {
                 """
                 INSERT INTO profiles.membership (shard, profile_id, segment, version, entered_at, evidence)
                 SELECT w.shard, w.id, w.segment, w.version, w.at, w.evidence::jsonb
-                FROM unnest(\(entered.map { Shard($0.profileID) })::smallint[], \(entered.map(\.profileID))::uuid[],
-                            \(entered.map(\.segment))::text[], \(entered.map(\.version))::int[],
-                            \(entered.map(\.at))::timestamptz[], \(evidence)::text[])
+                FROM unnest(\(binary: entered.map { Shard($0.profileID) }), \(binary: entered.map(\.profileID)),
+                            \(binary: entered.map(\.segment)), \(binary: entered.map { Int64($0.version) }),
+                            \(binary: entered.map(\.at)), \(binary: evidence))
                      AS w (shard, id, segment, version, at, evidence)
                 ON CONFLICT (shard, profile_id, segment) DO UPDATE
                 SET version = excluded.version, entered_at = excluded.entered_at, evidence = excluded.evidence
@@ -39,19 +46,12 @@ enum MembershipStore {
             statements.append(
                 """
                 DELETE FROM profiles.membership m
-                USING unnest(\(exited.map { Shard($0.profileID) })::smallint[], \(exited.map(\.profileID))::uuid[],
-                             \(exited.map(\.segment))::text[]) AS w (shard, id, segment)
+                USING unnest(\(binary: exited.map { Shard($0.profileID) }), \(binary: exited.map(\.profileID)),
+                             \(binary: exited.map(\.segment))) AS w (shard, id, segment)
                 WHERE m.shard = w.shard AND m.profile_id = w.id AND m.segment = w.segment
                 """)
         }
         return statements
-    }
-
-    private static func order(_ left: MembershipChange, _ right: MembershipChange) -> Bool {
-        let (first, second) = (Shard(left.profileID), Shard(right.profileID))
-        if first != second { return first < second }
-        return left.profileID != right.profileID
-            ? left.profileID < right.profileID : left.segment < right.segment
     }
 
     /// A member in a list.

@@ -42,9 +42,9 @@ enum SegmentHourStore {
         return [
             """
             INSERT INTO segment_hour AS h (shard, segment, hour, entered, exited)
-            SELECT * FROM unnest(\(ordered.map(\.key.shard))::smallint[], \(ordered.map(\.key.segment))::text[],
-                \(ordered.map(\.key.hour))::timestamptz[], \(ordered.map { Int64($0.value.entered) })::bigint[],
-                \(ordered.map { Int64($0.value.exited) })::bigint[])
+            SELECT * FROM unnest(\(binary: ordered.map(\.key.shard)), \(binary: ordered.map(\.key.segment)),
+                \(binary: ordered.map(\.key.hour)), \(binary: ordered.map { Int64($0.value.entered) }),
+                \(binary: ordered.map { Int64($0.value.exited) }))
             ON CONFLICT (shard, segment, hour)
             DO UPDATE SET entered = h.entered + excluded.entered, exited = h.exited + excluded.exited
             """

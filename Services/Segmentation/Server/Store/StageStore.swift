@@ -159,10 +159,10 @@ struct StageStore {
                 """
                 INSERT INTO profiles.stage (shard, profile_id, stage, version, entered_at, evidence)
                 SELECT w.shard, w.id, w.stage, w.version, w.at, w.evidence::jsonb
-                FROM unnest(\(entered.map { Shard($0.0.profileID) })::smallint[],
-                            \(entered.map(\.0.profileID))::uuid[], \(entered.map(\.1))::text[],
-                            \(entered.map(\.0.version))::int[], \(entered.map(\.0.at))::timestamptz[],
-                            \(evidence)::text[]) AS w (shard, id, stage, version, at, evidence)
+                FROM unnest(\(binary: entered.map { Shard($0.0.profileID) }),
+                            \(binary: entered.map(\.0.profileID)), \(binary: entered.map(\.1)),
+                            \(entered.map(\.0.version))::int[], \(binary: entered.map(\.0.at)),
+                            \(binary: evidence)) AS w (shard, id, stage, version, at, evidence)
                 ON CONFLICT (shard, profile_id) DO UPDATE
                 SET stage = excluded.stage, version = excluded.version, entered_at = excluded.entered_at,
                     evidence = excluded.evidence

@@ -29,7 +29,7 @@ struct StateStore {
             """
             INSERT INTO profile_state (shard, profile_id, state)
             SELECT w.shard, w.id, '{}'
-            FROM unnest(\(wanted.map { Shard($0) })::smallint[], \(wanted)::uuid[]) AS w (shard, id)
+            FROM unnest(\(binary: wanted.map { Shard($0) }), \(binary: wanted)) AS w (shard, id)
             ON CONFLICT DO NOTHING
             RETURNING profile_id
             """)
@@ -46,7 +46,7 @@ struct StateStore {
         let rows = try await transaction.query(
             """
             SELECT s.profile_id, s.state
-            FROM unnest(\(wanted.map { Shard($0) })::smallint[], \(wanted)::uuid[]) AS w (shard, id)
+            FROM unnest(\(binary: wanted.map { Shard($0) }), \(binary: wanted)) AS w (shard, id)
             JOIN profile_state s ON s.shard = w.shard AND s.profile_id = w.id
             ORDER BY s.shard, s.profile_id
             FOR UPDATE OF s
@@ -126,7 +126,7 @@ struct StateStore {
             """
             WITH RECURSIVE member (id, survivor_id) AS (
                 SELECT e.merged_id, e.survivor_id FROM profiles.merge e
-                WHERE e.survivor_id = ANY(\(Array(profiles))::uuid[])
+                WHERE e.survivor_id = ANY(\(binary: Array(profiles)))
                 UNION
                 SELECT e.merged_id, e.survivor_id FROM member m JOIN profiles.merge e ON e.survivor_id = m.id
             )
@@ -139,7 +139,7 @@ struct StateStore {
         let merged = try await transaction.query(
             """
             SELECT s.profile_id
-            FROM unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, id)
+            FROM unnest(\(binary: ids.map { Shard($0) }), \(binary: ids)) AS w (shard, id)
             JOIN profile_state s ON s.shard = w.shard AND s.profile_id = w.id AND s.state IS NULL
             """)
         let known: Set<ProfileID> = Set(try merged.map { try $0.get("profile_id") })
@@ -155,7 +155,7 @@ struct StateStore {
     }
 
     private static func ordered(_ ids: some Collection<ProfileID>) -> [ProfileID] {
-        ids.sorted { (Shard($0), $0) < (Shard($1), $1) }
+        ids.map { (Shard($0), $0) }.sorted { $0 < $1 }.map(\.1)
     }
 
     private static func place(of id: ProfileID) -> String { "segmentation.profile_state.state \(id)" }
@@ -173,8 +173,8 @@ struct StateStore {
         return [
             """
             UPDATE profile_state s SET state = w.state
-            FROM unnest(\(states.map { Shard($0.0) })::smallint[], \(states.map(\.0))::uuid[],
-                        \(texts)::text[]) AS w (shard, id, state)
+            FROM unnest(\(binary: states.map { Shard($0.0) }), \(binary: states.map(\.0)),
+                        \(binary: texts)) AS w (shard, id, state)
             WHERE s.shard = w.shard AND s.profile_id = w.id
             """
         ]
@@ -189,8 +189,8 @@ struct StateStore {
             statements.append(
                 """
                 INSERT INTO deadline (shard, profile_id, due_at)
-                SELECT * FROM unnest(\(set.map { Shard($0.0) })::smallint[], \(set.map(\.0))::uuid[],
-                                     \(set.map(\.1))::timestamptz[])
+                SELECT * FROM unnest(\(binary: set.map { Shard($0.0) }), \(binary: set.map(\.0)),
+                                     \(binary: set.map(\.1)))
                 ON CONFLICT (shard, profile_id) DO UPDATE SET due_at = excluded.due_at, attempts = 0
                 """)
         }
@@ -202,7 +202,7 @@ struct StateStore {
     static func delete(_ ids: [ProfileID], from table: String) -> SQL {
         """
         DELETE FROM \(unsafe: table) t
-        USING unnest(\(ids.map { Shard($0) })::smallint[], \(ids)::uuid[]) AS w (shard, id)
+        USING unnest(\(binary: ids.map { Shard($0) }), \(binary: ids)) AS w (shard, id)
         WHERE t.shard = w.shard AND t.profile_id = w.id
         """
     }
