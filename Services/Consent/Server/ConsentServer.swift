@@ -66,9 +66,13 @@ package let consentService = ServiceDefinition(
         clock: context.clock)
     let pagesURL = context.settings.string("PREFERENCES_URL") ?? context.settings.url(of: .consent)
     let links = PersonLinks(pagesURL: pagesURL, tokens: context.tokens)
-    let optIns = OptInDesk(
-        profiles: profiles, policies: policies, recorder: recorder, outbox: context.outbox,
+    let mailed = MailedForms(
+        profiles: profiles, outbox: context.outbox,
         pagesURL: pagesURL.hasSuffix("/") ? String(pagesURL.dropLast()) : pagesURL)
+    let optIns = OptInDesk(
+        profiles: profiles, policies: policies, recorder: recorder, mailed: mailed)
+    let choices = ChoiceDesk(
+        profiles: profiles, policies: policies, recorder: recorder, desk: desk, mailed: mailed)
     let forms = PageForm(tokens: context.tokens)
     let proxies = try context.settings.trustedProxies()
     let signer = try HeadSigner(tokens: context.tokens)
@@ -125,6 +129,10 @@ package let consentService = ServiceDefinition(
             OptInFormRoutes(pool: context.pool, clock: context.clock, policies: policies).add(to: router)
             OptInRoutes(
                 pool: context.pool, clock: context.clock, desk: optIns, subjects: subjects, proxies: proxies
+            ).add(to: router)
+            ChoiceRoutes(
+                pool: context.pool, clock: context.clock, desk: choices,
+                forms: ChoiceForm(tokens: context.tokens), proxies: proxies
             ).add(to: router)
             PrivacyDataRoutes(pool: context.pool, desk: desk, signer: signer).add(to: router)
             AuditRoutes(
