@@ -43,6 +43,7 @@ package let consentService = ServiceDefinition(
         Migration(
             resource: "V0012_calls_of_requests", bytes: PackageResources.V0012_calls_of_requests_sql),
         Migration(resource: "V0013_retention", bytes: PackageResources.V0013_retention_sql),
+        Migration(resource: "V0014_no_basis", bytes: PackageResources.V0014_no_basis_sql),
     ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests, .privacyChanges], auditLogs: [.keys]
 ) { context in
@@ -55,6 +56,7 @@ package let consentService = ServiceDefinition(
     let subjects = SubjectResolver(
         identity: IdentityClient(http: context.http), profiles: profiles, pool: context.pool)
     let desk = PrivacyDesk(profiles: profiles, recorder: recorder)
+    let noBasis = NoBasisSweep(desk: desk, policies: policies, logger: context.logger)
     let intake = PrivacyIntake(subjects: subjects, pool: context.pool)
     let events = ProfileEventsWorker(
         recorder: recorder, preferences: PreferenceReading(profiles: profiles, logger: context.logger),
@@ -96,7 +98,9 @@ package let consentService = ServiceDefinition(
         routes: { router in
             ConsentPolicyRoutes(pool: context.pool, clock: context.clock).add(to: router)
             PurposeRoutes(pool: context.pool, clock: context.clock).add(to: router)
-            RetentionRoutes(pool: context.pool, clock: context.clock, policies: policies).add(to: router)
+            RetentionRoutes(
+                pool: context.pool, clock: context.clock, policies: policies, profiles: profiles
+            ).add(to: router)
             ConsentRoutes(
                 pool: context.pool, clock: context.clock, profiles: profiles, policies: policies,
                 recorder: recorder, writer: writer, subjects: subjects, idempotency: idempotency
@@ -142,5 +146,8 @@ package let consentService = ServiceDefinition(
         workers: [events, deadlines.sweeper(in: context)] + (exports.map { [$0] } ?? [])
             + (recall.map { [$0] } ?? []),
         privacy: ConsentPrivacy.handler(clock: context.clock, vault: context.vault),
-        retention: { current, now, _ in ConsentRetention.tasks(by: current, at: now) })
+        retention: { current, now, _ in
+            ConsentRetention.tasks(by: current, at: now)
+                + [noBasis.task(by: current, at: now)].compactMap { $0 }
+        })
 }
