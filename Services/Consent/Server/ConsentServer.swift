@@ -44,6 +44,8 @@ package let consentService = ServiceDefinition(
             resource: "V0012_calls_of_requests", bytes: PackageResources.V0012_calls_of_requests_sql),
         Migration(resource: "V0013_retention", bytes: PackageResources.V0013_retention_sql),
         Migration(resource: "V0014_no_basis", bytes: PackageResources.V0014_no_basis_sql),
+        Migration(
+            resource: "V0015_audit_anchor_of_keys", bytes: PackageResources.V0015_audit_anchor_of_keys_sql),
     ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests, .privacyChanges], auditLogs: [.keys]
 ) { context in

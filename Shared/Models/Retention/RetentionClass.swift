@@ -19,6 +19,8 @@ package enum RetentionClass: String, CaseIterable, Sendable, Hashable {
     case privacyRequests
     /// What was found for requests of access that have ended.
     case privacyExports
+    /// Who has read and changed what: each service's audit log.
+    case audit
     /// People of whom nothing permits to hold anything any more. The policy says of them more than a time: ``NoBasisRule``.
     case noBasis
 
@@ -38,6 +40,8 @@ package enum RetentionClass: String, CaseIterable, Sendable, Hashable {
         // CCPA regulations § 7101: records of requests are kept for at least 24 months.
         case .privacyRequests: .days(731)
         case .privacyExports: .days(1)
+        // What somebody did is often asked a year later; the database itself lets go of nothing sooner.
+        case .audit: .days(366)
         }
     }
 

@@ -74,11 +74,12 @@ struct AuditLogRoutes: Sendable {
         for log in logs {
             for shard in Shard.all {
                 let signed = signed[log.name]?[shard] ?? [:]
-                guard let (walk, head) = try await verify(shard, of: log, signed) else { continue }
+                guard let (walk, head, anchor) = try await verify(shard, of: log, signed) else { continue }
                 entries += walk.entries
                 isValid = isValid && walk.faults.isEmpty
                 reports.append([
                     "log": .string(log.name), "shard": .integer(Int64(shard.number)),
+                    "anchor": anchor.map { .integer($0.position) } ?? .null,
                     "entries": .integer(walk.entries), "head": .string(hexadecimal(head)),
                     "faults": .array(
                         walk.faults.map {
@@ -96,12 +97,19 @@ struct AuditLogRoutes: Sendable {
     /// One chain, in one snapshot, so that appends going on do not look like tampering; nil when it is empty.
     private func verify(
         _ shard: Shard, of log: AuditLog, _ signed: [Int64: [UInt8]]
-    ) async throws -> (ChainWalk, head: [UInt8])? {
+    ) async throws -> (ChainWalk, head: [UInt8], anchor: AuditAnchor?)? {
         let store = AuditStore(log)
         return try await pool.transaction(isolation: .repeatableRead) { transaction in
             let end = try await store.heads(in: transaction)[shard]
             let genesis = log.genesis(of: shard)
-            var walk = ChainWalk(shard: shard, genesis: genesis, signed: signed, digest: AuditLog.sha256)
+            let anchor = try await store.anchors(in: transaction)[shard]
+            var walk = ChainWalk(
+                shard: shard, genesis: anchor?.hash ?? genesis, anchor: anchor?.position ?? 0, signed: signed,
+                digest: AuditLog.sha256)
+            if let anchor, !anchor.isSigned(by: signer, for: shard, of: log) {
+                walk.report(.anchorAltered, anchor.position)
+            }
+            // What is there from before it is looked at as well: it has no business to be there.
             var position: Int64 = 0
             while true {
                 let page = try await store.links(
@@ -111,8 +119,8 @@ struct AuditLogRoutes: Sendable {
                 position = last.position
             }
             walk.finish(position: end?.position ?? 0, head: end?.hash ?? genesis)
-            if end == nil, walk.entries == 0, signed.isEmpty { return nil }
-            return (walk, end?.hash ?? genesis)
+            if end == nil, anchor == nil, walk.entries == 0, signed.isEmpty { return nil }
+            return (walk, end?.hash ?? genesis, anchor)
         }
     }
 }
