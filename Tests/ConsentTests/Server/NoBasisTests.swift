@@ -179,7 +179,8 @@ struct NoBasisTests {
     }
 
     @Test(
-        "whoever says yes after they were found to have no basis, and before the request is filed, is not erased")
+        "whoever says yes after they were found to have no basis, and before the request is filed, is not erased"
+    )
     func race() async throws {
         try await ConsentFixture.with { fixture in
             try await fixture.putPolicy(Self.consent)
