@@ -106,10 +106,14 @@ enum ChoicePage {
     static func question(_ asked: ChoiceDesk.Asked, here: String) -> ServiceResponse {
         let texts = ChoiceTexts.of(asked.language)
         let isDeletion = asked.kind == .delete
+        let button: HTML =
+            isDeletion
+            ? "<button type=\"submit\" class=\"danger\" name=\"confirm\" value=\"yes\">\(texts.deleteConfirm)</button>"
+            : "<button type=\"submit\" name=\"confirm\" value=\"yes\">\(texts.knowConfirm)</button>"
         let body: HTML = """
             <p>\(isDeletion ? texts.deleteWarning : texts.knowQuestion)</p>
             <form method="post" action="\(here)">
-            \(isDeletion ? "<button type=\"submit\" class=\"danger\" name=\"confirm\" value=\"yes\">\(texts.deleteConfirm)</button>" : "<button type=\"submit\" name=\"confirm\" value=\"yes\">\(texts.knowConfirm)</button>")
+            \(button)
             </form>
 
             """

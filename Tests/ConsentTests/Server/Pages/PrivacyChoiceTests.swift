@@ -284,7 +284,10 @@ struct PrivacyChoiceTests {
             #expect(try await requests().isEmpty)
             fixture.clock.advance(by: .hours(30))
             // A program that follows links asks for nothing.
-            for _ in 1...2 { #expect(try await visitor(fixture, path).get().status == 200) }
+            for _ in 1...2 {
+                let question = try await visitor(fixture, path).get()
+                #expect(question.status == 200 && question.text.contains("<button type=\"submit\""))
+            }
             #expect(try await visitor(fixture, path).post([]).status == 404)
             #expect(try await requests().isEmpty)
             let confirmed = try await visitor(fixture, path).post([("confirm", "yes")])
