@@ -28,9 +28,10 @@ struct AuditRetentionTests {
             try await service.request("GET", "/v1/audit-log/heads", as: .service(.delivery)).json
         }
 
-        func report(_ heads: [JSON] = []) async throws -> JSON {
+        func report(_ heads: [JSON] = [], walking: Bool = true) async throws -> JSON {
             let answer = try await service.request(
-                "POST", "/v1/audit-log/verify", json: ["heads": .array(heads)], as: .service(.delivery))
+                "POST", "/v1/audit-log/verify\(walking ? "" : "?walk=false")", json: ["heads": .array(heads)],
+                as: .service(.delivery))
             #expect(answer.status == 200, "\(answer.text)")
             return answer.json
         }
@@ -186,6 +187,45 @@ struct AuditRetentionTests {
             #expect(try await probe.service.retention().sweep() == 5)
             try await probe.owner.execute("UPDATE identity.audit_anchor SET hash = sha256(hash)")
             #expect(try await probe.faults([heads[1]]).contains("rewritten"))
+        }
+    }
+
+    @Test(
+        "ends that were signed are compared without going along the chain, and find the same of what they are of"
+    )
+    func comparing() async throws {
+        let tamperings: [(String, Set<String>)] = [
+            ("SELECT 1", []),
+            ("UPDATE identity.audit_entry SET hash = sha256(hash) WHERE position = 7", ["rewritten"]),
+            ("DELETE FROM identity.audit_entry WHERE position = 7", ["broken"]),
+            (
+                """
+                DELETE FROM identity.audit_entry WHERE position > 7;
+                UPDATE identity.audit_head h SET position = 7, hash = e.hash FROM identity.audit_entry e WHERE e.position = 7
+                """, ["truncated"]
+            ),
+            ("UPDATE identity.audit_anchor SET hash = sha256(hash)", ["rewritten"]),
+        ]
+        for (tampering, found) in tamperings {
+            try await withProbe { probe, heads in
+                #expect(try await probe.service.retention().sweep() == 5)
+                for statement in tampering.split(separator: ";") {
+                    try await probe.owner.execute(SQL(unsafe: String(statement)))
+                }
+                let report = try await probe.report(heads, walking: false)
+                let kinds = Set(
+                    (report["shards"]?.array ?? []).flatMap { shard in
+                        (shard["faults"]?.array ?? []).compactMap { $0["kind"]?.string }
+                    })
+                #expect(kinds == found, "\(tampering)")
+                #expect(report["valid"]?.bool == found.isEmpty && report["entries"] == 0)
+                #expect(try await probe.faults(heads).isSuperset(of: found))
+            }
+        }
+        try await withProbe { probe, _ in
+            let answer = try await probe.service.request(
+                "POST", "/v1/audit-log/verify?walk=perhaps", json: ["heads": []], as: .service(.delivery))
+            #expect(answer.status == 400)
         }
     }
 

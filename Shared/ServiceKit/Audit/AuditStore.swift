@@ -141,6 +141,18 @@ package struct AuditStore: Sendable {
         ).map(Self.link)
     }
 
+    /// The hashes of entries of a chain by their positions.
+    func hashes(
+        of shard: Shard, at positions: [Int64], in transaction: PostgresTransaction
+    ) async throws -> [Int64: [UInt8]] {
+        let rows = try await transaction.query(
+            """
+            SELECT position, hash FROM \(entry) WHERE shard = \(shard) AND position = ANY(\(positions)::bigint[])
+            """)
+        return Dictionary(
+            try rows.map { (try $0.get("position"), try $0.get("hash")) }, uniquingKeysWith: { $1 })
+    }
+
     /// The ends of all chains that have entries.
     func heads(in session: some PostgresSession) async throws -> [Shard: ChainHeads.Head] {
         var heads: [Shard: ChainHeads.Head] = [:]

@@ -49,6 +49,17 @@ package struct ChainSigner: Sendable {
 /// Ends of chains as they were signed, by shard and position.
 package typealias SignedEnds = [Shard: [Int64: [UInt8]]]
 
+extension ServiceRequest {
+    /// Whether chains are to be gone along, or ends that were signed alone to be compared (`walk=false`).
+    package func walksChains() throws(Problem) -> Bool {
+        switch try query("walk") {
+        case nil, "true": return true
+        case "false": return false
+        default: throw .badRequest("`walk` must be true or false")
+        }
+    }
+}
+
 extension ChainSigner {
     /// What was signed, as the caller kept it.
     private static let bodyLimit = 16 << 20
