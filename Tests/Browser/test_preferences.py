@@ -320,6 +320,8 @@ SALES = """  ads: {name: Audiences, legalBasis: legitimateInterest, saleOrSharin
 def choices(martlet, policy):
     martlet.call("PUT", "consent", "/v1/consent-policy", data=(POLICY + SALES).encode(), expect=200,
                  headers={"Content-Type": "application/yaml"})
+    # Everybody here comes from one address, of which only so many forms are taken in an hour.
+    martlet.advance("61m")
     yield martlet.url("consent") + "/privacy-choices"
     martlet.call("PUT", "consent", "/v1/consent-policy", data=POLICY.encode(), expect=200,
                  headers={"Content-Type": "application/yaml"})
