@@ -1,7 +1,7 @@
 /// What every service's schema has, for `Streams` and the outbox. Streams' own code is the only one that reads and
 /// writes the tables. The versions go down from 0, below those of the service.
 enum StandardTables {
-    static let migrations = [tables, functions, dayKeys, auditLog, retention]
+    static let migrations = [tables, functions, dayKeys, auditLog, retention, auditAnchor]
 
     private static let tables = Migration(
         version: 0, name: "standard_tables",
@@ -120,6 +120,54 @@ enum StandardTables {
                 PRIMARY KEY (task, shard)
             );
             """)
+    private static let auditAnchor = Migration(
+        version: -5, name: "standard_audit_anchor",
+        sql: """
+            -- Where what is left of a chain of the audit log begins, after what was kept for long enough was let go of: the position
+            -- and hash of the last entry that is gone, in a document that the service has signed.
+            CREATE TABLE audit_anchor (
+                shard smallint PRIMARY KEY,
+                position bigint NOT NULL,
+                hash bytea NOT NULL,
+                document text NOT NULL
+            );
+            \(auditLetGo)
+            DO $$ BEGIN
+                EXECUTE format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON audit_anchor FROM %I', 'martlet_' || current_schema());
+                -- Nobody's temporary tables stand in for the log.
+                EXECUTE format('ALTER FUNCTION audit_let_go SET search_path = %I, pg_temp', current_schema());
+                EXECUTE format('GRANT EXECUTE ON FUNCTION audit_let_go TO %I', 'martlet_' || current_schema());
+            END $$;
+            """)
+    /// The one way in which a service, which may only append to its log, takes something away from it: the beginning of a chain, up
+    /// to an entry that is there, none of it younger than a year. The clock is that of the installation.
+    private static let auditLetGo = """
+        CREATE FUNCTION audit_let_go(of_shard smallint, up_to bigint, with_hash bytea, with_document text)
+        RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+        DECLARE
+            gone bigint;
+            year_ago timestamptz :=
+                coalesce((SELECT c.now FROM platform.clock c JOIN platform.installation i ON i.rehearsal), now())
+                - interval '365 days';
+        BEGIN
+            PERFORM FROM audit_head h WHERE h.shard = of_shard FOR UPDATE;
+            IF NOT EXISTS (SELECT FROM audit_entry e WHERE e.shard = of_shard AND e.position = up_to AND e.hash = with_hash)
+            THEN
+                RAISE EXCEPTION 'no entry of the audit log is there and has this hash';
+            END IF;
+            IF EXISTS (SELECT FROM audit_entry e WHERE e.shard = of_shard AND e.position <= up_to AND e.at > year_ago) THEN
+                RAISE EXCEPTION 'the audit log is kept for a year';
+            END IF;
+            DELETE FROM audit_entry e WHERE e.shard = of_shard AND e.position <= up_to;
+            GET DIAGNOSTICS gone = ROW_COUNT;
+            INSERT INTO audit_anchor (shard, position, hash, document)
+            VALUES (of_shard, up_to, with_hash, with_document)
+            ON CONFLICT (shard) DO UPDATE SET position = excluded.position, hash = excluded.hash,
+                document = excluded.document;
+            RETURN gone;
+        END $$;
+        REVOKE EXECUTE ON FUNCTION audit_let_go FROM PUBLIC;
+        """
     private static let functions = Migration(
         version: -1, name: "standard_functions",
         sql: """

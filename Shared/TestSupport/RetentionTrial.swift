@@ -28,8 +28,7 @@ extension ServiceHarness {
 
     /// The worker that keeps the policy, to be stepped by hand.
     package func retention(limit: Int = 2_000) throws -> RetentionWorker {
-        guard let tasks = running.parts.retention else { throw RetentionTrialError.nothing }
-        return RetentionWorker(context, limit: limit, tasks: tasks)
+        RetentionWorker(context, limit: limit, tasks: running.retention)
     }
 
     /// What consent is to be told of what was let go of: rows by class and rule.
@@ -41,9 +40,4 @@ extension ServiceHarness {
         }
         return rows
     }
-}
-
-private enum RetentionTrialError: Error {
-    /// The service lets go of nothing.
-    case nothing
 }

@@ -304,3 +304,169 @@ def test_somebody_new_opts_in_by_the_link_in_their_mail(martlet, news, open_brow
     # Good once.
     assert page.goto(url).status == 404
 
+
+
+# Privacy choices
+
+
+CHOICES = {"en": "Your privacy choices", "de": "Ihre Wahl beim Datenschutz",
+           "fr": "Vos choix de confidentialité", "es": "Sus opciones de privacidad"}
+SALES = """  ads: {name: Audiences, legalBasis: legitimateInterest, saleOrSharing: true, text: {version: "1"}}
+  health: {name: Health, legalBasis: consent, sensitiveData: true, text: {version: "1"}}
+"""
+
+
+@pytest.fixture
+def choices(martlet, policy):
+    martlet.call("PUT", "consent", "/v1/consent-policy", data=(POLICY + SALES).encode(), expect=200,
+                 headers={"Content-Type": "application/yaml"})
+    # Everybody here comes from one address, of which only so many forms are taken in an hour.
+    martlet.advance("61m")
+    yield martlet.url("consent") + "/privacy-choices"
+    martlet.call("PUT", "consent", "/v1/consent-policy", data=POLICY.encode(), expect=200,
+                 headers={"Content-Type": "application/yaml"})
+
+
+def axe(page):
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    assert found == [], "; ".join(f"{one['id']}: {one['nodes'][0]['html']}" for one in found)
+
+
+def standing(martlet, profile):
+    return {one["purpose"]: one["state"] for one in held(martlet, profile)["consents"]}
+
+
+@JAVASCRIPT
+@pytest.mark.parametrize("language", CHOICES)
+def test_somebody_opts_out_for_their_browser_and_their_address(martlet, choices, open_browser, language, javascript):
+    device, user = f"device-{uuid.uuid4()}", f"person-{uuid.uuid4().hex[:10]}"
+    martlet.collect("page", {"anonymousId": device, "name": "Home"})
+    martlet.collect("identify", {"userId": user, "traits": {"email": f"{user}@example.org"}})
+    martlet.drain()
+    people = [martlet.call("POST", "identity", "/v1/profiles/lookup", json={"type": kind, "value": value},
+                           expect=200)["profileId"] for kind, value in [("anonymousId", device), ("userId", user)]]
+    page = open_browser(javascript, locale=language)
+    page.goto(f"{choices}?anonymousId={device}")
+    assert page.locator("h1").inner_text() == CHOICES[language]
+    assert page.locator("#sale").is_checked() and not page.locator("#limit").is_checked()
+    page.locator("#email").fill(f"{user}@example.org")
+    page.locator("form").get_by_role("button").click()
+    page.get_by_role("status").wait_for()
+    for profile in people:
+        assert standing(martlet, profile)["ads"] == "withdrawn"
+        assert standing(martlet, profile)["health"] is None
+        request, = requests_of(martlet, profile)
+        assert (request["type"], request["regime"], request["state"]) == ("optOut", "ccpa", "completed")
+    # The other languages are about the same browser.
+    page.goto(f"{choices}?anonymousId={device}")
+    page.locator("header a").nth(1).click()
+    assert page.locator("html").get_attribute("lang") == "de"
+    assert page.locator("input[name=anonymousId]").get_attribute("value") == device
+
+
+def test_whoever_is_not_known_is_opted_out_when_they_are(martlet, choices, open_browser):
+    address = f"new-{uuid.uuid4().hex[:10]}@example.org"
+    page = open_browser()
+    page.goto(choices)
+    page.locator("#email").fill(address)
+    page.get_by_role("button").click()
+    page.get_by_role("status").wait_for()
+    martlet.drain()
+    profile = martlet.call("POST", "identity", "/v1/profiles/lookup", json={"type": "email", "value": address},
+                           expect=200)["profileId"]
+    assert standing(martlet, profile)["ads"] == "withdrawn"
+
+
+def test_a_browser_with_global_privacy_control_is_told_that_it_is_heeded(choices, open_browser):
+    page = open_browser(extra_http_headers={"Sec-GPC": "1"})
+    page.goto(choices)
+    assert "Global Privacy Control" in page.locator("main").inner_text()
+    axe(page)
+    page = open_browser()
+    page.goto(choices)
+    assert "Global Privacy Control" not in page.locator("main").inner_text()
+
+
+def test_another_site_can_not_choose_for_its_visitors(martlet, choices, open_browser):
+    page = open_browser()
+    page.goto(choices)
+    token = page.locator("input[name=form]").get_attribute("value")
+    evil = f"""<form method="post" action="{choices}"><input name="form" value="{token}">
+        <input name="sale" value="yes"><input name="email" value="ann@example.org"><button>Win</button></form>"""
+    page.route("http://evil.example/*", lambda route: route.fulfill(content_type="text/html", body=evil))
+    page.goto("http://evil.example/")
+    with page.expect_navigation() as navigation:
+        page.get_by_role("button").click()
+    assert navigation.value.status == 403
+
+
+@JAVASCRIPT
+@pytest.mark.parametrize("kind", ["know", "delete"])
+def test_somebody_asks_to_know_or_to_have_deleted_by_the_link_in_their_mail(
+        martlet, choices, open_browser, wait_until, kind, javascript):
+    user = f"person-{uuid.uuid4().hex[:10]}"
+    address = f"{user}@example.org"
+    martlet.collect("identify", {"userId": user, "traits": {"email": address}})
+    martlet.drain()
+    profile = martlet.call("POST", "identity", "/v1/profiles/lookup", json={"type": "userId", "value": user},
+                           expect=200)["profileId"]
+    page = open_browser(javascript, locale="en")
+    page.goto(choices)
+    page.get_by_role("link", name="Ask for it").click()
+    page.locator(f"#{kind}").check()
+    page.locator("#email").fill(address)
+    page.get_by_role("button").click()
+    page.get_by_role("status").wait_for()
+    assert requests_of(martlet, profile) == []
+
+    def links():
+        found = []
+        for file in (martlet.directory / "outbox").glob("*.eml"):
+            mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+            if mail["To"] == address:
+                found += re.findall(r"http://\S+/privacy-choices/\S+", mail.get_body(("plain",)).get_content())
+        return found
+
+    url, = wait_until(page, links, "the mail")
+    assert martlet.http.get(url, timeout=30).status_code == 200
+    assert requests_of(martlet, profile) == []
+    page.goto(url)
+    if javascript:
+        axe(page)
+    page.get_by_role("button").click()
+    page.get_by_role("status").wait_for()
+    if javascript:
+        axe(page)
+    request, = requests_of(martlet, profile)
+    assert (request["type"], request["regime"]) == (kind, "ccpa")
+    assert request["id"] in page.locator("main").inner_text()
+    assert page.goto(url).status == 404
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", CHOICES)
+def test_axe_finds_nothing_on_the_pages_of_privacy_choices(martlet, choices, open_browser, language, scheme):
+    page = open_browser(color_scheme=scheme, extra_http_headers={"Sec-GPC": "1"})
+    page.goto(f"{choices}?lang={language}")
+    assert page.locator("html").get_attribute("lang") == language
+    axe(page)
+    page.locator("#email").evaluate("field => field.type = 'text'")
+    page.locator("#email").fill("nobody")
+    page.get_by_role("button").click()
+    page.get_by_role("alert").wait_for()
+    axe(page)
+    page.locator("#limit").check()
+    page.locator("#email").fill("nobody@example.org")
+    page.get_by_role("button").click()
+    page.get_by_role("status").wait_for()
+    axe(page)
+    page.goto(f"{choices}/requests?lang={language}")
+    axe(page)
+    page.locator("#email").fill("nobody@example.org")
+    page.get_by_role("button").click()
+    page.get_by_role("status").wait_for()
+    axe(page)
+    page.set_viewport_size({"width": 320, "height": 600})
+    for path in ["", "/requests"]:
+        page.goto(f"{choices}{path}?lang={language}")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), language

@@ -100,7 +100,7 @@ def verdict(answer, operation, what):
     kind = answer.headers.get("content-type", "")
     if 400 <= answer.status_code < 500:
         # People's own pages answer people.
-        if operation.path.startswith(("/preferences/", "/opt-in/")) and kind.startswith("text/html"):
+        if operation.path.startswith(("/preferences/", "/opt-in/", "/privacy-choices")) and kind.startswith("text/html"):
             return None if "<html lang=" in answer.text else f"{operation} with {what}: no page"
         if not kind.startswith("application/problem+json"):
             return f"{operation} with {what}: {answer.status_code} as {kind!r}"

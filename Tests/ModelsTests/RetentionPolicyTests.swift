@@ -40,6 +40,24 @@ struct RetentionPolicyTests {
             (#"{"keep": {"timelineEvents": {"purposes": {"a": "1d"}}}}"#, "keep.timelineEvents.purposes.a"),
             (#"{"keep": {"timelineEvents": "30d"}}"#, "keep.timelineEvents"),
             (#"{"keep": {"rawEvents": "31d", "timelineEvents": "30d"}}"#, "keep.rawEvents"),
+            (#"{"keep": {"noBasis": "30d"}}"#, "keep.noBasis"), (#"{"noBasis": "30d"}"#, "noBasis"),
+            (#"{"noBasis": {"after": "6d"}}"#, "noBasis.after"), (#"{"noBasis": {}}"#, "noBasis.after"),
+            (#"{"noBasis": {"after": "7d", "mostPercent": 0}}"#, "noBasis.mostPercent"),
+            (#"{"noBasis": {"after": "7d", "mostPercent": 101}}"#, "noBasis.mostPercent"),
+            (#"{"noBasis": {"after": "7d", "mostPeople": 1}}"#, "noBasis.mostPeople"),
+            (#"{"noBasis": {"after": "7d", "contract": {"within": "30d"}}}"#, "noBasis.contract.events"),
+            (
+                #"{"noBasis": {"after": "7d", "contract": {"events": ["a", "a"], "within": "30d"}}}"#,
+                "noBasis.contract.events"
+            ),
+            (
+                #"{"noBasis": {"after": "7d", "contract": {"events": ["a"], "within": "4000d"}}}"#,
+                "noBasis.contract.within"
+            ),
+            (
+                #"{"keep": {"rawEvents": "7d", "timelineEvents": "29d"}, "noBasis": {"after": "7d", "contract": {"events": ["a"], "within": "30d"}}}"#,
+                "noBasis.contract.within"
+            ),
             (#"{"ledger": "30d"}"#, "ledger"), (#"{"keep": {"ledger": "30d"}}"#, "keep.ledger"),
         ])
     func mistakes(text: String, path: String) throws {
@@ -51,9 +69,28 @@ struct RetentionPolicyTests {
         }
     }
 
+    @Test("a policy says when people go whom nothing permits to hold, and how many may go unasked")
+    func noBasis() throws {
+        let policy = try read(
+            """
+            {"keep": {"rawEvents": "7d", "timelineEvents": {"default": "30d", "events": {"Order Completed": "1095d"}}},
+             "noBasis": {"after": "90d", "mostPercent": 30, "contract": {"events": ["Order Completed"], "within": "1095d"}}}
+            """)
+        let rule = try #require(policy.noBasis)
+        #expect(rule.after == .days(90) && rule.mostPercent == 30)
+        #expect(rule.contract == .init(events: ["Order Completed"], within: .days(1_095)))
+        #expect(try RetentionPolicy(json: policy.json) == policy)
+        #expect(try read(#"{"noBasis": {"after": "7d"}}"#).noBasis == NoBasisRule(after: .days(7)))
+        // A share counts, save of so few that no share says anything.
+        #expect(rule.isTooMany(31, of: 100) && !rule.isTooMany(30, of: 100))
+        #expect(!NoBasisRule(after: .days(7)).isTooMany(10, of: 10))
+        #expect(NoBasisRule(after: .days(7)).isTooMany(11, of: 11))
+        #expect(!NoBasisRule(after: .days(7), mostPercent: 100).isTooMany(1_000, of: 1_000))
+    }
+
     @Test("every class can be kept for its floor and for its ceiling, and for no more or less")
     func bounds() throws {
-        for kind in RetentionClass.allCases {
+        for kind in RetentionClass.kept {
             for (keep, isTaken) in [
                 (kind.floor, true), (kind.ceiling, true), (kind.floor - .milliseconds(1), false),
                 (kind.ceiling + .milliseconds(1), false),

@@ -1,7 +1,8 @@
 import Models
-import ServiceKit
 import Synchronization
 import Testing
+
+@testable import ServiceKit
 
 @Suite("What is found of somebody, page by page")
 struct PrivacyPagesTests {
@@ -58,5 +59,32 @@ struct PrivacyPagesTests {
             #expect(JSON.array(part.items).compact.utf8.count < 300 + 30 + part.items.count + 2)
         }
         #expect(found == all)
+    }
+
+    @Test("whichever list of a large report is long goes in parts, and everything that is no list stays")
+    func report() async throws {
+        let long = (0..<40_000).map { JSON.string("\($0) \(String(repeating: "y", count: 90))") }
+        let found: JSON = [
+            "name": "ada", "counts": ["a": 1], "deep": ["list": [1, 2]], "long": .array(long), "none": [],
+            "short": [1, 2],
+        ]
+        let sent = Mutex<[Part]>([])
+        let pages = PrivacyPages(limit: PrivacyPages.partBytes) { number, member, items in
+            sent.withLock { $0.append(Part(number: number, member: member, items: items)) }
+        }
+        let rest = try await PrivacyWorker.split(found, into: pages)
+        let (members, count) = try await pages.finish()
+        #expect(rest == ["name": "ada", "counts": ["a": 1], "deep": ["list": [1, 2]]])
+        #expect(members.isEmpty && count >= 2)
+        var whole = rest.object ?? [:]
+        for part in sent.withLock({ $0 }) {
+            #expect(JSON.array(part.items).compact.utf8.count < 3 << 20)
+            whole[part.member] = .array((whole[part.member]?.array ?? []) + part.items)
+        }
+        #expect(JSON.object(whole) == found)
+        // What is little is left as it is.
+        let little: JSON = ["list": [1, 2, 3], "name": "ada"]
+        let none = PrivacyPages(limit: 100) { _, _, _ in Issue.record("nothing is sent") }
+        #expect(try await PrivacyWorker.split(little, into: none) == little)
     }
 }

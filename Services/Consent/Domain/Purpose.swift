@@ -16,6 +16,9 @@ package struct Purpose: Hashable, Sendable {
     package var isDirectMarketing = false
     /// Whether it sells or shares data, out of which Global Privacy Control opts people.
     package var isSaleOrSharing = false
+    /// Whether it uses sensitive personal information for more than what was asked for, which people can limit (CCPA
+    /// §1798.121).
+    package var isSensitive = false
     /// Whom data goes to.
     package var recipient: String?
     /// How long a consent lasts; nil: until it is withdrawn.

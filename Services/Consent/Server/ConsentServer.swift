@@ -43,7 +43,10 @@ package let consentService = ServiceDefinition(
         Migration(
             resource: "V0012_calls_of_requests", bytes: PackageResources.V0012_calls_of_requests_sql),
         Migration(resource: "V0013_retention", bytes: PackageResources.V0013_retention_sql),
-        Migration(resource: "V0014_consent_heads", bytes: PackageResources.V0014_consent_heads_sql),
+        Migration(resource: "V0014_no_basis", bytes: PackageResources.V0014_no_basis_sql),
+        Migration(
+            resource: "V0015_audit_anchor_of_keys", bytes: PackageResources.V0015_audit_anchor_of_keys_sql),
+        Migration(resource: "V0016_consent_heads", bytes: PackageResources.V0016_consent_heads_sql),
     ],
     openAPI: Contracts.consent, published: [.consents, .privacyRequests, .privacyChanges], auditLogs: [.keys]
 ) { context in
@@ -56,6 +59,7 @@ package let consentService = ServiceDefinition(
     let subjects = SubjectResolver(
         identity: IdentityClient(http: context.http), profiles: profiles, pool: context.pool)
     let desk = PrivacyDesk(profiles: profiles, recorder: recorder)
+    let noBasis = NoBasisSweep(desk: desk, policies: policies, logger: context.logger)
     let intake = PrivacyIntake(subjects: subjects, pool: context.pool)
     let events = ProfileEventsWorker(
         recorder: recorder, preferences: PreferenceReading(profiles: profiles, logger: context.logger),
@@ -67,9 +71,13 @@ package let consentService = ServiceDefinition(
         clock: context.clock)
     let pagesURL = context.settings.string("PREFERENCES_URL") ?? context.settings.url(of: .consent)
     let links = PersonLinks(pagesURL: pagesURL, tokens: context.tokens)
-    let optIns = OptInDesk(
-        profiles: profiles, policies: policies, recorder: recorder, outbox: context.outbox,
+    let mailed = MailedForms(
+        profiles: profiles, outbox: context.outbox,
         pagesURL: pagesURL.hasSuffix("/") ? String(pagesURL.dropLast()) : pagesURL)
+    let optIns = OptInDesk(
+        profiles: profiles, policies: policies, recorder: recorder, mailed: mailed)
+    let choices = ChoiceDesk(
+        profiles: profiles, policies: policies, recorder: recorder, desk: desk, mailed: mailed)
     let forms = PageForm(tokens: context.tokens)
     let proxies = try context.settings.trustedProxies()
     let signer = try HeadSigner(tokens: context.tokens)
@@ -93,7 +101,9 @@ package let consentService = ServiceDefinition(
         routes: { router in
             ConsentPolicyRoutes(pool: context.pool, clock: context.clock).add(to: router)
             PurposeRoutes(pool: context.pool, clock: context.clock).add(to: router)
-            RetentionRoutes(pool: context.pool, clock: context.clock, policies: policies).add(to: router)
+            RetentionRoutes(
+                pool: context.pool, clock: context.clock, policies: policies, profiles: profiles
+            ).add(to: router)
             ConsentRoutes(
                 pool: context.pool, clock: context.clock, profiles: profiles, policies: policies,
                 recorder: recorder, writer: writer, subjects: subjects, idempotency: idempotency
@@ -127,6 +137,10 @@ package let consentService = ServiceDefinition(
             OptInRoutes(
                 pool: context.pool, clock: context.clock, desk: optIns, subjects: subjects, proxies: proxies
             ).add(to: router)
+            ChoiceRoutes(
+                pool: context.pool, clock: context.clock, desk: choices,
+                forms: ChoiceForm(tokens: context.tokens), proxies: proxies
+            ).add(to: router)
             PrivacyDataRoutes(pool: context.pool, desk: desk, signer: signer).add(to: router)
             AuditRoutes(
                 pool: context.pool, clock: context.clock, vault: context.vault, signer: signer
@@ -135,5 +149,8 @@ package let consentService = ServiceDefinition(
         workers: [events, deadlines.sweeper(in: context)] + (exports.map { [$0] } ?? [])
             + (recall.map { [$0] } ?? []),
         privacy: ConsentPrivacy.handler(clock: context.clock, vault: context.vault),
-        retention: { current, now, _ in ConsentRetention.tasks(by: current, at: now) })
+        retention: { current, now, _ in
+            ConsentRetention.tasks(by: current, at: now)
+                + [noBasis.task(by: current, at: now)].compactMap { $0 }
+        })
 }

@@ -27,6 +27,8 @@ package struct ChainFault: Hashable, Sendable {
         case truncated
         /// Here another entry stood when the heads were signed.
         case rewritten
+        /// What says where the chain begins, after what was before it was let go of, is not what was signed.
+        case anchorAltered = "anchor-altered"
     }
 
     package let kind: Kind
@@ -52,14 +54,19 @@ package struct ChainWalk: Sendable {
     /// After so many the rest is not listed: one edit is enough to know.
     private static let faultLimit = 100
 
-    /// `genesis` is what the first entry follows; `signed` are the ends that the chain had at other times.
+    /// `genesis` is what the first entry follows; `signed` are the ends that the chain had at other times. Where the beginning of
+    /// the chain was let go of, `anchor` is the position of the last entry that is gone and `genesis` its hash: of ends
+    /// before it nothing can be said any more.
     package init(
-        shard: Shard, genesis: [UInt8], signed: [Int64: [UInt8]] = [:], digest: @escaping ChainDigest
+        shard: Shard, genesis: [UInt8], anchor: Int64 = 0, signed: [Int64: [UInt8]] = [:],
+        digest: @escaping ChainDigest
     ) {
         self.shard = shard
         self.signed = signed
         self.digest = digest
         head = genesis
+        position = anchor
+        if anchor > 0, let signed = signed[anchor], signed != genesis { report(.rewritten, anchor) }
     }
 
     /// Takes the next entry, in ascending position.

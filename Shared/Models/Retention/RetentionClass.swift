@@ -19,30 +19,29 @@ package enum RetentionClass: String, CaseIterable, Sendable, Hashable {
     case privacyRequests
     /// What was found for requests of access that have ended.
     case privacyExports
+    /// Who has read and changed what: each service's audit log.
+    case audit
+    /// People of whom nothing permits to hold anything any more. The policy says of them more than a time: ``NoBasisRule``.
+    case noBasis
 
-    /// Who sweeps it.
-    package var service: ServiceName {
-        switch self {
-        case .rawEvents, .quarantine, .imports: .ingestion
-        case .timelineEvents: .identity
-        case .journeyHistory: .journeys
-        case .recommendationHistory: .recommendation
-        case .messages: .delivery
-        case .privacyRequests, .privacyExports: .consent
-        }
-    }
+    /// Those that a policy keeps for a time.
+    package static let kept = allCases.filter { $0 != .noBasis }
 
     /// The shortest time that it may be kept. Sooner, something would go that others still need.
     package var floor: Duration {
         switch self {
         // Other services may be away for a while and read on from where they were.
         case .rawEvents, .quarantine, .imports, .timelineEvents: .days(7)
+        // Who has just come has to be asked.
+        case .noBasis: .days(7)
         case .journeyHistory, .recommendationHistory: .days(30)
         // How often somebody was written to is counted over a month, and outcomes come late.
         case .messages: .days(60)
         // CCPA regulations § 7101: records of requests are kept for at least 24 months.
         case .privacyRequests: .days(731)
         case .privacyExports: .days(1)
+        // What somebody did is often asked a year later; the database itself lets go of nothing sooner.
+        case .audit: .days(366)
         }
     }
 

@@ -6,12 +6,14 @@ package struct RetentionPolicy: Hashable, Sendable {
     package var events: [String: Duration]
     /// Of events on timelines that have no time of their own: by a purpose that the consent policy says they need.
     package var purposes: [String: Duration]
+    /// When people are erased whom nothing permits to hold; nil: never.
+    package var noBasis: NoBasisRule?
 
     package init(
         keep: [RetentionClass: Duration] = [:], events: [String: Duration] = [:],
-        purposes: [String: Duration] = [:]
+        purposes: [String: Duration] = [:], noBasis: NoBasisRule? = nil
     ) {
-        (self.keep, self.events, self.purposes) = (keep, events, purposes)
+        (self.keep, self.events, self.purposes, self.noBasis) = (keep, events, purposes, noBasis)
     }
 
     /// What was there before this instant is kept no longer; nil where it is kept. A full hour, so that something is kept for

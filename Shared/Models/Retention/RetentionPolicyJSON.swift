@@ -5,16 +5,21 @@ extension RetentionPolicy {
 
     package init(json: JSON) throws(DecodingProblem) {
         let fields = try JSONFields(json)
-        try fields.allow(["keep"])
+        try fields.allow(["keep", "noBasis"])
         self.init()
         if fields["keep"] != nil {
             let named = try fields.fields("keep")
-            try named.allow(Set(RetentionClass.allCases.map(\.rawValue)))
-            for kind in RetentionClass.allCases where named[kind.rawValue] != nil {
+            try named.allow(Set(RetentionClass.kept.map(\.rawValue)))
+            for kind in RetentionClass.kept where named[kind.rawValue] != nil {
                 try read(kind, named)
             }
         }
         try checkRawEvents(fields)
+        if fields["noBasis"] != nil {
+            let rule = try NoBasisRule(try fields.fields("noBasis"))
+            try check(rule)
+            noBasis = rule
+        }
     }
 
     private mutating func read(_ kind: RetentionClass, _ fields: JSONFields) throws(DecodingProblem) {
@@ -56,7 +61,7 @@ extension RetentionPolicy {
         try duration(key, fields, from: kind.floor, to: kind.ceiling)
     }
 
-    private static func duration(
+    static func duration(
         _ key: String, _ fields: JSONFields, from floor: Duration, to ceiling: Duration
     ) throws(DecodingProblem) -> Duration {
         guard let duration = fields[key]?.string.flatMap({ Duration(text: $0) }),
@@ -86,6 +91,21 @@ extension RetentionPolicy {
                 + "the raw log holds the same events")
     }
 
+    /// What shows that there is a contract must not go from timelines while it still counts.
+    private func check(_ rule: NoBasisRule) throws(DecodingProblem) {
+        guard let contract = rule.contract else { return }
+        for name in contract.events {
+            guard let kept = keep(event: name, needing: purposes.keys), kept < contract.within else {
+                continue
+            }
+            throw DecodingProblem(
+                path: "noBasis.contract.within", expected: "\(kept.text) or less",
+                message:
+                    "noBasis.contract.within must be \(kept.text) or less, as timelineEvents may keep \"\(name)\" "
+                    + "no longer; say how long it is kept in keep.timelineEvents.events")
+        }
+    }
+
     package var json: JSON {
         var members: [String: JSON] = [:]
         var named = Dictionary(
@@ -98,6 +118,7 @@ extension RetentionPolicy {
             named[RetentionClass.timelineEvents.rawValue] = .object(inner)
         }
         if !named.isEmpty { members["keep"] = .object(named) }
+        if let noBasis { members["noBasis"] = noBasis.json }
         return .object(members)
     }
 }

@@ -14,7 +14,9 @@ struct AuditLogRoutes: Sendable {
         // Reading the log is itself logged; whether it holds, and its ends, say nothing of anybody.
         router.get("/v1/audit-log", scope: .auditRead, touches: .pseudonyms) { try await list($0) }
         router.post("/v1/audit-log/verify", scope: .auditRead, touches: .definitions) { request in
-            try await verify(try await signer.signedEnds(in: request))
+            let walks = try request.walksChains()
+            let signed = try await signer.signedEnds(in: request)
+            return walks ? try await verify(signed) : try await compare(signed)
         }
         router.get("/v1/audit-log/heads", scope: .auditRead, touches: .definitions) { request in
             .json(try signer.sign(try await Self.heads(of: try log(request), pool: pool, clock: clock)))
@@ -74,17 +76,12 @@ struct AuditLogRoutes: Sendable {
         for log in logs {
             for shard in Shard.all {
                 let signed = signed[log.name]?[shard] ?? [:]
-                guard let (walk, head) = try await verify(shard, of: log, signed) else { continue }
+                guard let (walk, head, anchor) = try await verify(shard, of: log, signed) else { continue }
                 entries += walk.entries
                 isValid = isValid && walk.faults.isEmpty
-                reports.append([
-                    "log": .string(log.name), "shard": .integer(Int64(shard.number)),
-                    "entries": .integer(walk.entries), "head": .string(hexadecimal(head)),
-                    "faults": .array(
-                        walk.faults.map {
-                            ["kind": .string($0.kind.rawValue), "position": .integer($0.position)]
-                        }),
-                ])
+                reports.append(
+                    Self.report(
+                        shard, of: log, anchor, entries: walk.entries, head: head, faults: walk.faults))
             }
         }
         return .json([
@@ -93,15 +90,64 @@ struct AuditLogRoutes: Sendable {
         ])
     }
 
+    private static func report(
+        _ shard: Shard, of log: AuditLog, _ anchor: AuditAnchor?, entries: Int64, head: [UInt8],
+        faults: [ChainFault]
+    ) -> JSON {
+        [
+            "log": .string(log.name), "shard": .integer(Int64(shard.number)),
+            "anchor": anchor.map { .integer($0.position) } ?? .null, "entries": .integer(entries),
+            "head": .string(hexadecimal(head)),
+            "faults": .array(
+                faults.map { ["kind": .string($0.kind.rawValue), "position": .integer($0.position)] }),
+        ]
+    }
+
+    /// Compares ends that were signed with what stands there, and goes along no chain.
+    private func compare(_ signed: [String?: SignedEnds]) async throws -> ServiceResponse {
+        let now = try await clock.now()
+        var (reports, isValid): ([JSON], Bool) = ([], true)
+        for log in logs {
+            let store = AuditStore(log)
+            for (shard, ends) in (signed[log.name] ?? [:]).sorted(by: { $0.key < $1.key }) {
+                let (anchor, end, hashes) = try await pool.transaction(isolation: .repeatableRead) {
+                    (
+                        try await store.anchors(in: $0)[shard], try await store.heads(in: $0)[shard],
+                        try await store.hashes(of: shard, at: Array(ends.keys), in: $0)
+                    )
+                }
+                let faults = SignedEndCheck.faults(
+                    of: ends, standing: hashes, end: end?.position ?? 0,
+                    anchor: anchor.map { ($0.position, $0.hash) })
+                isValid = isValid && faults.isEmpty
+                reports.append(
+                    Self.report(
+                        shard, of: log, anchor, entries: 0, head: end?.hash ?? log.genesis(of: shard),
+                        faults: faults))
+            }
+        }
+        return .json([
+            "valid": .bool(isValid), "entries": 0, "verifiedAt": .string(now.rfc3339),
+            "shards": .array(reports),
+        ])
+    }
+
     /// One chain, in one snapshot, so that appends going on do not look like tampering; nil when it is empty.
     private func verify(
         _ shard: Shard, of log: AuditLog, _ signed: [Int64: [UInt8]]
-    ) async throws -> (ChainWalk, head: [UInt8])? {
+    ) async throws -> (ChainWalk, head: [UInt8], anchor: AuditAnchor?)? {
         let store = AuditStore(log)
         return try await pool.transaction(isolation: .repeatableRead) { transaction in
             let end = try await store.heads(in: transaction)[shard]
             let genesis = log.genesis(of: shard)
-            var walk = ChainWalk(shard: shard, genesis: genesis, signed: signed, digest: AuditLog.sha256)
+            let anchor = try await store.anchors(in: transaction)[shard]
+            var walk = ChainWalk(
+                shard: shard, genesis: anchor?.hash ?? genesis, anchor: anchor?.position ?? 0, signed: signed,
+                digest: AuditLog.sha256)
+            if let anchor, !anchor.isSigned(by: signer, for: shard, of: log) {
+                walk.report(.anchorAltered, anchor.position)
+            }
+            // What is there from before it is looked at as well: it has no business to be there.
             var position: Int64 = 0
             while true {
                 let page = try await store.links(
@@ -111,8 +157,8 @@ struct AuditLogRoutes: Sendable {
                 position = last.position
             }
             walk.finish(position: end?.position ?? 0, head: end?.hash ?? genesis)
-            if end == nil, walk.entries == 0, signed.isEmpty { return nil }
-            return (walk, end?.hash ?? genesis)
+            if end == nil, anchor == nil, walk.entries == 0, signed.isEmpty { return nil }
+            return (walk, end?.hash ?? genesis, anchor)
         }
     }
 }

@@ -9,6 +9,7 @@ package struct AuditStore: Sendable {
 
     private var head: SQL { SQL(unsafe: "\(log.schema).audit_head") }
     private var entry: SQL { SQL(unsafe: "\(log.schema).audit_entry") }
+    private var anchor: SQL { SQL(unsafe: "\(log.schema).audit_anchor") }
 
     private static let columns = SQL(
         unsafe: """
@@ -140,6 +141,18 @@ package struct AuditStore: Sendable {
         ).map(Self.link)
     }
 
+    /// The hashes of entries of a chain by their positions.
+    func hashes(
+        of shard: Shard, at positions: [Int64], in transaction: PostgresTransaction
+    ) async throws -> [Int64: [UInt8]] {
+        let rows = try await transaction.query(
+            """
+            SELECT position, hash FROM \(entry) WHERE shard = \(shard) AND position = ANY(\(positions)::bigint[])
+            """)
+        return Dictionary(
+            try rows.map { (try $0.get("position"), try $0.get("hash")) }, uniquingKeysWith: { $1 })
+    }
+
     /// The ends of all chains that have entries.
     func heads(in session: some PostgresSession) async throws -> [Shard: ChainHeads.Head] {
         var heads: [Shard: ChainHeads.Head] = [:]
@@ -147,6 +160,45 @@ package struct AuditStore: Sendable {
             heads[try row.get("shard")] = .init(position: try row.get("position"), hash: try row.get("hash"))
         }
         return heads
+    }
+
+    // MARK: Letting go
+
+    /// Where the chains begin whose beginnings were let go of.
+    func anchors(in session: some PostgresSession) async throws -> [Shard: AuditAnchor] {
+        let rows = try await session.query("SELECT shard, position, hash, document FROM \(anchor)")
+        return Dictionary(
+            try rows.map { row in
+                (
+                    try row.get("shard"),
+                    AuditAnchor(
+                        position: try row.get("position"), hash: try row.get("hash"),
+                        document: try row.get("document"))
+                )
+            }, uniquingKeysWith: { $1 })
+    }
+
+    /// The chains whose first entry is from before an instant.
+    func beginning(before instant: Instant, in session: some PostgresSession) async throws -> [Shard] {
+        try await session.query(
+            """
+            SELECT h.shard FROM \(head) h CROSS JOIN LATERAL (
+                SELECT e.at FROM \(entry) e WHERE e.shard = h.shard ORDER BY e.position LIMIT 1) r
+            WHERE r.at < \(instant) ORDER BY h.shard
+            """
+        ).map { try $0.get("shard") }
+    }
+
+    /// Deletes a chain's entries up to one of them; returns how many they were.
+    func letGo(
+        upTo link: AuditLink, document: String, in transaction: PostgresTransaction
+    ) async throws -> Int {
+        try await transaction.query(
+            """
+            SELECT \(unsafe: log.schema).audit_let_go(\(link.shard)::smallint, \(link.position)::bigint,
+                \(link.hash)::bytea, \(document)::text) AS gone
+            """
+        ).first?.get("gone") ?? 0
     }
 
     private static func link(_ row: PostgresRow) throws -> AuditLink {

@@ -52,11 +52,20 @@ struct AuditTrail: Sendable {
         let duty = AuditDuty(log, entry)
         request.auditDuty = duty
         let answer = try await handler(request)
-        if duty.isFulfilled { return answer }
+        if duty.isFulfilled || Self.isIdle(request, answer, draft) { return answer }
         entry.status = answer.status.code
         entry.subjects = AuditSubjects.named(in: request, and: answer.body)
         try await writer.write(entry)
         return answer
+    }
+
+    /// A stream that was asked for what is new, and had nothing: nobody was shown, and who waits at the end of one would else write
+    /// an entry with every poll.
+    private static func isIdle(
+        _ request: ServiceRequest, _ answer: ServiceResponse, _ draft: AuditEntry
+    ) -> Bool {
+        draft.action == .read && request.path.hasPrefix("/v1/streams/") && answer.status == .ok
+            && answer.streamed == nil && answer.body.isEmpty
     }
 
     private func changed(

@@ -24,6 +24,18 @@ package struct ChainSigner: Sendable {
     /// The heads with their signature.
     package func sign(_ heads: ChainHeads) throws -> JSON { try sign(document: heads.json) }
 
+    /// Whether it was this installation that has signed a document, as ``sign(document:)`` does.
+    func isSigned(_ document: JSON) -> Bool {
+        guard var members = document.object,
+            let signature = members.removeValue(forKey: "signature")?.string.flatMap({
+                bytes(hexadecimal: $0)
+            })
+        else { return false }
+        members["publicKey"] = nil
+        return key.publicKey.isValidSignature(
+            Data(signature), for: Data(JSON.object(members).compact.utf8))
+    }
+
     /// The heads, if it was this installation that has signed them.
     package func read(_ json: JSON, at path: String) throws(DecodingProblem) -> ChainHeads? {
         let heads = try ChainHeads(json: json, at: path)
@@ -36,6 +48,17 @@ package struct ChainSigner: Sendable {
 
 /// Ends of chains as they were signed, by shard and position.
 package typealias SignedEnds = [Shard: [Int64: [UInt8]]]
+
+extension ServiceRequest {
+    /// Whether chains are to be gone along, or ends that were signed alone to be compared (`walk=false`).
+    package func walksChains() throws(Problem) -> Bool {
+        switch try query("walk") {
+        case nil, "true": return true
+        case "false": return false
+        default: throw .badRequest("`walk` must be true or false")
+        }
+    }
+}
 
 extension ChainSigner {
     /// What was signed, as the caller kept it.

@@ -94,9 +94,24 @@ enum PrivacyWorker {
             .adding(
                 "streamQuarantine",
                 try await quarantine(of: request.profileIDs, schema: context.name.schema, in: transaction))
+        let rest = try await split(found, into: pages)
         try await handler.pages?(request, transaction, pages)
         let (members, parts) = try await pages.finish()
-        return (found.adding(members), parts)
+        return (rest.adding(members), parts)
+    }
+
+    /// What is left of a large report when its lists go with what is found page by page: whichever list it is that is long, of
+    /// somebody whom a company has known for decades, it fits.
+    static func split(_ found: JSON, into pages: PrivacyPages) async throws -> JSON {
+        guard case .object(var members) = found, found.compact.utf8.count > PrivacyPages.partBytes else {
+            return found
+        }
+        for (name, value) in members.sorted(by: { $0.key < $1.key }) {
+            guard let items = value.array else { continue }
+            members[name] = nil
+            try await pages.take(name, items)
+        }
+        return .object(members)
     }
 
     /// Which records about a person could not be processed; what they say stands where they come from.

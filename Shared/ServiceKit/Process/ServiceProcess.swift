@@ -155,6 +155,8 @@ package final class RunningService: Sendable {
     package let context: ServiceContext
     package let parts: ServiceParts
     package let routes: [ServiceRouter.Route]
+    /// What it lets go of by the retention policy: its own, and the audit logs.
+    package let retention: RetentionTasks
     /// What runs until shutdown; the HTTP server is last, so that it stops first.
     package let services: [any Service]
     private let client: HTTPClient
@@ -202,6 +204,11 @@ package final class RunningService: Sendable {
             try? await client.shutdown()
             throw error
         }
+        let audit = AuditRetention(
+            logs: definition.auditLogs, signer: try ChainSigner(tokens: tokens), logger: logger)
+        retention = { [own = parts.retention] current, now, pool in
+            (try await own?(current, now, pool) ?? []) + audit.tasks(by: current, at: now)
+        }
         let router = ServiceRouter()
         try OperationRoutes.add(to: router, definition: definition, context: context)
         parts.routes(router)
@@ -238,9 +245,7 @@ package final class RunningService: Sendable {
                     ) { try await AuditLogRoutes.heads(of: log, pool: pool, clock: clock) })
             }
         }
-        if let retention = parts.retention {
-            services.append(RetentionWorker(context, tasks: retention))
-        }
+        services.append(RetentionWorker(context, tasks: retention))
         if let privacy = parts.privacy { services.append(PrivacyWorker.consumer(privacy, context: context)) }
         self.services = services + parts.workers + [application]
     }

@@ -8,7 +8,7 @@ extension Purpose {
     init(id: String, _ fields: JSONFields) throws(DecodingProblem) {
         try fields.allow([
             "name", "legalBasis", "text", "jurisdictions", "channels", "directMarketing", "saleOrSharing",
-            "recipient", "lasts", "signals",
+            "sensitiveData", "recipient", "lasts", "signals",
         ])
         let text = try fields.fields("text")
         try text.allow(["version", "languages"])
@@ -29,6 +29,7 @@ extension Purpose {
         channels = try Self.list("channels", fields, expected: "the name of a channel", Self.isLabel)
         isDirectMarketing = try fields["directMarketing"] == nil ? false : fields.bool("directMarketing")
         isSaleOrSharing = try fields["saleOrSharing"] == nil ? false : fields.bool("saleOrSharing")
+        isSensitive = try fields["sensitiveData"] == nil ? false : fields.bool("sensitiveData")
         if fields["recipient"] != nil { recipient = try Self.text("recipient", fields, limit: 256) }
         if let written = fields["lasts"] {
             guard let term = written.string.flatMap(ConsentTerm.init) else {
@@ -109,6 +110,7 @@ extension Purpose {
         if !channels.isEmpty { members["channels"] = .array(channels.map { .string($0) }) }
         if isDirectMarketing { members["directMarketing"] = true }
         if isSaleOrSharing { members["saleOrSharing"] = true }
+        if isSensitive { members["sensitiveData"] = true }
         if let recipient { members["recipient"] = .string(recipient) }
         if let lasts { members["lasts"] = .string(lasts.text) }
         if !signals.isEmpty { members["signals"] = signals.json }

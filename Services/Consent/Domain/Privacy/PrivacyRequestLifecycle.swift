@@ -56,16 +56,18 @@ package struct PrivacyRequestLifecycle: Hashable, Sendable {
     package let regime: PrivacyRegime
     package let receivedAt: Instant
     package private(set) var state: State
-    /// Why it was refused or cancelled.
+    /// Why it was refused or cancelled; of one that nobody has asked for, why it was made.
     package private(set) var reason: String?
     package private(set) var verifiedAt: Instant?
     package private(set) var extendedAt: Instant?
     package private(set) var endedAt: Instant?
 
     /// A request that has just come.
-    package init(kind: PrivacyRequestKind, regime: PrivacyRegime, receivedAt: Instant) {
+    package init(
+        kind: PrivacyRequestKind, regime: PrivacyRegime, receivedAt: Instant, reason: String? = nil
+    ) {
         self.init(
-            kind: kind, regime: regime, receivedAt: receivedAt, state: .received, reason: nil,
+            kind: kind, regime: regime, receivedAt: receivedAt, state: .received, reason: reason,
             verifiedAt: nil,
             extendedAt: nil, endedAt: nil)
     }
@@ -104,7 +106,7 @@ package struct PrivacyRequestLifecycle: Hashable, Sendable {
             verifiedAt = now
         case .complete:
             guard state == .inProgress else { throw .notVerified }
-            end(.completed, nil, now)
+            end(.completed, reason, now)
         case .refuse(let reason):
             if state == .inProgress, !kind.canBeStopped { throw .underWay }
             end(.refused, reason, now)

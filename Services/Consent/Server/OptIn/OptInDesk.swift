@@ -1,25 +1,17 @@
 import ConsentDomain
-import Crypto
-import Foundation
 import Models
 import Postgres
 import ProfileStore
-import Sealing
 import ServiceKit
-import Streams
 
 /// Takes what is asked for by forms, has a mail sent, and records the grant when it is confirmed.
 struct OptInDesk: Sendable {
     let profiles: ProfileStore
     let policies: PolicyReader
     let recorder: ConsentRecorder
-    let outbox: Outbox
-    /// Where the world reaches the pages, without a slash behind.
-    let pagesURL: String
+    let mailed: MailedForms
 
     static let source = "double-opt-in"
-    /// How long a link in a mail is good.
-    static let lifetime: Duration = .hours(48)
 
     /// What was asked for, as it is kept and shown again.
     struct Asked: Sendable {
@@ -47,34 +39,12 @@ struct OptInDesk: Sendable {
         _ address: Identifier, by stored: StoredOptInForm, in language: PageLanguage,
         _ words: OptInForm.Words, on occasion: PreferenceCentre.Occasion, in transaction: PostgresTransaction
     ) async throws -> Bool {
-        let now = occasion.now
-        let network = Data(
-            profiles.key.mark(of: "opt-in network \(occasion.origin.address ?? "unknown")").utf8)
-        let source = Data(
-            profiles.key.mark(of: "opt-in source \(occasion.origin.household ?? "unknown")").utf8)
-        let forms = try await OptInStore.forms(
-            from: source, of: network, since: now - OptInLimit.networkWindow, in: transaction)
-        guard OptInLimit.mayAsk(after: forms) else { return false }
-        let hash = profiles.key.place(of: address).hash
-        let mails = try await OptInStore.mails(
-            to: hash, since: now - OptInLimit.addressWindow, in: transaction)
-        var new = OptInStore.New(
-            id: OptInID(UUIDv7.make(at: now)), addressHash: hash, networkHash: network, sourceHash: source,
-            form: stored.id, requestedAt: now, expiresAt: now + Self.lifetime)
-        if OptInLimit.mayMail(after: mails) {
-            let secret = SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) }
-            new.digest = Self.digest(secret)
-            new.detail = try await profiles.vault.days.key(at: now).seal(
-                detail(address, stored, language, words, occasion).compact, at: OptInStore.place(of: new.id))
-            try await OptInStore.create(new, in: transaction)
-            let token = (withUnsafeBytes(of: new.id.uuid.uuid) { Data($0) } + secret).base64URL
-            try await mail(
-                address, token, stored, language, words, until: new.expiresAt, at: now, in: transaction)
-        } else {
-            try await OptInStore.create(new, in: transaction)
+        try await mailed.ask(
+            address, by: stored.id, detail(address, stored, language, words, occasion), on: occasion,
+            in: transaction
+        ) { token in
+            notice(token, stored, language, words)
         }
-        try await DeadlineSweeper.notify(schema: ServiceName.consent.schema, in: transaction)
-        return true
     }
 
     private func detail(
@@ -94,27 +64,20 @@ struct OptInDesk: Sendable {
         ]
     }
 
-    private func mail(
-        _ address: Identifier, _ token: String, _ stored: StoredOptInForm, _ language: PageLanguage,
-        _ words: OptInForm.Words, until expiresAt: Instant, at now: Instant,
-        in transaction: PostgresTransaction
-    ) async throws {
+    private func notice(
+        _ token: String, _ stored: StoredOptInForm, _ language: PageLanguage, _ words: OptInForm.Words
+    ) -> MailedForms.Notice {
         let texts = OptInTexts.of(language)
-        let url = "\(pagesURL)/opt-in/\(stored.id)/\(token)"
+        let url = "\(mailed.pagesURL)/opt-in/\(stored.id)/\(token)"
         let html: HTML = """
             <!DOCTYPE html>
             <html lang="\(language.rawValue)"><head><meta charset="utf-8"><title>\(words.mailSubject)</title></head>
             <body><h1>\(words.title)</h1><p>\(words.text)</p><p>\(texts.mailConfirm)<br><a href="\(url)">\(url)</a></p><p>\(texts.mailIgnore)</p></body></html>
 
             """
-        try await outbox.enqueue(
-            target: .delivery, path: "/v1/notices",
-            body: [
-                "id": .string(UUIDv7.make(at: now).hyphenated), "address": .string(address.value),
-                "subject": .string(words.mailSubject),
-                "text": .string("\(words.text)\n\n\(texts.mailConfirm)\n\(url)\n\n\(texts.mailIgnore)\n"),
-                "html": .string(html.text), "expiresAt": .string(expiresAt.rfc3339),
-            ], in: transaction, at: now)
+        return .init(
+            subject: words.mailSubject,
+            text: "\(words.text)\n\n\(texts.mailConfirm)\n\(url)\n\n\(texts.mailIgnore)\n", html: html)
     }
 
     // MARK: Confirming
@@ -124,16 +87,10 @@ struct OptInDesk: Sendable {
         _ token: String, for form: String, at now: Instant, locking: Bool = false,
         in session: some PostgresSession
     ) async throws -> (id: OptInID, asked: Asked)? {
-        guard token.utf8.count == 64, let data = Data(base64URL: token), data.count == 48,
-            data.base64URL == token
+        guard
+            let (id, detail) = try await mailed.asked(token, at: now, locking: locking, in: session)
         else { return nil }
-        let id = OptInID(
-            UUID(uuid: data.prefix(16).withUnsafeBytes { $0.loadUnaligned(as: uuid_t.self) }))
-        guard var waiting = try await OptInStore.waiting(id, locking: locking, in: session),
-            waiting.token.accepts(Self.digest(Array(data.dropFirst(16))), at: now),
-            let detail = try await profiles.vault.days.open(waiting.detail, at: OptInStore.place(of: id))
-        else { return nil }
-        let asked = Asked(detail: try JSONParser.parse(detail))
+        let asked = Asked(detail: detail)
         // Of a form that was deleted since, also where there is another one of its name, nothing is good any more.
         guard asked.form == form, let stored = try await OptInFormStore.get(form, in: session),
             stored.createdAt <= asked.requestedAt
@@ -177,6 +134,4 @@ struct OptInDesk: Sendable {
         try await OptInStore.use(id, in: transaction)
         return true
     }
-
-    private static func digest(_ secret: [UInt8]) -> [UInt8] { Array(SHA256.hash(data: Data(secret))) }
 }

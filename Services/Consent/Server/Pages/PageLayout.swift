@@ -15,9 +15,11 @@ enum PageLayout {
         case failed(String)
     }
 
-    /// A page as an answer. `here` leads, without its query, to this very page, which is what the links to other languages do.
+    /// A page as an answer. `here` leads, without its query, to this very page, which is what the links to other languages do;
+    /// `keeping` is what of the query they take along.
     static func answer(
         _ body: HTML, title: String, in language: PageLanguage, notice: Notice? = nil, here: String?,
+        keeping query: String = "",
         languages: [PageLanguage] = PageLanguage.allCases, status: HTTPResponse.Status = .ok
     ) -> ServiceResponse {
         // Who listens to a page hears its title first.
@@ -38,7 +40,7 @@ enum PageLayout {
             <style>\(HTML(stringLiteral: style))</style>
             </head>
             <body>
-            \(here.map { choice(of: languages, language, here: $0) })<main>
+            \(here.map { choice(of: languages, language, here: $0, query) })<main>
             <h1>\(title)</h1>
             \(notice.map(render))\(body)</main>
             </body>
@@ -56,14 +58,14 @@ enum PageLayout {
     }
 
     private static func choice(
-        of languages: [PageLanguage], _ current: PageLanguage, here: String
+        of languages: [PageLanguage], _ current: PageLanguage, here: String, _ query: String
     ) -> HTML {
         let links = languages.map { language -> HTML in
             let name = PageTexts.of(language).name
             let code = language.rawValue
             return language == current
-                ? "<li><a href=\"\(here)?lang=\(code)\" lang=\"\(code)\" hreflang=\"\(code)\" aria-current=\"true\">\(name)</a></li>\n"
-                : "<li><a href=\"\(here)?lang=\(code)\" lang=\"\(code)\" hreflang=\"\(code)\">\(name)</a></li>\n"
+                ? "<li><a href=\"\(here)?lang=\(code)\(query)\" lang=\"\(code)\" hreflang=\"\(code)\" aria-current=\"true\">\(name)</a></li>\n"
+                : "<li><a href=\"\(here)?lang=\(code)\(query)\" lang=\"\(code)\" hreflang=\"\(code)\">\(name)</a></li>\n"
         }
         return """
             <header><nav aria-label="\(PageTexts.of(current).languages)"><ul>

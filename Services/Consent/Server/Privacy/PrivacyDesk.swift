@@ -35,6 +35,8 @@ struct PrivacyDesk: Sendable {
         var reference: String?
         /// What is to be put right, or which purposes are objected to.
         var detail: JSON?
+        /// Why it is made where nobody has asked for it.
+        var reason: String?
     }
 
     /// What has become of a wish.
@@ -122,7 +124,7 @@ struct PrivacyDesk: Sendable {
         of wish: Wish, _ person: Person, on occasion: Occasion, _ key: DayKey
     ) throws -> StoredPrivacyRequest {
         var lifecycle = PrivacyRequestLifecycle(
-            kind: wish.kind, regime: wish.regime, receivedAt: wish.receivedAt)
+            kind: wish.kind, regime: wish.regime, receivedAt: wish.receivedAt, reason: wish.reason)
         try lifecycle.take(.begin(needsVerification: wish.needsVerification), at: occasion.now)
         if wish.kind.isImmediate, lifecycle.state == .inProgress {
             try lifecycle.take(.complete, at: occasion.now)

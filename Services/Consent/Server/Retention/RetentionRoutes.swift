@@ -11,6 +11,7 @@ struct RetentionRoutes: Sendable {
     let pool: PostgresPool
     let clock: ServiceClock
     let policies: PolicyReader
+    let profiles: ProfileStore
 
     func add(to router: ServiceRouter) {
         router.get("/v1/retention", scope: .privacyRead, touches: .definitions) { request in
@@ -22,6 +23,10 @@ struct RetentionRoutes: Sendable {
             return try Self.answer(stored)
         }
         router.put("/v1/retention", scope: .privacyWrite, touches: .changes) { try await put($0) }
+        router.get("/v1/retention/without-basis", scope: .privacyRead, touches: .definitions) { _ in
+            guard let pass = try await NoBasisStore.pass(in: pool) else { throw Self.noPass }
+            return .json(pass.json)
+        }
         router.get("/v1/retention/runs", scope: .privacyRead, touches: .definitions) { try await list($0) }
         router.put("/v1/retention/runs/{id}", access: .service) { try await record($0) }
     }
@@ -31,6 +36,16 @@ struct RetentionRoutes: Sendable {
         let consent = try await policies.current(in: pool).policy
         let policy = try RetentionPolicyText.read(bytes, purposes: Set(consent.purposes.keys))
         let now = try await clock.now()
+        let isTrial = try Self.isTrial(request)
+        let inForce = try await CurrentRetention.read(in: pool)?.policy.noBasis
+        if isTrial || policy.noBasis != inForce, let rule = policy.noBasis {
+            let count = try await count(rule, at: now)
+            if !isTrial, rule.isTooMany(count.withoutBasis, of: count.people) {
+                throw Self.tooMany(count, rule)
+            }
+            if isTrial { return Self.answer(policy, count, rule) }
+        }
+        if isTrial { return Self.answer(policy, nil, nil) }
         let stored = try await pool.transaction { transaction in
             try await RetentionPolicyStore.lock(in: transaction)
             let before = try await RetentionPolicyStore.get(in: transaction)
@@ -45,6 +60,41 @@ struct RetentionRoutes: Sendable {
                 policy, source: source, after: version, by: request.caller.label, at: now, in: transaction)
         }
         return try Self.answer(stored)
+    }
+
+    /// Whether nothing is to be stored.
+    private static func isTrial(_ request: ServiceRequest) throws(Problem) -> Bool {
+        switch try request.query("dryRun") {
+        case nil, "false": return false
+        case "true": return true
+        default: throw .badRequest("`dryRun` must be true or false")
+        }
+    }
+
+    private func count(_ rule: NoBasisRule, at now: Instant) async throws -> NoBasisCount {
+        let consent = try await policies.current(in: pool)
+        return try await NoBasisCount.of(
+            NoBasisLook(
+                profiles: profiles, rule: rule, policy: consent.policy,
+                grounds: try await NoBasisStore.groundsSince(consent, in: pool), now: now), in: pool)
+    }
+
+    private static func answer(
+        _ policy: RetentionPolicy, _ count: NoBasisCount?, _ rule: NoBasisRule?
+    ) -> ServiceResponse {
+        var members: [String: JSON] = ["dryRun": true, "policy": policy.json, "noBasis": .null]
+        if let count, let rule { members["noBasis"] = .object(count.members(by: rule)) }
+        return .json(.object(members))
+    }
+
+    private static func tooMany(_ count: NoBasisCount, _ rule: NoBasisRule) -> Problem {
+        Problem(
+            status: .conflict, type: "too-many-without-basis",
+            title: "More people would be erased than the policy lets go unasked",
+            detail:
+                "\(count.withoutBasis) of \(count.people) people that were looked at have no basis now, more than \(rule.mostPercent) %; "
+                + "if that is meant, say so by `noBasis.mostPercent`",
+            extensions: count.members(by: rule))
     }
 
     private func list(_ request: ServiceRequest) async throws -> ServiceResponse {
@@ -105,6 +155,9 @@ struct RetentionRoutes: Sendable {
             ], headers: [.eTag: "\"\(stored.version)\""])
     }
 
+    private static let noPass = Problem.notFound(
+        "no policy with `noBasis` has been in force for a sweep yet; PUT /v1/retention?dryRun=true counts now",
+        type: "no-pass")
     private static let unknown = Problem.notFound(
         "no such version; without `version` the one in force is shown", type: "unknown-version")
 }
@@ -117,6 +170,28 @@ extension RetentionPolicyStore.Run {
             "policyVersion": .integer(policyVersion), "boundary": .string(boundary.rfc3339),
             "rows": .integer(rows), "startedAt": .string(startedAt.rfc3339),
             "endedAt": .string(endedAt.rfc3339),
+        ]
+    }
+}
+
+extension NoBasisCount {
+    fileprivate func members(by rule: NoBasisRule) -> [String: JSON] {
+        [
+            "people": .integer(people), "withoutBasis": .integer(withoutBasis),
+            "complete": .bool(isComplete), "mostPercent": .integer(Int64(rule.mostPercent)),
+            "tooMany": .bool(rule.isTooMany(withoutBasis, of: people)),
+        ]
+    }
+}
+
+extension NoBasisPass {
+    fileprivate var json: JSON {
+        [
+            "phase": .string(phase.rawValue), "policyVersion": .integer(policyVersion),
+            "consentPolicyVersion": .integer(consentVersion), "boundary": .string(boundary.rfc3339),
+            "people": .integer(people), "withoutBasis": .integer(withoutBasis), "filed": .integer(filed),
+            "startedAt": .string(startedAt.rfc3339),
+            "endedAt": endedAt.map { .string($0.rfc3339) } ?? .null,
         ]
     }
 }

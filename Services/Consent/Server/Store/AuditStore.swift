@@ -14,6 +14,18 @@ enum AuditStore {
         return try rows.first.map { (try $0.get("position"), try $0.get("hash")) }
     }
 
+    /// The hashes of entries of a shard by their positions.
+    static func hashes(
+        of shard: Shard, at positions: [Int64], in transaction: PostgresTransaction
+    ) async throws -> [Int64: [UInt8]] {
+        let rows = try await transaction.query(
+            """
+            SELECT position, hash FROM ledger_entry WHERE shard = \(shard) AND position = ANY(\(positions)::bigint[])
+            """)
+        return Dictionary(
+            try rows.map { (try $0.get("position"), try $0.get("hash")) }, uniquingKeysWith: { $1 })
+    }
+
     /// A page of a shard's entries after a position, with what is known of the persons behind them.
     static func entries(
         of shard: Shard, after position: Int64, limit: Int, vault: Vault, in transaction: PostgresTransaction

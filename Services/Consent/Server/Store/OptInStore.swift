@@ -145,14 +145,13 @@ enum OptInStore {
         return waiting
     }
 
-    /// Forgets what was asked for with the addresses of profiles; returns how much it was.
+    /// Forgets what was asked for with the addresses and devices of profiles; returns how much it was.
     static func forget(_ profiles: [ProfileID], in transaction: PostgresTransaction) async throws -> Int {
         try await transaction.execute(
             """
             WITH gone AS (
                 DELETE FROM opt_in o USING profiles.identifier i
-                WHERE i.profile_id = ANY(\(profiles)::uuid[]) AND i.type = \(Identifier.Kind.email.rawValue)
-                    AND o.address_hash = i.value_hash
+                WHERE i.profile_id = ANY(\(profiles)::uuid[]) AND o.address_hash = i.value_hash
                 RETURNING o.shard, o.opt_in_id
             ), late AS (
                 DELETE FROM deadline d USING gone

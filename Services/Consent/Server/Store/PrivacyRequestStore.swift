@@ -47,7 +47,7 @@ enum PrivacyRequestStore {
                 requested_at, completed_at, regime, state, reason, verified_at, extended_at, ended_at, due_at, assignee,
                 reference, detail)
             SELECT r.shard, r.id, r.type, r.profile_id, r.profile_ids::uuid[], r.status, r.by, r.at, r.completed_at,
-                r.regime, r.state, NULL, r.verified_at, NULL, r.ended_at, r.due_at, r.assignee, r.reference, r.detail
+                r.regime, r.state, r.reason, r.verified_at, NULL, r.ended_at, r.due_at, r.assignee, r.reference, r.detail
             FROM unnest(\(requests.map { shard($0.id) })::smallint[], \(requests.map(\.id))::uuid[],
                 \(requests.map(\.kind.rawValue))::text[], \(requests.map(\.profileID))::uuid[],
                 \(requests.map { literal($0.profileIDs) })::text[], \(requests.map(\.status.rawValue))::text[],
@@ -57,9 +57,9 @@ enum PrivacyRequestStore {
                 \(requests.map(\.lifecycle.verifiedAt))::timestamptz[],
                 \(requests.map(\.lifecycle.endedAt))::timestamptz[], \(requests.map(\.lifecycle.dueAt))::timestamptz[],
                 \(requests.map(\.assignee))::text[], \(requests.map(\.reference))::text[],
-                \(requests.map(\.detail))::text[])
+                \(requests.map(\.detail))::text[], \(requests.map(\.lifecycle.reason))::text[])
                 AS r(shard, id, type, profile_id, profile_ids, status, by, at, completed_at, regime, state, verified_at,
-                    ended_at, due_at, assignee, reference, detail)
+                    ended_at, due_at, assignee, reference, detail, reason)
             """)
     }
 
