@@ -11,6 +11,8 @@ package final class EventQuestion: Sendable {
     package let isAboutConsent: Bool
     /// Every name that identity may take somebody by: also an address or a telephone number among the traits.
     package let names: [Identifier]
+    /// The traits of the person that it tells, by their names.
+    package let traits: Set<String>
     package let profileID: ProfileID?
     package let jurisdiction: Jurisdiction?
     package let timestamp: Instant
@@ -30,6 +32,7 @@ package final class EventQuestion: Sendable {
             names.append(traits["phone"]?.string.flatMap { Identifier(.phone, PhoneNumber($0)?.digits) })
         }
         self.names = names.compactMap { $0 } + Identifier.external(in: event.context)
+        traits = Set(event.personTraits.flatMap(\.keys))
         profileID = event.profileID
         jurisdiction = event.context["location"]?["country"]?.string.flatMap(Jurisdiction.init(loosely:))
         timestamp = event.timestamp
@@ -47,6 +50,7 @@ package final class EventQuestion: Sendable {
             event.userID.flatMap { Identifier(.userID, $0) },
             event.anonymousID.flatMap { Identifier(.anonymousID, $0) },
         ].compactMap { $0 }
+        traits = []
         profileID = nil
         jurisdiction = nil
         timestamp = event.timestamp
@@ -57,7 +61,7 @@ package final class EventQuestion: Sendable {
 extension EventQuestion: Equatable {
     package static func == (left: EventQuestion, right: EventQuestion) -> Bool {
         left.rule == right.rule && left.kind == right.kind && left.isAboutConsent == right.isAboutConsent
-            && left.names == right.names && left.profileID == right.profileID
+            && left.names == right.names && left.traits == right.traits && left.profileID == right.profileID
             && left.jurisdiction == right.jurisdiction && left.timestamp == right.timestamp
             && left.saying == right.saying
     }

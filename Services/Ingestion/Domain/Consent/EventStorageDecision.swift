@@ -23,16 +23,8 @@ package enum EventStorageDecision {
         guard let requirement = policy.requirement(of: .events, question.rule) else { return .full }
         let use = ConsentUse(
             things: [.init(.events, question.rule)], jurisdiction: question.jurisdiction)
-        let said = question.saying.map { EventSignals($0, policy).said } ?? []
-        let people = known.isEmpty ? [[:]] : known
-        let isPermitted = people.allSatisfy { words in
-            var words = words
-            for own in said {
-                let word = ConsentWord(own.action.state, at: min(question.timestamp, now))
-                if word.state == .withdrawn || words[own.purpose] == nil { words[own.purpose] = word }
-            }
-            return permits(policy, words, use, now: now).isPermitted
-        }
+        let isPermitted = people(question, policy, known: known, now: now)
+            .allSatisfy { permits(policy, $0, use, now: now).isPermitted }
         guard !isPermitted else { return .full }
         // Who is known by which names is all that these say.
         let isAboutNames = [.identify, .alias, .group].contains(question.kind)
@@ -41,6 +33,21 @@ package enum EventStorageDecision {
 }
 
 extension EventStorageDecision {
+    /// What stands of everybody whom an event names, with what it says itself; of nobody, where nobody is known.
+    static func people(
+        _ question: EventQuestion, _ policy: ConsentPolicy, known: [[String: ConsentWord]], now: Instant
+    ) -> [[String: ConsentWord]] {
+        let said = question.saying.map { EventSignals($0, policy).said } ?? []
+        return (known.isEmpty ? [[:]] : known).map { words in
+            var words = words
+            for own in said {
+                let word = ConsentWord(own.action.state, at: min(question.timestamp, now))
+                if word.state == .withdrawn || words[own.purpose] == nil { words[own.purpose] = word }
+            }
+            return words
+        }
+    }
+
     /// Whether an event that may not be stored says no to a purpose, which has yet to be recorded of somebody whom it
     /// names. Then that alone is stored of it.
     package static func hasNews(

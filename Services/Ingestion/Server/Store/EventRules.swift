@@ -1,5 +1,6 @@
 import ConsentDomain
 import IngestionDomain
+import Metrics
 import Models
 import Postgres
 import ProfileStore
@@ -23,10 +24,10 @@ final class EventRules: Sendable {
 
     /// Whether the policy has a rule for an item, as nobody is shown such a one as it came; nil where it has none at all.
     var governing: (@Sendable (EventWriter.Item) -> Bool)? {
-        guard let policy = policies.known?.policy, policy.requires[.events] != nil else { return nil }
+        guard let policy = policies.known?.policy, Self.isAsked(policy) else { return nil }
         return { item in
             guard case .event(let event) = item else { return false }
-            return policy.requirement(of: .events, event.rule) != nil
+            return Self.isAsked(policy, about: event.rule)
         }
     }
 
@@ -35,7 +36,16 @@ final class EventRules: Sendable {
     func question(
         about rule: String, _ question: @autoclosure () -> EventQuestion?
     ) -> EventQuestion? {
-        policies.known?.policy.requirement(of: .events, rule) == nil ? nil : question()
+        policies.known.map { Self.isAsked($0.policy, about: rule) } ?? false ? question() : nil
+    }
+
+    /// Whether a policy has a rule for what is stored of events.
+    private static func isAsked(_ policy: ConsentPolicy) -> Bool {
+        !(policy.requires[.events]?.isEmpty ?? true) || UnpermittedParts.mayBe(of: policy)
+    }
+
+    private static func isAsked(_ policy: ConsentPolicy, about rule: String) -> Bool {
+        policy.requirement(of: .events, rule) != nil || UnpermittedParts.mayBe(of: policy)
     }
 
     /// The deliveries with what may be stored of them. What may only be counted is refused with the reason.
@@ -78,15 +88,13 @@ final class EventRules: Sendable {
 
     private func policy(in session: some PostgresSession) async throws -> ConsentPolicy? {
         let policy = try await policies.recentIfAny(Self.age, in: session)?.policy
-        return policy?.requires[.events]?.isEmpty ?? true ? nil : policy
+        return policy.flatMap { Self.isAsked($0) ? $0 : nil }
     }
 
     /// What has to be known of an item that the policy has a rule for. An event is read again where its reader did not
     /// know of the rule.
     private func question(_ item: EventWriter.Item, _ policy: ConsentPolicy) throws -> EventQuestion? {
-        guard case .event(let event) = item, policy.requirement(of: .events, event.rule) != nil else {
-            return nil
-        }
+        guard case .event(let event) = item, Self.isAsked(policy, about: event.rule) else { return nil }
         return try event.question ?? EventQuestion(Self.event(event))
     }
 
@@ -102,16 +110,45 @@ final class EventRules: Sendable {
     ) throws -> EventWriter.Item? {
         let known = people.words(for: question)
         let storage = EventStorageDecision.decide(question, policy, known: known, now: now)
-        if storage == .full { return nil }
+        if storage == .full {
+            let parts = UnpermittedParts(of: question, policy, known: known, now: now)
+            if parts.isEmpty { return nil }
+            let event = try Self.event(ready)
+            // What takes a permission back must reach whom it is of.
+            if !parts.identifiers.isEmpty, EventStorageDecision.hasNews(event, policy, known: known) {
+                return .event(ReadyEvent(event.consentAlone))
+            }
+            return item(event, without: parts)
+        }
         let event = try Self.event(ready)
         if EventStorageDecision.hasNews(event, policy, known: known) {
             return .event(ReadyEvent(event.consentAlone))
         }
-        guard storage == .pseudonymous else {
-            return .refused(Self.refusal, messageID: event.messageID)
-        }
+        return storage == .pseudonymous
+            ? pseudonymous(event) : .refused(Self.refusal, messageID: event.messageID)
+    }
+
+    private func pseudonymous(_ event: TrackingEvent) -> EventWriter.Item {
         let day = event.receivedAt.milliseconds / 86_400_000
         let pseudonym = "pseudonym-" + profiles.key.mark(of: "\(day) \(event.subjectKey)")
         return .event(ReadyEvent(event.pseudonymous(as: pseudonym)))
+    }
+
+    /// What is stored of an event whose parts may not all be. Of one whom nobody may be led to by, what happened is; an
+    /// identify, alias or group call says nothing but who is who.
+    private func item(_ event: TrackingEvent, without parts: UnpermittedParts) -> EventWriter.Item {
+        Self.held(parts)
+        if let rest = event.without(parts) { return .event(ReadyEvent(rest)) }
+        return [.identify, .alias, .group].contains(event.kind)
+            ? .refused(Self.refusal, messageID: event.messageID) : pseudonymous(event)
+    }
+
+    /// Counts what was held back by its kind, and of nobody.
+    private static func held(_ parts: UnpermittedParts) {
+        let counts = [("identifier", parts.identifiers.count), ("trait", parts.traits.count)]
+        for (part, count) in counts where count > 0 {
+            Counter(label: "martlet_ingestion_held_back_total", dimensions: [("part", part)])
+                .increment(by: count)
+        }
     }
 }
