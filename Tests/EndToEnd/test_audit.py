@@ -25,9 +25,15 @@ def test_every_route_that_shows_people_is_recorded_with_who_and_why(martlet, mai
         asked[operation.service, f"audit {number}"] = (operation, answer)
     assert len(asked) > 30
     logs = {service: entries(martlet, service) for service in SERVICES}
-    wrong = []
+    wrong, idle = [], []
     for (service, reason), (operation, answer) in asked.items():
         found = [entry for entry in logs[service] if entry["reason"] == reason]
+        if operation.path.startswith("/v1/streams/") and answer.status_code == 200 and not answer.content:
+            # Nobody was shown: whoever waits at the end of a stream would else fill the log.
+            idle.append(operation)
+            if found:
+                wrong.append(f"{operation} had nothing new: {found}")
+            continue
         if len(found) != 1:
             wrong.append(f"{operation}: {len(found)} entries")
             continue
@@ -40,6 +46,7 @@ def test_every_route_that_shows_people_is_recorded_with_who_and_why(martlet, mai
         if shown and known["/v1/profiles/{"] not in entry["subjects"]:
             wrong.append(f"{operation} shows the profile and doesn't say so: {entry}")
     assert wrong == [], "\n".join(wrong)
+    assert any(operation.path.startswith("/v1/streams/") for operation, _ in asked.values() if operation not in idle)
     done = sum(answer.status_code < 400 for _, answer in asked.values())
     print(f"{len(asked)} routes, {done} of which showed something")
     assert done > 25
