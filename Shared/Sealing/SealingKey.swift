@@ -1,5 +1,6 @@
 import Crypto
 package import FoundationEssentials
+import Glibc
 
 /// A key that values are sealed under: AES-GCM with 256 bits (NIST SP 800-38D), the one way in which Martlet seals.
 ///
@@ -31,11 +32,22 @@ package struct SealingKey: Sendable {
     package func seal(_ bytes: [UInt8], at place: String) throws(SealingError) -> Data {
         // With a nonce of 96 bits, as it always has here, there is a combined form.
         guard
-            let nonce = try? AES.GCM.Nonce(data: try RandomNonces.next()),
-            let sealed = try? AES.GCM.seal(bytes, using: key, nonce: nonce, authenticating: Array(place.utf8))
-                .combined
+            let sealed = try? AES.GCM.seal(
+                bytes, using: key, nonce: Self.nonce(), authenticating: Array(place.utf8)
+            ).combined
         else { throw .altered(place: Self.kind(of: place)) }
         return sealed
+    }
+
+    /// A random nonce, asked of the system at once; the library asks for each half.
+    private static func nonce() -> AES.GCM.Nonce {
+        var bytes: (UInt64, UInt32) = (0, 0)
+        return withUnsafeMutableBytes(of: &bytes) { bytes in
+            guard getentropy(bytes.baseAddress, 12) == 0,
+                let nonce = try? AES.GCM.Nonce(data: UnsafeRawBufferPointer(rebasing: bytes[..<12]))
+            else { return AES.GCM.Nonce() }
+            return nonce
+        }
     }
 
     /// What was sealed at this place.

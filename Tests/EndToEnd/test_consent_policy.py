@@ -106,3 +106,53 @@ def test_what_is_not_permitted_is_stored_without_a_name_or_not_at_all(martlet, p
     assert "consent" in track(martlet, "Weighed", {"userId": user}).text
     martlet.drain()
     assert sorted(timeline(martlet, "userId", user)) == ["Looked", "Watched", "Weighed"]
+
+
+def test_a_withdrawal_counts_for_the_very_next_event_of_somebody_who_is_seen_all_the_time(martlet, policy):
+    browser = uuid.uuid4().hex
+    identifier = {"type": "anonymousId", "value": browser}
+    made = martlet.call("POST", "identity", "/v1/profiles/batch", json={"items": [{"identifiers": [identifier]}]},
+                        expect=200)
+    assert made["refused"] == 0, made
+
+    def say(action, second):
+        martlet.call("POST", "consent", "/v1/consents", expect=201, json={
+            "subject": {"identifier": identifier}, "purpose": "analytics", "action": action, "source": "test",
+            "occurredAt": f"2026-01-01T00:{second // 60:02}:{second % 60:02}.000Z"})
+
+    def is_stored():
+        answer = track(martlet, "Weighed", {"anonymousId": browser}).json()
+        assert answer["accepted"] + answer["refused"] == 1, answer
+        return answer["accepted"] == 1
+
+    for turn in range(20):
+        say("grant", 2 * turn)
+        # Twice, as what was read the first time is kept for the second.
+        assert is_stored() and is_stored(), turn
+        say("withdraw", 2 * turn + 1)
+        assert not is_stored() and not is_stored(), turn
+
+
+def test_what_somebody_took_back_counts_for_the_browser_that_has_just_become_theirs(martlet, policy):
+    for turn in range(5):
+        browser, user = uuid.uuid4().hex, uuid.uuid4().hex
+        both = [{"type": "anonymousId", "value": browser}, {"type": "userId", "value": user}]
+        for identifier in both:
+            made = martlet.call("POST", "identity", "/v1/profiles/batch", expect=200,
+                                json={"items": [{"identifiers": [identifier]}]})
+            assert made["refused"] == 0, made
+
+        def say(action, identifier, second):
+            martlet.call("POST", "consent", "/v1/consents", expect=201, json={
+                "subject": {"identifier": identifier}, "purpose": "analytics", "action": action, "source": "test",
+                "occurredAt": f"2026-01-01T00:00:{second:02}.000Z"})
+
+        def is_stored():
+            return track(martlet, "Weighed", {"anonymousId": browser}).json()["accepted"] == 1
+
+        say("grant", both[0], 1)
+        assert is_stored() and is_stored(), turn
+        # Joined, and taken back under the other name, within the second for which a name is remembered.
+        martlet.call("POST", "identity", "/v1/profiles/batch", expect=200, json={"items": [{"identifiers": both}]})
+        say("withdraw", both[1], 2)
+        assert not is_stored(), turn

@@ -16,7 +16,7 @@ package struct PlainEvent: Sendable {
     package let anonymousID: String?
     package let timestamp: Instant
     /// Whether these two ids are all that it says of who it was, and of where, and of consent: it has no traits, and its
-    /// context none, no other ids, no place and no choices.
+    /// context none, no other ids, no device, no place and no choices.
     package let saysIDsAlone: Bool
     /// The stored form, JSON in UTF-8.
     package let text: [UInt8]
@@ -188,7 +188,7 @@ private struct PlainEventReader {
         }
     }
 
-    private static let telling = ["traits", "externalIds", "consent", "location"]
+    private static let telling = ["traits", "externalIds", "consent", "location", "device"]
 
     private struct Parts {
         var messageID, userID, anonymousID, previousID, groupID, name: Range<Int>?

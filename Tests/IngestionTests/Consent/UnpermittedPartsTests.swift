@@ -48,6 +48,7 @@ struct UnpermittedPartsTests {
         ]
         event.traits = said
         event.context["traits"] = .object(said)
+        event.context["device"] = ["id": "MARK-device", "model": "Pixel"]
         event.context["externalIds"] = [["type": "crm:contact", "id": "MARK-crm"]]
         return event
     }
@@ -55,7 +56,7 @@ struct UnpermittedPartsTests {
     private static let marks = [
         "userId": "MARK-userId", "anonymousId": "MARK-anonymousId", "email": "MARK-email",
         "phone": "+41791234567",
-        "plan": "MARK-plan", "city": "MARK-city", "crm:contact": "MARK-crm",
+        "plan": "MARK-plan", "city": "MARK-city", "crm:contact": "MARK-crm", "deviceId": "MARK-device",
     ]
 
     /// Purpose by purpose and person by person.
@@ -88,7 +89,7 @@ struct UnpermittedPartsTests {
                     Self.purposes.shuffled(using: &generator).prefix(Int.random(in: 1...2, using: &generator))
                 )
             }
-            for kind in Self.kinds.map(\.rawValue) + ["crm:contact"]
+            for kind in Self.kinds.map(\.rawValue) + ["crm:contact", "deviceId"]
             where Int.random(in: 0..<3, using: &generator) == 0 { history.identifiers[kind] = needs() }
             for trait in Self.traits where Int.random(in: 0..<3, using: &generator) == 0 {
                 history.traits[trait] = needs()

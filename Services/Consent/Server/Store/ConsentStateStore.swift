@@ -78,6 +78,19 @@ enum ConsentStateStore {
             """)
     }
 
+    /// Has everybody who keeps what stands for the profiles in memory read it anew: it is about to change without an entry in
+    /// the ledger. The chains of their shards are locked.
+    static func note(changesOf profiles: some Sequence<ProfileID>, in transaction: PostgresTransaction)
+        async throws
+    {
+        let shards = Set(profiles.map { Shard($0) }).sorted()
+        try await transaction.execute(
+            """
+            INSERT INTO consent_change AS c (shard, changes) SELECT shard, 1 FROM unnest(\(binary: shards)) AS w (shard)
+            ON CONFLICT (shard) DO UPDATE SET changes = c.changes + 1
+            """)
+    }
+
     /// Notes that the decisions of everybody whom the merges had joined stand as they do without them.
     static func note(followed merges: Set<MergeID>, in transaction: PostgresTransaction) async throws {
         guard !merges.isEmpty else { return }

@@ -52,6 +52,7 @@ enum ConsentPrivacy {
         _ = try await LedgerStore.lockChains(Set(profiles.map { Shard($0) }), in: transaction)
         let entries = try await LedgerStore.detach(profiles, at: now, in: transaction)
         try await DecisionLock.take(for: .deciding, of: profiles, in: transaction)
+        try await ConsentStateStore.note(changesOf: profiles, in: transaction)
         let states = try await ConsentStateStore.standing(of: profiles, in: transaction).count
         try await ConsentStateStore.forget(profiles, in: transaction)
         try await RestrictionStore.forget(profiles, in: transaction)

@@ -114,6 +114,7 @@ struct ConsentRecorder: Sendable {
             decisions.compactMap { found in
                 owner[found.profileID].map { ($0, found.purpose, found.decision) }
             })
+        try await ConsentStateStore.note(changesOf: owner.keys, in: transaction)
         // What still stands under a profile that is nobody of its own any more would be found by its old id.
         try await ConsentStateStore.remove(
             owner.filter { $0.key != $0.value }.map(\.key), in: transaction)

@@ -27,6 +27,14 @@ package final class EventQuestion: Sendable {
             event.userID.flatMap { Identifier(.userID, $0) },
             event.anonymousID.flatMap { Identifier(.anonymousID, $0) },
         ]
+        if let device = UnpermittedParts.device {
+            names.append(event.context["device"]?["id"]?.string.flatMap { Identifier(device, $0) })
+        }
+        // It does not say which of the two it means.
+        if event.kind == .alias {
+            names.append(event.previousID.flatMap { Identifier(.userID, $0) })
+            names.append(event.previousID.flatMap { Identifier(.anonymousID, $0) })
+        }
         for traits in [event.traits, event.context["traits"]?.object ?? [:]] {
             names.append(traits["email"]?.string.flatMap { Identifier(.email, $0) })
             names.append(traits["phone"]?.string.flatMap { Identifier(.phone, PhoneNumber($0)?.digits) })
@@ -41,7 +49,8 @@ package final class EventQuestion: Sendable {
 
     /// That of an event that was not taken apart; nil where it has to be.
     package init?(_ event: PlainEvent) {
-        guard event.saysIDsAlone, !(event.kind == .track && event.event.map(ConsentSignal.isNamed) ?? false)
+        guard event.saysIDsAlone, event.kind != .alias,
+            !(event.kind == .track && event.event.map(ConsentSignal.isNamed) ?? false)
         else { return nil }
         rule = EventStorageDecision.name(of: event.kind, event.event)
         kind = event.kind

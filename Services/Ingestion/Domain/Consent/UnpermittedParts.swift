@@ -7,6 +7,9 @@ package struct UnpermittedParts: Hashable, Sendable {
     package private(set) var identifiers: Set<Identifier.Kind> = []
     package private(set) var traits: Set<String> = []
 
+    /// What identity calls the id that an app has for the device that it runs on (`context.device.id`).
+    static let device = Identifier.Kind(rawValue: "deviceId")
+
     package var isEmpty: Bool { identifiers.isEmpty && traits.isEmpty }
 
     /// Decides as `EventStorageDecision` does of the event: everybody whom it names must permit each. What says of consent
@@ -59,6 +62,12 @@ extension TrackingEvent {
         }
         if parts.identifiers.contains(.userID) { event.userID = nil }
         if parts.identifiers.contains(.anonymousID) { event.anonymousID = nil }
+        if let kind = UnpermittedParts.device, parts.identifiers.contains(kind),
+            var device = context["device"]?.object
+        {
+            device["id"] = nil
+            event.context["device"] = .object(device)
+        }
         if let ids = context["externalIds"]?.array {
             event.context["externalIds"] = .array(
                 ids.filter { id in

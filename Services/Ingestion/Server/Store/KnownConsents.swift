@@ -9,7 +9,8 @@ import Synchronization
 ///
 /// Whoever acts does so many times in a minute. What was read of somebody is as true as it was while the ledgers of their
 /// shards have not moved on, and that is asked again in each transaction: a withdrawal counts for the first event after its
-/// acknowledgement. Who is behind a name is a second old at most, as the policy is; nobody is remembered to be unknown.
+/// acknowledgement. Where anybody's has, it is asked as well who is the same person as whom. What a name leads to is a second
+/// old at most, as the policy is; nobody is remembered to be unknown.
 final class KnownConsents: Sendable {
     typealias Words = [String: ConsentWord]
 
@@ -17,49 +18,86 @@ final class KnownConsents: Sendable {
     final class Entry: Sendable {
         let id: ProfileID
         let words: Words
+        let members: Set<ProfileID>
         private let positions: [(shard: Int, position: Int64)]
+        /// What moves on with each change of anybody.
+        private let version: Int64
         private let readAt: ContinuousClock.Instant
 
         init(
-            id: ProfileID, members: Set<ProfileID>, _ words: Words, heads: [Int64]?,
+            id: ProfileID, members: Set<ProfileID>, _ words: Words, heads: Heads?,
             at instant: ContinuousClock.Instant
         ) {
-            self.id = id
-            self.words = words
+            (self.id, self.members, self.words) = (id, members, words)
             positions =
                 heads.map { heads in
-                    Set(members.map { Int(Shard($0).number) }).map { ($0, heads[$0]) }
+                    Set(members.map { Int(Shard($0).number) }).map { ($0, heads.positions[$0]) }
                 } ?? []
+            version = heads?.version ?? -1
             readAt = instant
         }
 
         convenience init(
-            _ person: ProfileStore.SayingByName.Person, heads: [Int64]?, at instant: ContinuousClock.Instant
+            _ person: ProfileStore.SayingByName.Person, heads: Heads?, at instant: ContinuousClock.Instant
         ) {
             self.init(
                 id: person.profileID, members: person.memberIDs,
                 person.said.mapValues { ConsentWord($0.state, at: $0.at) }, heads: heads, at: instant)
         }
 
+        /// The same, found to be true once more.
+        convenience init(_ other: Entry, heads: Heads) {
+            self.init(id: other.id, members: other.members, other.words, heads: heads, at: other.readAt)
+        }
+
         /// Whether it is young enough for what a name leads to.
         func isRecent(at instant: ContinuousClock.Instant) -> Bool { instant - readAt < KnownConsents.age }
 
-        /// Whether nothing has been said since it was read.
-        func stands(_ heads: [Int64]) -> Bool { positions.allSatisfy { heads[$0.shard] == $0.position } }
+        enum Standing {
+            /// Nobody has said anything since it was read.
+            case stands
+            /// None of these has, but somebody whom they may have been joined with.
+            case standsAlone
+            case hasMoved
+        }
+
+        func standing(_ heads: Heads) -> Standing {
+            if heads.version == version { return .stands }
+            return positions.allSatisfy { heads.positions[$0.shard] == $0.position }
+                ? .standsAlone : .hasMoved
+        }
+    }
+
+    /// How far what stands has moved on, by the shards.
+    struct Heads: Sendable {
+        var positions = [Int64](repeating: 0, count: Shard.count)
+        /// It only ever grows, as each of them does.
+        var version: Int64 = 0
+    }
+
+    /// A name by its bytes, as texts that look alike are one to Swift and two to the database.
+    struct Name: Hashable {
+        let kind: Identifier.Kind
+        let value: [UInt8]
+
+        init(_ identifier: Identifier) {
+            kind = identifier.kind
+            value = Array(identifier.value.utf8)
+        }
     }
 
     /// Everybody of a number of names.
     struct Found: Sendable {
-        fileprivate(set) var byName: [Identifier: Entry] = [:]
+        fileprivate(set) var byName: [Name: Entry] = [:]
         fileprivate(set) var byID: [ProfileID: Entry] = [:]
 
         /// What everybody whom an event names has said, each person once.
         func words(for question: EventQuestion) -> [Words] {
             // Most name one.
             if question.names.count == 1, question.profileID == nil {
-                return byName[question.names[0]].map { [$0.words] } ?? []
+                return byName[Name(question.names[0])].map { [$0.words] } ?? []
             }
-            var people = question.names.compactMap { byName[$0] }
+            var people = question.names.compactMap { byName[Name($0)] }
             if let id = question.profileID, let person = byID[id] { people.append(person) }
             var seen: Set<ProfileID> = []
             return people.filter { seen.insert($0.id).inserted }.map(\.words)
@@ -67,7 +105,9 @@ final class KnownConsents: Sendable {
     }
 
     private struct Memory {
-        var people: [Identifier: Entry] = [:]
+        var people: [Name: Entry] = [:]
+        /// When those that are too old were let go of.
+        var sweptAt = ContinuousClock.now
         /// Whether the ledgers' positions can be asked for; once they can, they can for ever.
         var hasHeads = false
     }
@@ -88,49 +128,75 @@ final class KnownConsents: Sendable {
     func people(
         for questions: some Sequence<EventQuestion>, in transaction: PostgresTransaction
     ) async throws -> Found {
-        var (names, ids) = (Set<Identifier>(), Set<ProfileID>())
+        var (names, ids) = ([Name: Identifier](), Set<ProfileID>())
         for question in questions {
-            names.formUnion(question.names)
+            for name in question.names { names[Name(name)] = name }
             if let id = question.profileID { ids.insert(id) }
         }
         let now = ContinuousClock.now
-        let known: [Identifier: Entry] = memory.withLock { memory in
-            var known: [Identifier: Entry] = [:]
+        let known: [Name: Entry] = memory.withLock { memory in
+            var known: [Name: Entry] = [:]
             known.reserveCapacity(names.count)
-            for name in names {
+            for name in names.keys {
                 if let entry = memory.people[name], entry.isRecent(at: now) { known[name] = entry }
             }
             return known
         }
+        let asked = profiles.sayings(by: names.filter { known[$0.key] == nil }.map(\.value))
+        guard try await hasHeads(in: transaction) else {
+            var found = Found()
+            let (people, merged) = try asked.people(try await transaction.query(asked.statement))
+            for (name, person) in people { found.byName[Name(name)] = Entry(person, heads: nil, at: now) }
+            try await self.read(Array(merged), ids, nil, at: now, into: &found, in: transaction)
+            return found
+        }
         // The heads before anything is read of people: what moves on in between makes what was read seem older than it is.
-        let asked = profiles.sayings(by: names.filter { known[$0] == nil })
-        let heads: [Int64]?
-        let rows: [PostgresRow]
-        if try await hasHeads(in: transaction) {
-            let answers = try await transaction.pipeline([Self.headsStatement, asked.statement])
-            (heads, rows) = (try Self.heads(answers[0]), answers[1])
-        } else {
-            (heads, rows) = (nil, try await transaction.query(asked.statement))
-        }
+        let answers = try await transaction.pipeline([Self.headsStatement, asked.statement])
+        let heads = try Self.heads(answers[0])
         var found = Found()
-        let (people, merged) = try asked.people(rows)
-        for (name, person) in people { found.byName[name] = Entry(person, heads: heads, at: now) }
-        if heads != nil { remember(found.byName) }
-        var others = merged
+        var (others, merged) = ([Name: Entry](), [Identifier]())
+        let read = try asked.people(answers[1])
+        for (name, person) in read.found { found.byName[Name(name)] = Entry(person, heads: heads, at: now) }
+        merged += read.merged
         for (name, entry) in known {
-            if let heads, entry.stands(heads) { found.byName[name] = entry } else { others.insert(name) }
+            switch entry.standing(heads) {
+            case .stands: found.byName[name] = entry
+            case .standsAlone: others[name] = entry
+            case .hasMoved: if let name = names[name] { merged.append(name) }
+            }
         }
-        guard !others.isEmpty || !ids.isEmpty else { return found }
-        let owners = try await profiles.owners(of: others, in: transaction)
-        let read = try await read(ids.union(owners.values), heads, at: now, in: transaction)
-        for (name, owner) in owners { found.byName[name] = read[owner] }
-        for id in ids { found.byID[id] = read[id] }
-        if heads != nil { remember(owners.compactMapValues { read[$0] }) }
+        for (name, isSame) in try await areSame(others, in: transaction) {
+            guard let entry = others[name], let identifier = names[name] else { continue }
+            if isSame { found.byName[name] = Entry(entry, heads: heads) } else { merged.append(identifier) }
+        }
+        try await self.read(merged, ids, heads, at: now, into: &found, in: transaction)
+        remember(found.byName, at: now)
         return found
     }
 
+    /// Whether the people are who they were.
+    private func areSame(
+        _ entries: [Name: Entry], in transaction: PostgresTransaction
+    ) async throws -> [Name: Bool] {
+        let people = try await profiles.people(Array(Set(entries.values.map(\.id))), in: transaction)
+        return entries.mapValues { entry in
+            people[entry.id].map { $0.profileID == entry.id && Set($0.memberIDs) == entry.members } ?? false
+        }
+    }
+
     private func read(
-        _ ids: Set<ProfileID>, _ heads: [Int64]?, at now: ContinuousClock.Instant,
+        _ names: [Identifier], _ ids: Set<ProfileID>, _ heads: Heads?, at now: ContinuousClock.Instant,
+        into found: inout Found, in transaction: PostgresTransaction
+    ) async throws {
+        guard !names.isEmpty || !ids.isEmpty else { return }
+        let owners = try await profiles.owners(of: Set(names), in: transaction)
+        let read = try await read(ids.union(owners.values), heads, at: now, in: transaction)
+        for (name, owner) in owners { found.byName[Name(name)] = read[owner] }
+        for id in ids { found.byID[id] = read[id] }
+    }
+
+    private func read(
+        _ ids: Set<ProfileID>, _ heads: Heads?, at now: ContinuousClock.Instant,
         in transaction: PostgresTransaction
     ) async throws -> [ProfileID: Entry] {
         let people = try await profiles.people(Array(ids), in: transaction)
@@ -143,12 +209,15 @@ final class KnownConsents: Sendable {
         }
     }
 
-    private func remember(_ people: [Identifier: Entry]) {
+    private func remember(_ people: [Name: Entry], at now: ContinuousClock.Instant) {
         memory.withLock { memory in
-            if memory.people.count + people.count > capacity {
-                memory.people.removeAll(keepingCapacity: true)
+            // What is too old is of no use, and nobody's name is kept for longer than it is.
+            if now - memory.sweptAt >= Self.age {
+                memory.people = memory.people.filter { $0.value.isRecent(at: now) }
+                memory.sweptAt = now
             }
-            memory.people.merge(people.prefix(capacity).map { ($0.key, $0.value) }) { $1 }
+            guard memory.people.count + people.count <= capacity else { return }
+            memory.people.merge(people) { $1 }
         }
     }
 
@@ -164,10 +233,13 @@ final class KnownConsents: Sendable {
 
     private static let headsStatement: SQL = "SELECT shard, position FROM profiles.consent_head"
 
-    /// Where the ledger of each shard is.
-    private static func heads(_ rows: [PostgresRow]) throws -> [Int64] {
-        var heads = [Int64](repeating: 0, count: Shard.count)
-        for row in rows { heads[try row.get("shard", as: Int.self)] = try row.get("position") }
+    private static func heads(_ rows: [PostgresRow]) throws -> Heads {
+        var heads = Heads()
+        for row in rows {
+            let position: Int64 = try row.get("position")
+            heads.positions[try row.get("shard", as: Int.self)] = position
+            heads.version += position
+        }
         return heads
     }
 }
