@@ -250,9 +250,11 @@ struct PrivacyChoiceTests {
 
     // MARK: Knowing and deleting
 
-    private func mailedPath(_ fixture: ConsentFixture) async throws -> String {
+    private func mailedPath(_ fixture: ConsentFixture, _ address: String) async throws -> String {
         let mail = try #require(
-            try await fixture.service.outboxBodies(pathContaining: "/v1/notices").last)
+            try await fixture.service.outboxBodies(pathContaining: "/v1/notices").first {
+                $0["address"]?.string == address
+            })
         let text = try #require(mail["text"]?.string)
         return try #require(text.firstMatch(of: /\/privacy-choices\/requests\/[A-Za-z0-9_-]+/)).0.description
     }
@@ -277,9 +279,9 @@ struct PrivacyChoiceTests {
                 try await fixture.service.request("GET", "/v1/privacy-requests").json["items"]?.array ?? []
             }
             let known = try await ask(fixture, kind, "ada@example.com")
-            let path = try await mailedPath(fixture)
+            let path = try await mailedPath(fixture, "ada@example.com")
             let unknown = try await ask(fixture, kind, "eve@example.com")
-            let other = try await mailedPath(fixture)
+            let other = try await mailedPath(fixture, "eve@example.com")
             #expect(known.status == 200 && known.text == unknown.text)
             #expect(try await requests().isEmpty)
             fixture.clock.advance(by: .hours(30))
@@ -320,7 +322,7 @@ struct PrivacyChoiceTests {
             try await fixture.putPolicy(Self.policy)
             var generator = seededGenerator()
             _ = try await ask(fixture, "delete", "ada@example.com")
-            let path = try await mailedPath(fixture)
+            let path = try await mailedPath(fixture, "ada@example.com")
             let refused = try await visitor(fixture, "/privacy-choices/requests/none").get()
             let before = try await fixture.stored()
             let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_%~")
