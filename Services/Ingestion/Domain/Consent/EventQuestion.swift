@@ -10,7 +10,7 @@ package final class EventQuestion: Sendable {
     /// Whether it is a decision on a purpose, which is always stored.
     package let isAboutConsent: Bool
     /// Every name that identity may take somebody by: also an address or a telephone number among the traits.
-    package let names: [Identifier]
+    package let names: [Name]
     /// The traits of the person that it tells, by their names.
     package let traits: Set<String>
     package let profileID: ProfileID?
@@ -39,7 +39,7 @@ package final class EventQuestion: Sendable {
             names.append(traits["email"]?.string.flatMap { Identifier(.email, $0) })
             names.append(traits["phone"]?.string.flatMap { Identifier(.phone, PhoneNumber($0)?.digits) })
         }
-        self.names = names.compactMap { $0 } + Identifier.external(in: event.context)
+        self.names = (names.compactMap { $0 } + Identifier.external(in: event.context)).map(Name.init)
         traits = Set(event.personTraits.flatMap(\.keys))
         profileID = event.profileID
         jurisdiction = event.context["location"]?["country"]?.string.flatMap(Jurisdiction.init(loosely:))
@@ -58,12 +58,34 @@ package final class EventQuestion: Sendable {
         names = [
             event.userID.flatMap { Identifier(.userID, $0) },
             event.anonymousID.flatMap { Identifier(.anonymousID, $0) },
-        ].compactMap { $0 }
+        ].compactMap { $0.map(Name.init) }
         traits = []
         profileID = nil
         jurisdiction = nil
         timestamp = event.timestamp
         saying = nil
+    }
+}
+
+extension EventQuestion {
+    /// A name by its bytes, as texts that look alike are one to Swift and two to the database. Many are looked up while
+    /// others wait, so they are made ready before.
+    package struct Name: Hashable, Sendable {
+        package let identifier: Identifier
+        private let bytes: [UInt8]
+
+        package init(_ identifier: Identifier) {
+            self.identifier = identifier
+            bytes = Array(identifier.value.utf8)
+        }
+
+        package static func == (left: Name, right: Name) -> Bool {
+            left.bytes == right.bytes && left.identifier.kind == right.identifier.kind
+        }
+
+        package func hash(into hasher: inout Hasher) {
+            bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+        }
     }
 }
 

@@ -25,7 +25,8 @@ package struct UnpermittedParts: Hashable, Sendable {
             return !people.allSatisfy { permits(policy, $0, use, now: now).isPermitted }
         }
         if !question.isAboutConsent {
-            for kind in Set(question.names.map(\.kind)) where isDenied(.identifiers, kind.rawValue) {
+            for kind in Set(question.names.map(\.identifier.kind)) where isDenied(.identifiers, kind.rawValue)
+            {
                 identifiers.insert(kind)
             }
         }

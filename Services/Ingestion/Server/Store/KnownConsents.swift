@@ -13,6 +13,7 @@ import Synchronization
 /// old at most, as the policy is; nobody is remembered to be unknown.
 final class KnownConsents: Sendable {
     typealias Words = [String: ConsentWord]
+    typealias Name = EventQuestion.Name
 
     /// What a person has said, and where the ledgers of the person's profiles were before it was read.
     final class Entry: Sendable {
@@ -75,17 +76,6 @@ final class KnownConsents: Sendable {
         var version: Int64 = 0
     }
 
-    /// A name by its bytes, as texts that look alike are one to Swift and two to the database.
-    struct Name: Hashable {
-        let kind: Identifier.Kind
-        let value: [UInt8]
-
-        init(_ identifier: Identifier) {
-            kind = identifier.kind
-            value = Array(identifier.value.utf8)
-        }
-    }
-
     /// Everybody of a number of names.
     struct Found: Sendable {
         fileprivate(set) var byName: [Name: Entry] = [:]
@@ -95,9 +85,9 @@ final class KnownConsents: Sendable {
         func words(for question: EventQuestion) -> [Words] {
             // Most name one.
             if question.names.count == 1, question.profileID == nil {
-                return byName[Name(question.names[0])].map { [$0.words] } ?? []
+                return byName[question.names[0]].map { [$0.words] } ?? []
             }
-            var people = question.names.compactMap { byName[Name($0)] }
+            var people = question.names.compactMap { byName[$0] }
             if let id = question.profileID, let person = byID[id] { people.append(person) }
             var seen: Set<ProfileID> = []
             return people.filter { seen.insert($0.id).inserted }.map(\.words)
@@ -128,21 +118,21 @@ final class KnownConsents: Sendable {
     func people(
         for questions: some Sequence<EventQuestion>, in transaction: PostgresTransaction
     ) async throws -> Found {
-        var (names, ids) = ([Name: Identifier](), Set<ProfileID>())
+        var (names, ids) = (Set<Name>(), Set<ProfileID>())
         for question in questions {
-            for name in question.names { names[Name(name)] = name }
+            names.formUnion(question.names)
             if let id = question.profileID { ids.insert(id) }
         }
         let now = ContinuousClock.now
         let known: [Name: Entry] = memory.withLock { memory in
             var known: [Name: Entry] = [:]
             known.reserveCapacity(names.count)
-            for name in names.keys {
+            for name in names {
                 if let entry = memory.people[name], entry.isRecent(at: now) { known[name] = entry }
             }
             return known
         }
-        let asked = profiles.sayings(by: names.filter { known[$0.key] == nil }.map(\.value))
+        let asked = profiles.sayings(by: names.filter { known[$0] == nil }.map(\.identifier))
         guard try await hasHeads(in: transaction) else {
             var found = Found()
             let (people, merged) = try asked.people(try await transaction.query(asked.statement))
@@ -162,12 +152,16 @@ final class KnownConsents: Sendable {
             switch entry.standing(heads) {
             case .stands: found.byName[name] = entry
             case .standsAlone: others[name] = entry
-            case .hasMoved: if let name = names[name] { merged.append(name) }
+            case .hasMoved: merged.append(name.identifier)
             }
         }
         for (name, isSame) in try await areSame(others, in: transaction) {
-            guard let entry = others[name], let identifier = names[name] else { continue }
-            if isSame { found.byName[name] = Entry(entry, heads: heads) } else { merged.append(identifier) }
+            guard let entry = others[name] else { continue }
+            if isSame {
+                found.byName[name] = Entry(entry, heads: heads)
+            } else {
+                merged.append(name.identifier)
+            }
         }
         try await self.read(merged, ids, heads, at: now, into: &found, in: transaction)
         remember(found.byName, at: now)
