@@ -40,6 +40,9 @@ package let identityService = ServiceDefinition(
             resource: "V0015_withheld_deliveries", bytes: PackageResources.V0015_withheld_deliveries_sql),
         Migration(
             resource: "V0016_webhook_audience", bytes: PackageResources.V0016_webhook_audience_sql),
+        Migration(
+            resource: "V0017_corrected_identifiers",
+            bytes: PackageResources.V0017_corrected_identifiers_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents],
     channels: [WebhookQueue.channel, MatchingJobStore.channel]
