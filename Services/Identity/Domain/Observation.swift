@@ -128,11 +128,17 @@ package struct Observation: Hashable, Sendable {
         let leading = allIdentifiers.filter { identifier in
             resolver.owner(of: identifier).map { people.contains(resolver.root(of: $0)) } ?? false
         }
-        for identifier in leading { refuse(identifier.kind, because: "mergeUndone") }
-        identifiers.removeAll { leading.contains($0) }
-        if let previous = previousUserID, leading.contains(previous) { previousUserID = nil }
-        if let previous = previousAnonymousID, leading.contains(previous) { previousAnonymousID = nil }
+        withhold(leading, because: "mergeUndone")
         return !leading.isEmpty
+    }
+
+    /// Lets go of some of its identifiers, and says why.
+    mutating func withhold(_ some: [Identifier], because reason: String) {
+        for identifier in some { refuse(identifier.kind, because: reason) }
+        identifiers.removeAll { some.contains($0) }
+        joined.subtract(some)
+        if let previous = previousUserID, some.contains(previous) { previousUserID = nil }
+        if let previous = previousAnonymousID, some.contains(previous) { previousAnonymousID = nil }
     }
 
     /// Every identifier in it.

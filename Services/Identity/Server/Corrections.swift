@@ -105,14 +105,18 @@ struct Corrections {
             before.identifiers.contains { $0.identifier == replaced }
         }
         try await people.detach(wrong, from: before, key: reading.store.key, in: transaction)
+        try await CorrectedNameStore(key: reading.store.key)
+            .keep(wrong, takenFrom: before.person.profileID, at: now, in: transaction)
         let traits = Self.traits(order, wrong, of: before, policy)
         let held = Set(before.identifiers.map(\.identifier))
         let isNew =
             !wrong.isEmpty || order.corrections.contains { !held.contains($0.identifier) }
-            || !traits.allSatisfy { before.values[$0.key] ?? .null == $0.value }
+            || !traits.allSatisfy { name, value in
+                before.values[name] ?? .null == Self.effective(value, of: name, by: policy)
+            }
         if isNew {
             try await say(
-                order, without: wrong, traits, of: before, named: id, messageID: messageID, policy: policy,
+                order, without: wrong, traits, of: before, messageID: messageID, policy: policy,
                 traceparent: traceparent, at: now, in: transaction)
         }
         return Done(
@@ -161,20 +165,49 @@ struct Corrections {
         return traits
     }
 
+    /// What a trait comes to of which nothing else was said.
+    private static func effective(_ value: JSON, of name: String, by policy: IdentityPolicy) -> JSON {
+        let stamp = EffectiveTraits.Stamp(at: .distantPast, messageID: "")
+        let rule = policy.rule(of: name, from: .profileAPI)
+        return EffectiveTraits.Entry(value: value, stamp: stamp, from: .profileAPI, by: rule).value
+    }
+
+    /// The time of the last word on any of these traits, whichever of them holds.
+    private static func lastSaid(_ names: some Sequence<String>, of view: ProfileView) -> Instant? {
+        names.compactMap { view.traits[$0]?.entry }.flatMap { entry in
+            [entry.stamp.at] + (entry.history?.claims.map(\.last.at) ?? [])
+        }.max()
+    }
+
     /// The fact on the timeline, as if the person had been identified.
+    ///
+    /// It is written to the profile that they are by now, whichever of theirs was named. What is said of a trait whose rule is
+    /// not the latest would be one word among others, and the wrong one might hold on: they are all taken back first.
     private func say(
         _ order: Order, without wrong: [Identifier], _ traits: [String: JSON], of view: ProfileView,
-        named id: ProfileID,
         messageID: String,
         policy: IdentityPolicy, traceparent: String?, at now: Instant, in transaction: PostgresTransaction
     ) async throws {
         var event = ProfileUpsert(
             identifiers: order.corrections.map(\.identifier), traits: traits, occurredAt: nil, sourceID: nil
         ).event(messageID: messageID, now: now)
+        let id = view.person.profileID
         // Whoever corrects a value has seen it: theirs is the later one, also within a millisecond.
-        let seen = traits.keys.compactMap { view.traits[$0]?.entry.stamp.at }.max()
+        let seen = Self.lastSaid(traits.keys, of: view)
         if let seen, seen >= now, seen < now + ProfileUpsert.leeway {
             event.timestamp = seen + .milliseconds(1)
+        }
+        var said: [TrackingEvent] = []
+        let ruled = policy.ruledTraits(of: [event]).filter { view.traits[$0] != nil && traits[$0] != .null }
+        if !ruled.isEmpty {
+            var retraction = ProfileUpsert(
+                identifiers: [], traits: Dictionary(uniqueKeysWithValues: ruled.map { ($0, JSON.null) }),
+                occurredAt: nil, sourceID: nil
+            ).event(messageID: "\(messageID)-retracted", now: now)
+            retraction.timestamp = event.timestamp
+            retraction.profileID = id
+            event.timestamp = event.timestamp + .milliseconds(1)
+            said.append(retraction)
         }
         var observation = Observation(event, policy: policy)
         guard Set(observation.allIdentifiers) == Set(order.corrections.map(\.identifier)) else {
@@ -189,9 +222,12 @@ struct Corrections {
         observation.correcting = id
         observation.replacing = Set(wrong.map(\.kind))
         var (resolver, keys) = try await resolution.resolver(
-            for: [observation], of: [event], policy: policy, profiles: [id], in: transaction)
+            for: said.map { Observation($0, policy: policy) } + [observation], of: said + [event],
+            policy: policy,
+            profiles: [id], in: transaction)
+        for retraction in said { try resolver.resolve(retraction) }
         guard let placement = try resolver.resolve(event, as: observation),
-            placement.profileID == view.person.profileID
+            placement.profileID == id
         else { throw Problem.noProfile }
         // Somebody may have come to an identifier since it was seen to be free; the next attempt sees them.
         guard resolver.changes.merges.isEmpty, resolver.changes.created.isEmpty else {

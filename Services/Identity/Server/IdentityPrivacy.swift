@@ -105,6 +105,7 @@ struct IdentityPrivacy {
         let deliveries = try await WebhookQueue.erase(members, in: transaction)
         let recipients = try await WebhookQueue.tell(
             ofErasing: members, for: request, at: now, queuedAt: Instant.fromSystemClock(), in: transaction)
+        try await CorrectedNameStore(key: reading.store.key).erase(members, in: transaction)
         try await AccountStore.deleteMembers(members, in: transaction)
         let proposals = try await MatchingProposalStore.erase(members, in: transaction)
         // What operators wrote about merges may tell of the person.

@@ -38,6 +38,11 @@ package let identityService = ServiceDefinition(
             resource: "V0014_causes_without_names", bytes: PackageResources.V0014_causes_without_names_sql),
         Migration(
             resource: "V0015_withheld_deliveries", bytes: PackageResources.V0015_withheld_deliveries_sql),
+        Migration(
+            resource: "V0016_webhook_audience", bytes: PackageResources.V0016_webhook_audience_sql),
+        Migration(
+            resource: "V0017_corrected_identifiers",
+            bytes: PackageResources.V0017_corrected_identifiers_sql),
     ],
     openAPI: Contracts.identity, published: [.profileEvents],
     channels: [WebhookQueue.channel, MatchingJobStore.channel]

@@ -60,6 +60,13 @@ struct Resolution {
         try await TombstoneStore(key: profiles.key).find(observations, in: transaction)
     }
 
+    /// Which of the identifiers corrections took from people; to be asked after the resolver was made.
+    func corrected(
+        _ observations: [Observation], in transaction: PostgresTransaction
+    ) async throws -> CorrectedNames {
+        try await CorrectedNameStore(key: profiles.key).find(observations, in: transaction)
+    }
+
     /// What is stored of traits that go together with it by a rule.
     private func traits(
         of ids: Set<ProfileID>, named names: Set<String>, in transaction: PostgresTransaction

@@ -140,4 +140,29 @@ struct RectificationTests {
             }
         }
     }
+
+    @Test("what identity could never put right is refused when it is asked for")
+    func impossible() async throws {
+        try await ConsentFixture.with { fixture in
+            let profile = try await fixture.makeProfile()
+            let many = Dictionary(uniqueKeysWithValues: (0...256).map { ("t\($0)", JSON.integer(1)) })
+            let email: JSON = ["type": "email", "value": "a@x.org"]
+            for wrong: JSON in [
+                ["traits": .object(many)], ["traits": ["": 1]],
+                ["traits": .object([String(repeating: "n", count: 513): 1])],
+                ["traits": ["long": .string(String(repeating: "x", count: 62 << 10))]],
+                ["identifiers": [email, ["type": "email", "value": "b@x.org"]]],
+                ["identifiers": [email], "traits": ["email": "b@x.org"]],
+            ] {
+                let asked = try await fixture.service.request(
+                    "POST", "/v1/privacy-requests",
+                    json: [
+                        "type": "rectification", "subject": ["profileId": .string(profile.description)],
+                        "corrections": wrong,
+                    ])
+                #expect(asked.status == 400, "\(wrong.compact.prefix(80))")
+            }
+            _ = try await ask(["identifiers": [email], "traits": ["email": "A@x.org"]], profile, fixture)
+        }
+    }
 }

@@ -109,6 +109,38 @@ struct PrivacyForm: Sendable {
         return .object(members)
     }
 
+    /// What one correction may hold at identity, whatever its policy: it would be refused there when somebody has long been told
+    /// that it is on its way.
+    private static let (mostTraits, longestTraitName, mostBytes) = (256, 512, 60 << 10)
+
+    /// Refuses what identity would never carry out.
+    private static func check(
+        _ traits: [String: JSON], _ identifiers: [JSON], _ fields: JSONFields
+    ) throws(DecodingProblem) {
+        guard traits.count <= mostTraits,
+            traits.keys.allSatisfy({ (1...longestTraitName).contains($0.utf8.count) })
+        else {
+            throw fields.problem(
+                "traits",
+                expected: "at most \(mostTraits) traits with names of 1 to \(longestTraitName) bytes")
+        }
+        let types = identifiers.compactMap { $0["type"]?.string }
+        guard Set(types).count == types.count else {
+            throw fields.problem("identifiers", expected: "one identifier of each type")
+        }
+        let address = identifiers.first { $0["type"]?.string == Identifier.Kind.email.rawValue }?["value"]?
+            .string
+        if let address, let said = Identifier(.email, traits["email"]?.string ?? ""),
+            said != Identifier(.email, address)
+        {
+            throw fields.problem("traits", expected: "no other email than the one among the identifiers")
+        }
+        let all: JSON = ["traits": .object(traits), "identifiers": .array(identifiers)]
+        guard all.compact.utf8.count <= mostBytes else {
+            throw fields.problem("traits", expected: "corrections of at most \(mostBytes) bytes")
+        }
+    }
+
     private static func corrections(
         in fields: JSONFields, of kind: PrivacyRequestKind
     ) throws(DecodingProblem) -> JSON? {
@@ -132,6 +164,7 @@ struct PrivacyForm: Sendable {
             throw fields.problem(
                 "corrections", expected: "an object with traits, or identifiers (at most 15), or both")
         }
+        try check(traits, identifiers, corrections)
         return ["traits": .object(traits), "identifiers": .array(identifiers)]
     }
 }

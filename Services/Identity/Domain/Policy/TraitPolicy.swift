@@ -18,6 +18,11 @@ package enum TraitPolicy: Hashable, Sendable {
 }
 
 extension IdentityPolicy {
+    /// What a source's word on a trait goes by.
+    package func rule(of name: String, from sourceID: SourceID) -> TraitRule {
+        traits[name]?.rule(for: sourceID) ?? .latest
+    }
+
     /// The traits of the events that have a rule.
     package func ruledTraits(of events: [TrackingEvent]) -> Set<String> {
         guard !traits.isEmpty else { return [] }

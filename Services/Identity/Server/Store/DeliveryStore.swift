@@ -185,6 +185,27 @@ struct DeliveryStore: Sendable {
         return delivery
     }
 
+    /// Takes a delivery's lease anew for an attempt that is about to begin, and reads it as it is by now; nil when it is
+    /// given up, or somebody else has taken it over. Whoever erases the person, or takes the delivery over, waits.
+    func hold(_ delivery: ClaimedDelivery, in transaction: PostgresTransaction) async throws
+        -> ClaimedDelivery?
+    {
+        let row = try await transaction.query(
+            """
+            UPDATE identity.webhook_delivery SET leased_until = clock_timestamp() + \(Self.lease)::interval
+            WHERE shard = \(WebhookQueue.shard(of: delivery.endpointID)) AND endpoint_id = \(delivery.endpointID)
+              AND event_id = \(delivery.eventID) AND state = 'pending' AND attempts = \(delivery.attempt)
+              AND leased_until > clock_timestamp()
+            RETURNING details, is_erased
+            """
+        ).first
+        guard let row else { return nil }
+        var delivery = delivery
+        delivery.details = try row.get("details", as: JSON.self)
+        delivery.isErased = try row.get("is_erased")
+        return delivery
+    }
+
     /// Notes by which consents an attempt is made that is about to begin.
     func note(_ consent: JSON, of delivery: ClaimedDelivery, in session: some PostgresSession) async throws {
         try await session.execute(
@@ -346,15 +367,7 @@ struct DeliveryStore: Sendable {
         before instant: Instant, in session: some PostgresSession
     ) async throws -> (all: Int, pending: Int) {
         try await session.execute("DELETE FROM identity.webhook_idempotency WHERE created_at < \(instant)")
-        let states = try await session.query(
-            """
-            DELETE FROM identity.webhook_delivery WHERE (shard, endpoint_id, event_id) IN (
-                SELECT shard, endpoint_id, event_id FROM identity.webhook_delivery
-                WHERE queued_at < \(instant) AND (leased_until IS NULL OR leased_until < now())
-                ORDER BY queued_at LIMIT 5000)
-            RETURNING state
-            """
-        ).map { try $0.get("state", as: String.self) }
+        let states = try await WebhookAudience.deleteOld(before: instant, in: session)
         return (states.count, states.count { $0 == "pending" })
     }
 }

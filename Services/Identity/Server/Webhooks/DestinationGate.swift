@@ -8,8 +8,11 @@ import ServiceKit
 
 /// Why an endpoint is told nothing of somebody, or by which consents it is: evidence, without anything personal in it.
 enum DestinationPermission: Sendable {
-    case permitted(JSON)
+    /// The delivery as it was when it was permitted, and the traits that go with it.
+    case permitted(ClaimedDelivery, WebhookSender.ReadTraits)
     case withheld(JSON)
+    /// It was given up meanwhile, or somebody else has taken it over.
+    case lost
 }
 
 /// Whether a destination may be told of a person: whoever keeps the policy says which purposes it needs, by its id.
@@ -18,7 +21,8 @@ enum DestinationPermission: Sendable {
 /// they decide (`DecisionLock`), and what is found is written there: a withdrawal is seen, or was acknowledged after the
 /// attempt had begun.
 struct DestinationGate: Sendable {
-    private let profiles: ProfileStore
+    private let reading: ProfileReading
+    private var profiles: ProfileStore { reading.store }
     private let pool: PostgresPool
     private let clock: ServiceClock
     private let policies = ConsentPolicyReader<ConsentPolicy> { try ConsentPolicy(json: $0) }
@@ -27,8 +31,8 @@ struct DestinationGate: Sendable {
     /// How often it is read anew who somebody is, where that changed before their shards were held.
     private static let mostReadings = 5
 
-    init(profiles: ProfileStore, pool: PostgresPool, clock: ServiceClock) {
-        (self.profiles, self.pool, self.clock) = (profiles, pool, clock)
+    init(reading: ProfileReading, clock: ServiceClock) {
+        (self.reading, self.pool, self.clock) = (reading, reading.pool, clock)
     }
 
     /// What may become of a delivery; nil where nobody has to be asked. What is withheld is recorded as that.
@@ -75,7 +79,7 @@ struct DestinationGate: Sendable {
                 try await withhold(
                     delivery, ["reason": "restricted", "policyVersion": version], at: now, in: transaction))
         }
-        guard let requirement else { return .decided(nil) }
+        guard let requirement else { return .decided(try await permit(delivery, in: transaction)) }
         var entries: Set<String> = []
         for person in people.sorted(by: { $0.profileID < $1.profileID }) {
             let consents = try await profiles.consents(of: person, in: transaction)
@@ -104,12 +108,25 @@ struct DestinationGate: Sendable {
             "ledgerEntries": .array(entries.sorted().map { .string($0) }), "policyVersion": version,
         ]
         try await deliveries.note(evidence, of: delivery, in: transaction)
-        return .decided(.permitted(evidence))
+        return .decided(try await permit(delivery, in: transaction))
+    }
+
+    /// What goes out is what stood there when it was permitted, and its lease is as long as an attempt may take, however long
+    /// the decision waited.
+    private func permit(
+        _ delivery: ClaimedDelivery, in transaction: PostgresTransaction
+    ) async throws -> DestinationPermission {
+        guard let held = try await deliveries.hold(delivery, in: transaction) else { return .lost }
+        guard held.includesTraits, !held.isErased, let id = held.profileID else {
+            return .permitted(held, .read(nil))
+        }
+        return .permitted(held, .read(try await reading.view(of: id, in: transaction)?.values))
     }
 
     private func withhold(
         _ delivery: ClaimedDelivery, _ evidence: JSON, at now: Instant, in transaction: PostgresTransaction
     ) async throws -> DestinationPermission {
+        try await WebhookAudience.noteUnrecorded(delivery, in: transaction)
         // Also where it is somebody else's by now, who will find the same.
         try await deliveries.withhold(delivery, evidence, at: now, in: transaction)
         return .withheld(evidence)

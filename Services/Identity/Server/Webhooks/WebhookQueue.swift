@@ -109,14 +109,22 @@ struct WebhookQueue: Sendable {
                 SELECT endpoint_id, other_id FROM identity.webhook_delivery d
                 WHERE other_id = ANY(\(ids)::uuid[]) AND \(wasTold)
                 UNION
+                -- However long ago: the deliveries are gone, and there may be some since that were withheld.
+                SELECT endpoint_id, profile_id FROM identity.webhook_audience
+                WHERE profile_id = ANY(\(ids)::uuid[]) AND was_told
+                UNION
                 -- An endpoint from which they were kept must not hear of them by their erasure.
                 SELECT endpoint_id, \(request.profileID)::uuid FROM identity.webhook_endpoint e
                 WHERE enabled AND \(WebhookEventType.erased.rawValue) = ANY(event_types) AND NOT EXISTS (
                     SELECT FROM identity.webhook_delivery d WHERE d.endpoint_id = e.endpoint_id AND d.state = 'withheld'
                         AND (d.profile_id = ANY(\(ids)::uuid[]) OR d.other_id = ANY(\(ids)::uuid[])))
+                  AND NOT EXISTS (
+                    SELECT FROM identity.webhook_audience w
+                    WHERE w.endpoint_id = e.endpoint_id AND w.profile_id = ANY(\(ids)::uuid[]) AND NOT w.was_told)
             ) t JOIN identity.webhook_endpoint e USING (endpoint_id)
             ORDER BY t.endpoint_id, t.profile_id
             """)
+        try await WebhookAudience.erase(ids, in: transaction)
         guard !rows.isEmpty else { return [] }
         let endpoints = try rows.map { try $0.get("endpoint_id", as: WebhookEndpointID.self) }
         let profiles = try rows.map { try $0.get("profile_id", as: ProfileID.self) }
@@ -159,16 +167,33 @@ struct WebhookQueue: Sendable {
             WHERE d.profile_id = ANY(\(ids)::uuid[]) OR d.other_id = ANY(\(ids)::uuid[])
             ORDER BY d.sequence
             """)
+        let earlier = try await transaction.query(
+            """
+            SELECT DISTINCT e.endpoint_id, e.description, e.include_traits
+            FROM identity.webhook_audience w JOIN identity.webhook_endpoint e USING (endpoint_id)
+            WHERE w.profile_id = ANY(\(ids)::uuid[]) AND w.was_told
+            ORDER BY e.endpoint_id
+            """)
         return .array(
-            try rows.map { row in
+            try earlier.map { row in
+                // Of what, and when, is kept no longer.
                 [
-                    "type": .string(try row.get("type")), "state": .string(try row.get("state")),
-                    "occurredAt": .string(try row.get("occurred_at", as: Instant.self).rfc3339),
+                    "state": "delivered",
                     "endpointId": .string(try row.get("endpoint_id", as: WebhookEndpointID.self).description),
                     "description": .string(try row.get("description")),
                     "includeTraits": .bool(try row.get("include_traits")),
                 ]
-            })
+            }
+                + rows.map { row in
+                    [
+                        "type": .string(try row.get("type")), "state": .string(try row.get("state")),
+                        "occurredAt": .string(try row.get("occurred_at", as: Instant.self).rfc3339),
+                        "endpointId": .string(
+                            try row.get("endpoint_id", as: WebhookEndpointID.self).description),
+                        "description": .string(try row.get("description")),
+                        "includeTraits": .bool(try row.get("include_traits")),
+                    ]
+                })
     }
 
     static func shard(of endpoint: WebhookEndpointID) -> Shard { Shard(hashing: endpoint.description) }

@@ -11,15 +11,24 @@ struct WebhookSender: Sendable {
     /// Signatures bear the time of the machine, also in a rehearsal: receivers compare it with their own.
     let machine: @Sendable () -> Instant
 
-    func send(_ delivery: ClaimedDelivery) async throws -> FinishedAttempt {
+    /// `traits` are those that whoever asked about the delivery has read, together with what permits it.
+    func send(_ delivery: ClaimedDelivery, with traits: ReadTraits = .none) async throws -> FinishedAttempt {
         let started = ContinuousClock.now
         let at = machine()
-        let outcome = try await outcome(of: delivery, at: at)
+        let outcome = try await outcome(of: delivery, traits, at: at)
         return FinishedAttempt(
             delivery: delivery, outcome: outcome, at: machine(), took: ContinuousClock.now - started)
     }
 
-    private func outcome(of delivery: ClaimedDelivery, at now: Instant) async throws -> WebhookOutcome {
+    /// The traits of the person of a delivery, which may have none.
+    enum ReadTraits: Sendable {
+        case none
+        case read([String: JSON]?)
+    }
+
+    private func outcome(
+        of delivery: ClaimedDelivery, _ read: ReadTraits, at now: Instant
+    ) async throws -> WebhookOutcome {
         let url: OutwardURL
         let secrets: WebhookSecrets
         do { url = try OutwardURL(delivery.url) } catch { return .unanswered("invalidURL") }
@@ -27,7 +36,9 @@ struct WebhookSender: Sendable {
             return .unanswered("secretLocked")
         }
         var traits: [String: JSON]?
-        if delivery.includesTraits, !delivery.isErased, let id = delivery.profileID {
+        if case .read(let values) = read {
+            traits = values
+        } else if delivery.includesTraits, !delivery.isErased, let id = delivery.profileID {
             traits = try await reading.profile(id)?.values
         }
         let body = Array(WebhookPayload(delivery: delivery, traits: traits).json.compact.utf8)

@@ -39,7 +39,7 @@ struct Webhooks: Sendable {
         dispatcher = WebhookDispatcher(
             pool: context.pool, hub: context.hub,
             sender: WebhookSender(reading: reading, vault: vault, client: client, machine: machine),
-            gate: DestinationGate(profiles: reading.store, pool: context.pool, clock: context.clock),
+            gate: DestinationGate(reading: reading, clock: context.clock),
             outbox: context.outbox, logger: context.logger)
     }
 

@@ -27,6 +27,7 @@ struct EventResolution {
         var (resolver, keys) = try await resolution.resolver(
             for: observations, of: events, policy: policy, in: transaction)
         let tombstones = try await resolution.tombstones(for: observations, in: transaction)
+        let corrected = try await resolution.corrected(observations, in: transaction)
         var (traceparents, late): ([String?], [StreamRecord]) = ([], [])
         for (place, event) in events.enumerated() {
             if isOfErased(observations[place], resolver, tombstones) {
@@ -34,7 +35,9 @@ struct EventResolution {
                 continue
             }
             let before = resolver.facts.count
-            try resolver.resolve(event, as: observations[place])
+            let observation =
+                corrected.isEmpty ? observations[place] : corrected.without(observations[place], of: resolver)
+            try resolver.resolve(event, as: observation)
             for _ in before..<resolver.facts.count { traceparents.append(records[place].traceparent) }
         }
         try await resolution.write(

@@ -150,11 +150,18 @@ final class WebhookDispatcher: Service {
                     }
                     delivery = again
                 }
-                if case .withheld = try await gate.ask(delivery, at: machine()) {
+                var traits = WebhookSender.ReadTraits.none
+                switch try await gate.ask(delivery, at: machine()) {
+                case .permitted(let held, let read): (delivery, traits) = (held, read)
+                case .withheld:
                     Self.count("withheld")
                     continue
+                case .lost:
+                    try await deliveries.release(rest, in: pool)
+                    return place
+                case nil: break
                 }
-                let attempt = try await sender.send(delivery)
+                let attempt = try await sender.send(delivery, with: traits)
                 let mayGoOn = try await pool.transaction { transaction in
                     let isDone = try await record(attempt, in: transaction)
                     if !isDone { try await deliveries.release(rest, in: transaction) }

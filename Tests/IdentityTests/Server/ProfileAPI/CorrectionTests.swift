@@ -103,4 +103,100 @@ struct CorrectionTests {
             }
         }
     }
+
+    @Test("what is right holds, whatever the rule of a trait, and what was said before does not come back")
+    func ruled() async throws {
+        try await ProfileAPI.with { api in
+            let policy =
+                ShippedPolicy.source + """
+
+                    traits:
+                      born: { rule: first }
+                      spent: { rule: max }
+                      interests: { rule: union }
+
+                    """
+            let put = try await api.service.request("PUT", "/v1/identity-policy", body: Array(policy.utf8))
+            #expect(put.status == 200, "\(put.text)")
+            try await api.database.publish([
+                event(
+                    0, .identify, user: "u",
+                    traits: ["born": "1990", "spent": 90, "interests": ["hats", "bags"]]),
+                event(5, .identify, user: "u", traits: ["born": "1980", "spent": 9, "interests": ["shoes"]]),
+            ])
+            try await api.database.consumer().drain()
+            let id = try #require(try await api.lookUp("userId", "u")["profileId"]?.string)
+            let order: JSON = ["traits": ["born": "1991", "spent": 7, "interests": ["hats"]]]
+            #expect(try await correct(id, order, in: api).json["verdict"] == "updated")
+            func expectRight() async throws {
+                let traits = try await api.lookUp("userId", "u")["traits"] ?? .null
+                #expect(traits[path: "born.value"] == "1991")
+                #expect(traits[path: "spent.value"] == 7)
+                #expect(traits[path: "interests.value"] == ["hats"])
+            }
+            try await expectRight()
+            #expect(try await correct(id, order, in: api).json["verdict"] == "unchanged")
+            try await api.database.publish([
+                event(3, .identify, user: "u", traits: ["born": "1970", "spent": 99, "interests": ["bags"]])
+            ])
+            try await api.database.consumer().drain()
+            try await expectRight()
+        }
+    }
+
+    @Test("a correction of somebody by a profile that was merged is written to the one that they are now")
+    func merged() async throws {
+        let history = [
+            event(0, .identify, device: "d", traits: ["age": 7]), event(1, user: "u"),
+            event(2, user: "u", device: "d"),
+        ]
+        try await ProfileAPI.with(history) { api in
+            let profile = try await api.lookUp("userId", "u")
+            let now = try #require(profile["profileId"]?.string)
+            let before = try #require(profile["mergedProfileIds"]?.array?.first?.string)
+            #expect(
+                try await correct(before, ["traits": ["age": 8]], in: api).json["profileId"] == .string(now))
+            #expect(try await api.lookUp("userId", "u")[path: "traits.age.value"] == 8)
+            let rows = try await api.database.owner.query(
+                "SELECT profile_id FROM profiles.trait WHERE name = 'age' ORDER BY occurred_at DESC LIMIT 1")
+            #expect(try rows.first?.get("profile_id", as: ProfileID.self).description == now)
+        }
+    }
+
+    @Test("an event from before a correction that comes late does not bring the wrong identifier back")
+    func late() async throws {
+        try await ProfileAPI.with(events) { api in
+            let id = try #require(try await api.lookUp("userId", "u")["profileId"]?.string)
+            #expect(
+                try await correct(id, address("right@x.org", replacing: "wrong@x.org"), in: api).status == 200
+            )
+            try await api.database.publish([
+                event(2, .identify, user: "u", traits: ["email": "wrong@x.org", "late": 1])
+            ])
+            try await api.database.consumer().drain()
+            #expect(try await api.lookUp("email", "wrong@x.org") == .null)
+            let profile = try await api.lookUp("userId", "u")
+            #expect(profile["profileId"]?.string == id)
+            #expect(profile[path: "traits.email.value"] == "right@x.org")
+            #expect(profile[path: "traits.late.value"] == 1)
+            // Its owner comes; what u said before joins the two no more than it gave it back.
+            try await api.database.publish([
+                event(3, .identify, user: "owner", traits: ["email": "wrong@x.org"])
+            ])
+            try await api.database.consumer().drain()
+            let owner = try #require(try await api.lookUp("email", "wrong@x.org")["profileId"]?.string)
+            #expect(owner != id)
+            try await api.database.publish([
+                event(4, .identify, device: "d", traits: ["email": "right@x.org"])
+            ])
+            try await api.database.publish([
+                event(5, .identify, device: "d", traits: ["email": "wrong@x.org"])
+            ])
+            try await api.database.consumer().drain()
+            #expect(try await api.lookUp("anonymousId", "d")["profileId"]?.string == id)
+            #expect(try await api.lookUp("email", "wrong@x.org")["profileId"]?.string == owner)
+            let kept = try await api.database.owner.query("SELECT FROM identity.corrected_identifier")
+            #expect(kept.count == 1)
+        }
+    }
 }

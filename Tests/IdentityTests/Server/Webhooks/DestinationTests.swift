@@ -153,4 +153,92 @@ struct DestinationTests {
             }
         }
     }
+
+    private func erase(_ id: ProfileID, in world: WebhookWorld) async throws -> [JSON] {
+        let request = PrivacyRequest(
+            id: PrivacyRequestID(UUIDv7.make(at: start)), type: .erasure, profileID: id, profileIDs: [id],
+            requestedAt: start)
+        return try await world.pool.transaction {
+            try await WebhookQueue.tell(
+                ofErasing: [id], for: request, at: start, queuedAt: world.machine.now, in: $0)
+        }
+    }
+
+    @Test(
+        "who was told of somebody long ago is told of their erasure, whatever was withheld since, and who was only kept from them then is not"
+    )
+    func longAgo() async throws {
+        try await WebhookWorld.with(consent: true) { world in
+            try await HTTPReceiver.with { receiver in
+                let named = try await world.endpoint(receiver.url()).id
+                try await world.identity.putPolicy(policy(named))
+                try await world.resolve([event(0, user: "u"), event(1, user: "v")])
+                let (u, v) = (
+                    try await world.identity.profile(ofUser: "u"),
+                    try await world.identity.profile(ofUser: "v")
+                )
+                try await world.identity.decide(.granted, "sharing", by: u, at: start)
+                try await world.dispatcher().deliverDue()
+                try await world.identity.decide(.withdrawn, "sharing", by: u, at: start + .seconds(1))
+                // What was told, and what was withheld, is kept no longer.
+                let later = Instant.fromSystemClock() + .hours(1)
+                #expect(try await DeliveryStore().deleteOld(before: later, in: world.pool) == (2, 0))
+                try await world.resolve([
+                    event(2, .identify, user: "u", traits: ["a": 1]),
+                    event(3, .identify, user: "v", traits: ["a": 1]),
+                ])
+                try await world.dispatcher().deliverDue()
+                #expect(receiver.received.count == 1)
+                #expect(try await world.deliveries(of: named).allSatisfy { $0.state == "withheld" })
+                #expect(try await DeliveryStore().deleteOld(before: later, in: world.pool) == (2, 0))
+                let known = try await world.pool.transaction { try await WebhookQueue.told(of: [u], in: $0) }
+                #expect(known.array?.map { $0["endpointId"] } == [.string(named.description)])
+                #expect(try await erase(v, in: world).isEmpty)
+                #expect(
+                    try await erase(u, in: world).map { $0["endpointId"] } == [.string(named.description)])
+                let left = try await world.identity.owner.query("SELECT FROM identity.webhook_audience")
+                #expect(left.isEmpty)
+            }
+        }
+    }
+
+    @Test(
+        "an attempt that nobody recorded counts as told, although the person withdrew before it was made again"
+    )
+    func unrecorded() async throws {
+        try await WebhookWorld.with(consent: true) { world in
+            try await HTTPReceiver.with { receiver in
+                let named = try await world.endpoint(receiver.url()).id
+                try await world.identity.putPolicy(policy(named))
+                try await world.resolve([event(0, user: "u")])
+                let u = try await world.identity.profile(ofUser: "u")
+                try await world.identity.decide(.granted, "sharing", by: u, at: start)
+                let gate = DestinationGate(
+                    reading: ProfileReading(store: world.identity.store, pool: world.pool),
+                    clock: SimulatedClock(start + .hours(1)).serviceClock)
+                let claimed = try await world.pool.transaction {
+                    try await DeliveryStore().claim(1, at: world.machine.now, in: $0)
+                }
+                // It is permitted, made, and whoever made it is killed.
+                guard case .permitted = try await gate.ask(try #require(claimed.first), at: world.machine.now)
+                else {
+                    Issue.record("not permitted")
+                    return
+                }
+                try await world.identity.owner.execute(
+                    "UPDATE identity.webhook_delivery SET leased_until = now() - interval '1 second'")
+                // Its lease has run out: it may not be made by them any more.
+                guard case .lost = try await gate.ask(try #require(claimed.first), at: world.machine.now)
+                else {
+                    Issue.record("made by two")
+                    return
+                }
+                try await world.identity.decide(.withdrawn, "sharing", by: u, at: start + .seconds(1))
+                try await world.dispatcher().deliverDue()
+                #expect(receiver.received.isEmpty)
+                #expect(
+                    try await erase(u, in: world).map { $0["endpointId"] } == [.string(named.description)])
+            }
+        }
+    }
 }

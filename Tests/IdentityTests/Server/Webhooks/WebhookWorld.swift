@@ -41,7 +41,8 @@ struct WebhookWorld {
         return WebhookDispatcher(
             pool: pool, hub: WakeHub(pool: pool, channels: [WebhookQueue.channel]), sender: sender,
             gate: DestinationGate(
-                profiles: identity.store, pool: pool, clock: SimulatedClock(start + .hours(1)).serviceClock),
+                reading: ProfileReading(store: identity.store, pool: pool),
+                clock: SimulatedClock(start + .hours(1)).serviceClock),
             outbox: outbox, logger: Logger(label: "test"))
     }
 
