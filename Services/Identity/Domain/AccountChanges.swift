@@ -29,13 +29,12 @@ package struct AccountChanges: Hashable, Sendable {
     /// Takes in a group call of a profile. False where its id names no account.
     mutating func take(_ event: TrackingEvent, of profileID: ProfileID) -> Bool {
         guard let id = event.groupID, Self.isID(id) else { return false }
+        // A sender's clock that is ahead must not outlast what others say later; segmentation has it so as well.
+        let instant = min(event.timestamp, event.receivedAt)
         accounts[id] = max(accounts[id] ?? event.receivedAt, event.receivedAt)
-        members[
-            Member(groupID: id, profileID: profileID),
-            default: .init(first: event.timestamp, last: event.timestamp)
-        ]
-        .include(ResolverChanges.Seen(first: event.timestamp, last: event.timestamp))
-        let stamp = EffectiveTraits.Stamp(at: event.timestamp, messageID: event.messageID)
+        members[Member(groupID: id, profileID: profileID), default: .init(first: instant, last: instant)]
+            .include(ResolverChanges.Seen(first: instant, last: instant))
+        let stamp = EffectiveTraits.Stamp(at: instant, messageID: event.messageID)
         for (name, value) in event.traits where name.utf8.count <= Resolver.longestTraitName {
             let key = TraitKey(groupID: id, name: name)
             if let held = traits[key], held.entry.stamp >= stamp { continue }

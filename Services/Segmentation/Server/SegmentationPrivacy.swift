@@ -213,13 +213,13 @@ enum Erasure {
         let replies = try await transaction.pipeline([
             count("profile_state", "profile_id"), count("profiles.membership", "profile_id"),
             count("stream_memberships", "key"), count("snapshot_member", "profile_id"),
-            count("profiles.stage", "profile_id"),
+            count("profiles.stage", "profile_id"), count("kept_evidence", "profile_id"),
         ])
         let numbers = try replies.map { try $0.first?.get("n", as: Int64.self) ?? 0 }
         return [
             "states": .integer(numbers[0]), "memberships": .integer(numbers[1]),
             "changes": .integer(numbers[2]), "snapshots": .integer(numbers[3]),
-            "stages": .integer(numbers[4]),
+            "stages": .integer(numbers[4]), "keptEvidence": .integer(numbers[5]),
         ]
     }
 }

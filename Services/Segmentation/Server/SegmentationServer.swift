@@ -42,6 +42,7 @@ package let segmentationService = ServiceDefinition(
         Migration(resource: "V0016_left_behind", bytes: PackageResources.V0016_left_behind_sql),
         Migration(resource: "V0017_kept_evidence", bytes: PackageResources.V0017_kept_evidence_sql),
         Migration(resource: "V0018_account_turns", bytes: PackageResources.V0018_account_turns_sql),
+        Migration(resource: "V0019_left_out", bytes: PackageResources.V0019_left_out_sql),
     ],
     openAPI: Contracts.segmentation, published: [.memberships],
     channels: [

@@ -94,15 +94,15 @@ extension RetentionPolicy {
     /// What shows that there is a contract must not go from timelines while it still counts.
     private func check(_ rule: NoBasisRule) throws(DecodingProblem) {
         guard let contract = rule.contract else { return }
+        // As long as its end counts: whose last order is gone from the timeline would seem never to have had one.
+        let needed = contract.within + rule.after
         for name in contract.events {
-            guard let kept = keep(event: name, needing: purposes.keys), kept < contract.within else {
-                continue
-            }
+            guard let kept = keep(event: name, needing: purposes.keys), kept < needed else { continue }
             throw DecodingProblem(
-                path: "noBasis.contract.within", expected: "\(kept.text) or less",
+                path: "noBasis.contract.within", expected: "with noBasis.after together \(kept.text) or less",
                 message:
-                    "noBasis.contract.within must be \(kept.text) or less, as timelineEvents may keep \"\(name)\" "
-                    + "no longer; say how long it is kept in keep.timelineEvents.events")
+                    "noBasis.contract.within and noBasis.after together must be \(kept.text) or less, as timelineEvents "
+                    + "may keep \"\(name)\" no longer; say how long it is kept in keep.timelineEvents.events")
         }
     }
 

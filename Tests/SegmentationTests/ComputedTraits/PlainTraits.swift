@@ -131,6 +131,16 @@ enum PlainValue: Equatable {
         self = json.number.map { .number($0) } ?? .text(PlainTraits.text(json))
     }
 
+    /// As a comparison takes it: nothing or one value.
+    var compared: [JSON] {
+        switch self {
+        case .nothing, .rfm: []
+        case .number(let number) where number == number.rounded(): [.integer(Int64(number))]
+        case .number(let number): [.double(number)]
+        case .text(let text): [.string(text)]
+        }
+    }
+
     /// Whether it is the same, to a millionth.
     func isLike(_ other: PlainValue) -> Bool {
         guard case .number(let left) = self, case .number(let right) = other else { return self == other }

@@ -46,6 +46,15 @@ struct EvidenceOracle {
         {
             return oracle.compare(trait, values, at: instant)
         }
+        if let compared = condition["computedTrait"],
+            let values = explanation[path: "details.values"]?.array
+        {
+            let kind = compared["definition"]?.object?.keys.first ?? ""
+            let plain = values.flatMap { PlainValue($0, of: kind).compared }
+            let truth = oracle.compare(compared, plain, at: instant)
+            if explanation["unlisted"] == nil { #expect(oracle.holds(cited, at: instant) == truth) }
+            return truth
+        }
         guard let unlisted = explanation["unlisted"], let (kind, payload) = condition.object?.first else {
             return oracle.holds(cited, at: instant)
         }

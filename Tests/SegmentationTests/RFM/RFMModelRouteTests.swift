@@ -252,7 +252,7 @@ struct RFMModelRouteTests {
                     "UPDATE segmentation.rfm_model SET leased_until = now() - interval '1 second'")
                 #expect(
                     try await pool.withConnection {
-                        try await !PopulationModelStore($0).advance(id, examined: 1)
+                        try await !PopulationModelStore($0).advance(id, examined: 1, leftOut: 0)
                     })
             }
             #expect(try await pool.transaction { try await PopulationModelStore($0).claim() } == nil)

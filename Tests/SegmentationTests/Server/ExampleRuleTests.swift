@@ -204,6 +204,29 @@ struct ExampleRuleTests {
         #expect(stories["cleo"] == [])
     }
 
+    @Test(
+        "a computed trait: from the view that makes shoes the favourite to the instant at which time alone ends it"
+    )
+    func computedTrait() async throws {
+        func view(_ category: String, _ day: Int) -> TrackingEvent {
+            event("Product Viewed", .days(day), ["category": .string(category)])
+        }
+        let stories = try await stories(
+            "computed-traits/favourite-category", "segments/prefers-shoes",
+            people: [
+                "anna": [view("Hats", 0), view("Shoes", 1), view("Shoes", 2), view("Hats", 3)],
+                "bert": [view("Shoes", 0), view("Shoes", 10), view("Hats", 20)],
+                "cleo": [view("Hats", 0)],
+            ])
+        // Of as many the one that was looked at later; on day 90 the first hat is gone, and on day 91 the first shoe.
+        #expect(
+            stories["anna"] == [
+                "entered event 1d", "exited event 3d", "entered time 90d", "exited time 91d",
+            ])
+        #expect(stories["bert"] == ["entered event 0s", "exited time 90d"])
+        #expect(stories["cleo"] == [])
+    }
+
     @Test("other segments: worth much within the year and without an order for 90 days")
     func otherSegments() async throws {
         func order(_ day: Int, _ total: JSON) -> TrackingEvent {
@@ -242,7 +265,7 @@ struct ExampleRuleTests {
     func all() async throws {
         try await Installation.with { installation in
             let folder = Installation.root.appending(path: "deploy/examples")
-            for kind in ["scores", "segments"] {
+            for kind in ["scores", "computed-traits", "segments"] {
                 let files = try FileManager.default.contentsOfDirectory(
                     at: folder.appending(path: kind), includingPropertiesForKeys: nil)
                 for file in files.sorted(by: { $0.lastPathComponent < $1.lastPathComponent }) {

@@ -1,9 +1,12 @@
 import Models
 import Postgres
+import Sealing
 import SegmentationDomain
 import ServiceKit
 import TestSupport
 import Testing
+
+@testable import SegmentationServer
 
 @Suite(
     "Evidence that is too large for the stream is kept beside it",
@@ -73,6 +76,44 @@ struct KeptEvidenceTests {
             let why = try await installation.harness.request("GET", "/v1/segments/large/members/\(anna)/why")
             #expect(why.json[path: "evidence.conditions.parts"]?.array?.count == 450)
             #expect(why.json[path: "evidence.abridged"] == nil)
+        }
+    }
+
+    @Test(
+        "of somebody the latest 100 are kept, an access has them in their order, and an erasure counts them")
+    func limited() async throws {
+        try await Installation.with { installation in
+            let (anna, bert) = (Installation.profile("anna"), Installation.profile("bert"))
+            let context = installation.harness.context
+            let (vault, start) = (context.vault, start)
+            let long = String(repeating: "x", count: Evidence.maxBytes)
+            func keep(_ numbers: Range<Int>, of profile: ProfileID) async throws {
+                try await context.pool.transaction { transaction in
+                    let key = try await vault.days.key(at: start)
+                    let kept = numbers.compactMap { number -> KeptEvidence? in
+                        var evidence: JSON = ["number": .integer(Int64(number)), "long": .string(long)]
+                        return KeptEvidence(&evidence, of: profile, at: start + .seconds(number))
+                    }
+                    #expect(kept.count == numbers.count)
+                    _ = try await transaction.pipeline(try KeptEvidence.write(kept, under: key))
+                }
+            }
+            try await keep(0..<3, of: bert)
+            try await keep(0..<60, of: anna)
+            try await keep(60..<123, of: anna)
+            let (all, counts) = try await context.pool.transaction { transaction in
+                (
+                    try await KeptEvidence.all(of: [anna, bert], vault: vault, in: transaction),
+                    try await Erasure.counts([anna, bert], in: transaction)
+                )
+            }
+            func numbers(_ profile: ProfileID) -> [Int64?] {
+                all.filter { $0["profileId"]?.string == profile.description }
+                    .map { $0[path: "evidence.number"]?.integer }
+            }
+            #expect(numbers(anna) == (23..<123).map { Int64($0) })
+            #expect(numbers(bert) == [0, 1, 2])
+            #expect(counts["keptEvidence"] == 103, "\(counts.compact)")
         }
     }
 }

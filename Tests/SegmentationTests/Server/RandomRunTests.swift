@@ -62,7 +62,7 @@ private struct StoredRun {
         self.installation = installation
         self.random = random
         rules = RandomRules(generator: SeededGenerator(seed: self.random.next()))
-        rules.hasRFM = false
+        rules.namesDefinitions = false
         people = (0..<8).map { Installation.profile("person \($0)") }
         let traitRules = self.random.pick(RandomHistory.rules)
         for (index, person) in people.enumerated() {

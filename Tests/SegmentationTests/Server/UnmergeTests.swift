@@ -161,7 +161,7 @@ private struct PairRun {
         random = SeededGenerator(seed: seed)
         sweeps = random.chance(50)
         rules = RandomRules(generator: SeededGenerator(seed: random.next()))
-        rules.hasRFM = false
+        rules.namesDefinitions = false
         let seeds = [random.next(), random.next()]
         let traitRules = random.pick(RandomHistory.rules)
         histories = zip(seeds, ["a", "b"]).map {

@@ -63,6 +63,18 @@ struct TraitTally: Sendable {
         }
     }
 
+    /// Adds events that are remembered together, all of them earlier than those that never leave.
+    mutating func add(_ others: Tally) {
+        count += others.events
+        total += others.total
+        numbers += others.values
+        switch trait.kind {
+        case .minimum: extreme = [extreme, others.minimum].compactMap { $0 }.min()
+        case .maximum: extreme = [extreme, others.maximum].compactMap { $0 }.max()
+        default: break
+        }
+    }
+
     private mutating func add(_ value: JSON) {
         let key = value.string ?? value.compact
         var group = groups[key] ?? Group(value: value, rank: groups.count)
@@ -167,7 +179,7 @@ extension ComputedTrait {
         return .object(members)
     }
 
-    private func days(_ since: Instant, at now: Instant) -> Int64 {
+    func days(_ since: Instant, at now: Instant) -> Int64 {
         if let zone { return max(0, zone.day(of: now) - zone.day(of: since)) }
         return max(0, (now - since).milliseconds / 86_400_000)
     }

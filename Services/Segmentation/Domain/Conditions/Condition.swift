@@ -18,6 +18,7 @@ package indirect enum Condition: Hashable, Sendable {
     case sequence(EventSequence)
     case ratio(Ratio)
     case trait(Trait)
+    case computedTrait(TraitOfEvents)
     case context(ContextValue)
     case identifier(Known)
     case age(Age)
@@ -65,6 +66,7 @@ package indirect enum Condition: Hashable, Sendable {
         case .sequence(let leaf): .leaf(leaf)
         case .ratio(let leaf): .leaf(leaf)
         case .trait(let leaf): .leaf(leaf)
+        case .computedTrait(let leaf): .leaf(leaf)
         case .context(let leaf): .leaf(leaf)
         case .identifier(let leaf): .leaf(leaf)
         case .age(let leaf): .leaf(leaf)
@@ -100,6 +102,7 @@ package indirect enum Condition: Hashable, Sendable {
         leaf(EventSequence.key) { field throws(RuleProblem) in .sequence(try EventSequence(field)) },
         leaf(Ratio.key) { field throws(RuleProblem) in .ratio(try Ratio(field)) },
         leaf(Trait.key) { field throws(RuleProblem) in .trait(try Trait(field)) },
+        leaf(TraitOfEvents.key) { field throws(RuleProblem) in .computedTrait(try TraitOfEvents(field)) },
         leaf(ContextValue.key) { field throws(RuleProblem) in .context(try ContextValue(field)) },
         leaf(Known.key) { field throws(RuleProblem) in .identifier(try Known(field)) },
         leaf(Age.key) { field throws(RuleProblem) in .age(try Age(field)) },

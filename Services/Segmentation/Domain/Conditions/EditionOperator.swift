@@ -43,23 +43,24 @@ extension Condition {
     package func byEditions(
         _ choose: (PopulationModelKind, String, JSON?) -> JSON?
     ) throws(InvalidRule) -> Condition {
-        try RuleReader.read(Self.written(json, choosing: choose))
+        try RuleReader.read(
+            Self.rewritten(json) { key, payload in
+                guard let kind = PopulationModelKind(rawValue: key), var members = payload.object,
+                    let model = members["model"]?.string
+                else { return payload }
+                members["edition"] = choose(kind, model, members["edition"])
+                return .object(members)
+            })
     }
 
-    private static func written(
-        _ rule: JSON, choosing choose: (PopulationModelKind, String, JSON?) -> JSON?
-    ) -> JSON {
+    /// A rule's JSON with the payload of each condition that is no group of others as it is chosen.
+    static func rewritten(_ rule: JSON, _ choose: (_ key: String, _ payload: JSON) -> JSON) -> JSON {
         guard let (key, payload) = rule.object?.first else { return rule }
         switch key {
         case AllOf.key, AnyOf.key:
-            return .object([key: .array((payload.array ?? []).map { written($0, choosing: choose) })])
-        case Not.key: return .object([key: written(payload, choosing: choose)])
-        default:
-            guard let kind = PopulationModelKind(rawValue: key), var members = payload.object,
-                let model = members["model"]?.string
-            else { return rule }
-            members["edition"] = choose(kind, model, members["edition"])
-            return .object([key: .object(members)])
+            return .object([key: .array((payload.array ?? []).map { rewritten($0, choose) })])
+        case Not.key: return .object([key: rewritten(payload, choose)])
+        default: return .object([key: choose(key, payload)])
         }
     }
 }

@@ -87,7 +87,9 @@ enum AccountStore {
 
     /// Whether members are yet to be told of something.
     static func hasChanges(in session: some PostgresSession) async throws -> Bool {
-        try await !session.query("SELECT FROM account_change LIMIT 1").isEmpty
+        try await !session.query(
+            "SELECT FROM account_change WHERE position IS NOT NULL OR since <= clock_timestamp() LIMIT 1"
+        ).isEmpty
     }
 
     /// What is known of the accounts of profiles, by profile and account.
@@ -143,16 +145,16 @@ enum AccountStore {
                     \(groups.map(\.but))::uuid[]) AS w (shard, id, but)
         WHERE EXISTS (SELECT FROM account_member m
                       WHERE m.shard = w.shard AND m.group_id = w.id AND m.profile_id <> w.but)
-        ON CONFLICT (shard, group_id) DO UPDATE SET again = true
+        ON CONFLICT (shard, group_id) DO UPDATE SET again = true, since = least(c.since, clock_timestamp())
         """
     }
 
     /// Has all members of accounts told of what stands.
     static func tellAll(_ groups: [String]) -> SQL {
         """
-        INSERT INTO account_change (shard, group_id)
+        INSERT INTO account_change AS c (shard, group_id)
         SELECT * FROM unnest(\(shards(groups))::smallint[], \(groups)::text[])
-        ON CONFLICT (shard, group_id) DO UPDATE SET again = true
+        ON CONFLICT (shard, group_id) DO UPDATE SET again = true, since = least(c.since, clock_timestamp())
         """
     }
 

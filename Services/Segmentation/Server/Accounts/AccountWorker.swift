@@ -69,14 +69,62 @@ package final class AccountWorker: Service {
     /// Takes some members of one account, or some group calls of before there was this; false if there is nothing to do.
     package func step() async throws -> Bool {
         let now = try await clock.now()
-        return try await pool.transaction { transaction in
-            let row = try await transaction.query(
-                "SELECT pg_try_advisory_xact_lock(\(Self.lock)) AS mine"
-            ).first
-            guard try row?.get("mine") ?? false else { return false }
-            if try await self.readAnew(at: now, in: transaction) { return true }
-            return try await self.tellSome(at: now, in: transaction)
+        do {
+            return try await pool.transaction { transaction in
+                guard try await Self.isMine(in: transaction) else { return false }
+                if try await self.readAnew(at: now, in: transaction) { return true }
+                return try await self.tellSome(at: now, in: transaction)
+            }
+        } catch let failure as PageFailure { return try await tellOneByOne(failure, at: now) }
+    }
+
+    private static func isMine(in transaction: PostgresTransaction) async throws -> Bool {
+        let row = try await transaction.query("SELECT pg_try_advisory_xact_lock(\(lock)) AS mine").first
+        return try row?.get("mine") ?? false
+    }
+
+    /// Members that could not be told together, for somebody among them.
+    private struct PageFailure: Error {
+        let shard: Shard
+        let group: String
+        let members: [ProfileID]
+    }
+
+    /// Tells members each by themselves; whom that does not go with are told with all others once more in a minute.
+    private func tellOneByOne(_ failure: PageFailure, at now: Instant) async throws -> Bool {
+        var failed: [ProfileID] = []
+        for member in failure.members {
+            do {
+                let isMine = try await pool.transaction { transaction in
+                    guard try await Self.isMine(in: transaction) else { return false }
+                    let decider = try await self.registry.decider(in: transaction)
+                    try await self.tell([member], of: failure.group, by: decider, at: now, in: transaction) {}
+                    return true
+                }
+                guard isMine else { return false }
+            } catch {
+                guard DeadlineWorker.mayBeOfOne(error) else { throw error }
+                failed.append(member)
+                logger.warning(
+                    "a member of an account cannot be told of what changed there; it is tried again in a minute",
+                    metadata: ["profile": "\(member)", "error": "\(error)"])
+            }
         }
+        let mustRetry = !failed.isEmpty
+        try await pool.transaction { transaction in
+            guard try await Self.isMine(in: transaction) else { return }
+            if mustRetry {
+                _ = try await transaction.query(
+                    """
+                    UPDATE account_change SET again = true, since = clock_timestamp() + interval '60 seconds'
+                    WHERE shard = \(failure.shard) AND group_id = \(failure.group)
+                    """)
+            }
+            try await self.advance(
+                failure.shard, failure.group,
+                to: failure.members.count == Self.chunk ? failure.members.last : nil, in: transaction)
+        }
+        return true
     }
 
     /// Before the states are locked its row must not be: whoever changes an account waits for it with states in hand.
@@ -84,6 +132,7 @@ package final class AccountWorker: Service {
         let row = try await transaction.query(
             """
             SELECT shard, group_id, position FROM account_change
+            WHERE position IS NOT NULL OR since <= clock_timestamp()
             ORDER BY position IS NULL, since, shard, group_id LIMIT 1
             """
         ).first
@@ -111,6 +160,23 @@ package final class AccountWorker: Service {
             ORDER BY profile_id LIMIT \(Self.chunk)
             """
         ).map { try $0.get("profile_id") }
+        do {
+            try await tell(members, of: group, by: decider, at: now, in: transaction) {
+                // Between the states and the stream's heads, as whoever changes an account has it.
+                try await self.advance(
+                    shard, group, to: members.count == Self.chunk ? members.last : nil, in: transaction)
+            }
+        } catch  where DeadlineWorker.mayBeOfOne(error) {
+            throw PageFailure(shard: shard, group: group, members: members)
+        }
+        return true
+    }
+
+    /// Tells members of an account what is known of it; `advance` notes it once their states are locked.
+    private func tell(
+        _ members: [ProfileID], of group: String, by decider: SegmentDecider, at now: Instant,
+        in transaction: PostgresTransaction, advance: () async throws -> Void
+    ) async throws {
         let before = try await ConsentReading.people(of: Set(members), in: transaction).canonical
         let states = try await StateStore(transaction: transaction, registry: registry)
             .lockExisting(Set(before.keys).union(before.values))
@@ -118,10 +184,8 @@ package final class AccountWorker: Service {
         let people = try await ConsentReading.people(of: Set(members), in: transaction).canonical
         let known = try await AccountStore.traits(
             of: [group], named: decider.set.accountTraits, vault: registry.vault, in: transaction)[group]
-        // Between the states and the stream's heads, as whoever changes an account has it.
-        try await advance(
-            shard, group, to: members.count == Self.chunk ? members.last : nil, in: transaction)
-        guard let known else { return true }
+        try await advance()
+        guard let known else { return }
         var work = MembershipWork(
             decider: decider, states: states, now: now, vault: registry.vault, in: transaction)
         try await work.refresh()
@@ -133,7 +197,6 @@ package final class AccountWorker: Service {
             work.take(known, of: group, by: profile)
         }
         try await work.write()
-        return true
     }
 
     /// Notes how far the members are told; at the end they are told once more if something has changed since.
@@ -150,7 +213,8 @@ package final class AccountWorker: Service {
         _ = try await transaction.pipeline([
             "DELETE FROM account_change WHERE shard = \(shard) AND group_id = \(group) AND NOT again",
             """
-            UPDATE account_change SET position = NULL, again = false, since = clock_timestamp()
+            UPDATE account_change
+            SET position = NULL, again = false, since = greatest(since, clock_timestamp())
             WHERE shard = \(shard) AND group_id = \(group)
             """,
         ])

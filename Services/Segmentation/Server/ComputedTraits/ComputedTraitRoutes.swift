@@ -60,6 +60,7 @@ struct ComputedTraitRoutes {
         let now = try await clock.now()
         let (stored, isNew) = try await pool.transaction { transaction in
             let store = ComputedTraitStore(transaction)
+            try await SegmentStore(transaction).lockAlone()
             try await store.lockAlone()
             let previous = try await store.get(id)
             try request.check(edition: previous?.edition, of: "computed trait")
@@ -74,10 +75,32 @@ struct ComputedTraitRoutes {
             try await store.store(
                 id: id, name: document.name, description: document.description,
                 definition: document.trait.json, at: now)
+            if let previous, previous.definition != document.trait.json {
+                try await bring(document.trait, called: id, at: now, in: transaction)
+            }
             return (try await store.get(id), previous == nil)
         }
         guard let stored else { throw Problem.noComputedTrait }
         return Self.answer(stored, status: isNew ? .created : .ok)
+    }
+
+    /// The rules that look at a trait follow it.
+    private func bring(
+        _ trait: ComputedTrait, called id: String, at now: Instant, in transaction: PostgresTransaction
+    ) async throws {
+        let set = try await registry.decider(in: transaction).set
+        let rules = ComputedTraitRules(transaction)
+        if !trait.isComparable { try Self.checkUnused(rules.users(of: id, in: set)) }
+        try await rules.bring(trait, called: id, in: set, at: now)
+    }
+
+    private static func checkUnused(_ users: [String]) throws(Problem) {
+        guard users.isEmpty else {
+            throw .conflict(
+                "the rules of segments look at this computed trait; change or delete these first: "
+                    + users.map(SegmentDefinition.words).joined(separator: ", "),
+                type: "computed-trait-in-use")
+        }
     }
 
     private func delete(_ request: ServiceRequest) async throws -> ServiceResponse {
@@ -85,9 +108,12 @@ struct ComputedTraitRoutes {
         let now = try await clock.now()
         try await pool.transaction { transaction in
             let store = ComputedTraitStore(transaction)
+            try await SegmentStore(transaction).lockAlone()
             try await store.lockAlone()
             guard let previous = try await store.get(id) else { throw Problem.noComputedTrait }
             try request.check(edition: previous.edition, of: "computed trait")
+            let set = try await registry.decider(in: transaction).set
+            try Self.checkUnused(ComputedTraitRules(transaction).users(of: id, in: set))
             try await store.delete(id, at: now)
         }
         return .empty()

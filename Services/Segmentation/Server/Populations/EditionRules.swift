@@ -29,14 +29,11 @@ struct EditionRules {
             "a rule with an edition of a model cannot be read by this version, at `\(path)`")
     }
 
-    /// The segments whose rules, those in force or their next ones, name a model.
-    func users(of kind: PopulationModelKind, _ model: String, in set: SegmentSet) -> [String] {
+    /// The segments whose rules, those in force or their next ones, are so.
+    static func segments(in set: SegmentSet, where isMeant: (Condition) -> Bool) -> [String] {
         Set(
             [set.inForce, set.upcoming].flatMap { $0 }
-                .filter {
-                    $0.isSegment
-                        && $0.rule.condition.models().contains { $0.kind == kind && $0.model == model }
-                }
+                .filter { $0.isSegment && isMeant($0.rule.condition) }
                 .map(\.id)
         ).sorted()
     }
@@ -46,8 +43,22 @@ struct EditionRules {
     func bring(
         _ edition: PopulationEdition, of model: String, in set: SegmentSet, at now: Instant
     ) async throws {
+        let users = Self.segments(in: set) {
+            $0.models().contains { $0.kind == edition.kind && $0.model == model }
+        }
+        try await rewrite(users, in: set, at: now) { rule throws(InvalidRule) in
+            try rule.byEditions { kind, name, old in
+                kind == edition.kind && name == model ? edition.json : old
+            }
+        }
+    }
+
+    /// Gives the rules of some segments, as they are written, their next version.
+    func rewrite(
+        _ users: [String], in set: SegmentSet, at now: Instant,
+        _ change: (Condition) throws(InvalidRule) -> Condition
+    ) async throws {
         let store = SegmentStore(transaction)
-        let users = users(of: edition.kind, model, in: set)
         // Whoever looks at one of them and has a next rule waits as well.
         let companions = set.nextGroups.filter { !$0.isDisjoint(with: users) }
             .reduce(into: Set(users)) { $0.formUnion($1) }
@@ -57,10 +68,7 @@ struct EditionRules {
             let next: Condition
             do {
                 let old = try RuleReader.read(stored: rule)
-                next = old.replacingRule(
-                    with: try old.asWritten.byEditions { kind, name, old in
-                        kind == edition.kind && name == model ? edition.json : old
-                    })
+                next = old.replacingRule(with: try change(old.asWritten))
             } catch {
                 throw Self.unreadable(error)
             }

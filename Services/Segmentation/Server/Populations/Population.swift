@@ -55,6 +55,10 @@ struct Population: Sendable {
     private var standings = RFMPopulation()
     private var values: [Int64] = []
     private(set) var examined = 0
+    /// How many of those have a state that does not read, and so were not compared.
+    private(set) var leftOut = 0
+    /// The version of the score by which the first were compared.
+    private var version: (isKnown: Bool, number: Int?) = (false, nil)
 
     init(_ kind: PopulationModelKind, _ asked: RuleField) throws(RuleProblem) {
         self.kind = kind
@@ -78,9 +82,24 @@ struct Population: Sendable {
         examined += people
     }
 
-    mutating func add(_ some: [Int64], of people: Int) {
+    mutating func add(_ some: [Int64], of people: Int, leftOut unread: Int) {
         values += some
         examined += people
+        leftOut += unread
+    }
+
+    /// Whether a score is in the version by which all so far were compared; notes that of the first.
+    mutating func isOf(version found: Int?) -> Bool {
+        if !version.isKnown { version = (true, found) }
+        return version.number == found
+    }
+
+    /// The same with nobody looked at.
+    var anew: Population {
+        var population = self
+        (population.standings, population.values) = (RFMPopulation(), [])
+        (population.examined, population.leftOut, population.version) = (0, 0, (false, nil))
+        return population
     }
 
     /// An edition without its number, nil if there is nobody; and how many are in each of the named segments.

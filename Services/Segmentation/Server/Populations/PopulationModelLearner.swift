@@ -47,10 +47,30 @@ final class PopulationModelLearner: Service {
             }
             return true
         }
-        guard try await look(at: &population, of: model, at: now) else { return true }
-        try await finish(model, population, at: now)
+        for _ in 0..<Self.mostBeginnings {
+            do {
+                guard try await look(at: &population, of: model, at: now) else { return true }
+            } catch is ScoreChanged {
+                // What was read is of another version than what would follow.
+                population = population.anew
+                continue
+            }
+            try await finish(model, population, at: now)
+            return true
+        }
+        try await pool.withConnection {
+            try await PopulationModelStore($0).fail(
+                model.id, because: "the score changed each time while people were compared; ask again",
+                at: now)
+        }
         return true
     }
+
+    /// That a score is made up in another way than when the first were compared.
+    private struct ScoreChanged: Error {}
+
+    /// How often people are looked at anew, because a score changed meanwhile.
+    private static let mostBeginnings = 3
 
     /// Takes the thresholds and brings the rules to them, all in one transaction.
     private func finish(
@@ -61,7 +81,10 @@ final class PopulationModelLearner: Service {
         try await pool.transaction { transaction in
             try await SegmentStore(transaction).lockAlone()
             let store = PopulationModelStore(transaction)
-            guard try await store.advance(model.id, examined: population.examined) else { return }
+            guard
+                try await store.advance(
+                    model.id, examined: population.examined, leftOut: population.leftOut)
+            else { return }
             guard var edition = made else {
                 return try await store.fail(model.id, because: population.emptiness, at: now)
             }
@@ -89,10 +112,11 @@ final class PopulationModelLearner: Service {
                 }
                 population = grown
                 last = people.count == Self.atOnce ? people.last : nil
-                let count = population.examined
+                let (count, leftOut) = (population.examined, population.leftOut)
                 guard
                     try await pool.withConnection({
-                        try await PopulationModelStore($0).advance(model.id, examined: count)
+                        try await PopulationModelStore($0).advance(
+                            model.id, examined: count, leftOut: leftOut)
                     })
                 else { return false }
                 try Task.checkCancellation()
@@ -123,17 +147,24 @@ final class PopulationModelLearner: Service {
         in transaction: PostgresTransaction
     ) async throws {
         let set = try await registry.decider(in: transaction).set
+        let version = set[id: SegmentDefinition.key(ofScore: population.score ?? "")]?.version
+        guard population.isOf(version: version) else { throw ScoreChanged() }
         var values: [Int64] = []
+        var unread = 0
         for id in people {
-            guard case .state(let state)? = try await StateStore.read(id, registry, in: transaction) else {
+            let stored: StateStore.Stored?
+            // Whose state does not read keeps nobody else from being compared.
+            do { stored = try await StateStore.read(id, registry, in: transaction) } catch is RetryLater {
+                unread += 1
                 continue
             }
+            guard case .state(let state)? = stored else { continue }
             let instant = max(now, state.decidedAt)
             let value = ScoreReading.values(of: state, in: set, at: instant)
                 .first { $0.id == population.score }
             if let value { values.append(value.standing.points(at: instant).millionths) }
         }
-        population.add(values, of: people.count)
+        population.add(values, of: people.count, leftOut: unread)
     }
 
     private static func people(

@@ -16,6 +16,8 @@ struct StoredPopulationModel: Sendable {
     let orders: JSON
     let status: String
     let examined: Int64
+    /// Those of them whose state does not read, and who were not compared.
+    let leftOut: Int64
     let edition: JSON?
     let segments: JSON?
     let failure: String?
@@ -27,7 +29,8 @@ struct StoredPopulationModel: Sendable {
         if kind == .percentile { members = ["measure": orders] }
         var own: [String: JSON] = [
             "modelId": .string(id.description), "model": .string(name), "status": .string(status),
-            "examined": .integer(examined), "edition": edition ?? .null, "segments": segments ?? .null,
+            "examined": .integer(examined), "leftOut": .integer(leftOut), "edition": edition ?? .null,
+            "segments": segments ?? .null,
             "failure": failure.map { .string($0) } ?? .null, "createdAt": .string(createdAt.rfc3339),
             "finishedAt": finishedAt.map { .string($0.rfc3339) } ?? .null,
         ]
@@ -51,7 +54,7 @@ struct PopulationModelStore {
     init(_ session: any PostgresSession) { self.session = session }
 
     private static let columns: SQL = """
-        model_id, kind, name, orders, status, examined, edition, segments, failure, created_at, finished_at
+        model_id, kind, name, orders, status, examined, left_out, edition, segments, failure, created_at, finished_at
         """
 
     func insert(
@@ -135,7 +138,7 @@ struct PopulationModelStore {
             """)
         return try await session.query(
             """
-            UPDATE rfm_model SET status = 'running', attempts = attempts + 1, examined = 0,
+            UPDATE rfm_model SET status = 'running', attempts = attempts + 1, examined = 0, left_out = 0,
                 leased_until = now() + \(Self.lease)::interval
             WHERE model_id = (
                 SELECT model_id FROM rfm_model
@@ -147,10 +150,11 @@ struct PopulationModelStore {
     }
 
     /// Notes how far it is, and keeps it; false when it is somebody else's by now, or deleted.
-    func advance(_ id: PopulationModelID, examined: Int) async throws -> Bool {
+    func advance(_ id: PopulationModelID, examined: Int, leftOut: Int) async throws -> Bool {
         try await !session.query(
             """
-            UPDATE rfm_model SET examined = \(Int64(examined)), leased_until = now() + \(Self.lease)::interval
+            UPDATE rfm_model SET examined = \(Int64(examined)), left_out = \(Int64(leftOut)),
+                leased_until = now() + \(Self.lease)::interval
             WHERE model_id = \(id) AND status = 'running' AND leased_until > now() RETURNING model_id
             """
         ).isEmpty
@@ -192,6 +196,7 @@ extension StoredPopulationModel {
             id: try row.get("model_id"), kind: try Self.kind(row), name: try row.get("name"),
             orders: try row.get("orders"),
             status: try row.get("status"), examined: try row.get("examined"),
+            leftOut: try row.get("left_out"),
             edition: try row.get("edition", as: JSON?.self),
             segments: try row.get("segments", as: JSON?.self),
             failure: try row.get("failure", as: String?.self), createdAt: try row.get("created_at"),

@@ -38,6 +38,8 @@ final class PreviewRoutes: Sendable {
     /// What was seen of the sample.
     private struct Seen {
         var examined = 0
+        /// Those of the sample whose state does not read.
+        var leftOut = 0
         /// People in the shards that were looked at.
         var total = 0
         var shards = 0
@@ -73,7 +75,7 @@ final class PreviewRoutes: Sendable {
         defer { underWay.withLock { $0 -= 1 } }
         let now = try await clock.now()
         let (seen, condition) = try await pool.transaction(isolation: .repeatableRead) { transaction in
-            let condition = try await EditionRules(transaction).written(document.condition)
+            let condition = try await document.completed(from: text, in: transaction)
             let set = try await registry.decider(in: transaction).set
             let problems = SegmentReferences.problems(
                 of: condition, as: "~preview", among: set.inForce, at: RulePath(["rule"]))
@@ -94,8 +96,9 @@ final class PreviewRoutes: Sendable {
         let sample = PopulationSample(transaction: transaction, registry: registry)
         var seen = Seen()
         for shard in Shard.all {
-            var (profiles, total) = try await sample.take(from: shard)
+            var (profiles, total, leftOut) = try await sample.take(from: shard)
             seen.total += total
+            seen.leftOut += leftOut
             seen.shards += 1
             while !profiles.isEmpty {
                 let some = Array(profiles.prefix(Self.atOnce))
@@ -164,7 +167,8 @@ final class PreviewRoutes: Sendable {
         return [
             "text": .string(condition.asWritten.text), "requires": StoredSegment.requires(condition),
             "at": .string(now.rfc3339), "exact": .bool(seen.isWhole),
-            "examined": .integer(Int64(seen.examined)), "population": .integer(Int64(population)),
+            "examined": .integer(Int64(seen.examined)), "leftOut": .integer(Int64(seen.leftOut)),
+            "population": .integer(Int64(population)),
             "members": people(seen.members.count),
             "sample": .array(seen.members.prefix(shown).map { .string($0.description) }),
             "overlap": .array(overlap), "notices": WrittenDefinition.notices(condition.asWritten),

@@ -1,4 +1,5 @@
 import Models
+import Postgres
 import SegmentationDomain
 import ServiceKit
 
@@ -40,6 +41,15 @@ struct SegmentDocument {
             problems += error.problems
             return nil
         }
+    }
+
+    /// The rule with what is written into it of what it names: computed traits, and editions of models.
+    func completed(from text: [UInt8], in transaction: PostgresTransaction) async throws -> Condition {
+        do {
+            let condition = try await ComputedTraitRules(transaction).written(
+                condition, at: RulePath(["rule"]))
+            return try await EditionRules(transaction).written(condition)
+        } catch let error as InvalidRule { throw Self.problem(error.problems, in: text) }
     }
 
     /// A 400 that names each mistake with its place in the body.

@@ -50,15 +50,17 @@ struct StageRoutes {
         } catch { throw problem([error], in: text) }
         let stages: [StageDefinition]
         do { stages = try StageDefinition.list(list) } catch { throw problem(error.problems, in: text) }
-        // An edition switches segments as one, and stages change from person to person.
+        // An edition or a computed trait switches segments as one, and stages change from person to person.
         let named = stages.enumerated().flatMap { index, stage in
-            stage.condition.models(at: path.appending("\(index)").appending("rule"))
+            let path = path.appending("\(index)").appending("rule")
+            return stage.condition.models(at: path).map(\.path)
+                + stage.condition.computedTraits(at: path).map(\.path)
         }
         guard named.isEmpty else {
             throw problem(
                 named.map {
                     RuleProblem(
-                        $0.path, expected: "a condition of stages; look at a segment that has this one")
+                        $0, expected: "a condition of stages; look at a segment that has this one")
                 }, in: text)
         }
         return stages

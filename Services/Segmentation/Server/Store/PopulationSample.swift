@@ -2,6 +2,7 @@ import Models
 import Postgres
 import Sealing
 import SegmentationDomain
+import Streams
 
 /// People of whom one shard after the other gives some. A profile's shard is a hash of its id, so each shard is a fair
 /// sample of all; and within one they are taken in the order of another hash. The same people come every time, so that
@@ -20,7 +21,8 @@ struct PopulationSample {
     let registry: SegmentRegistry
 
     /// Some people of a shard, in such an order that the first of them are a fair sample too; and how many it has.
-    func take(from shard: Shard) async throws -> (profiles: [Profile], total: Int) {
+    /// Whose state does not read is left out, and counted.
+    func take(from shard: Shard) async throws -> (profiles: [Profile], total: Int, leftOut: Int) {
         let rows = try await transaction.query(
             """
             WITH people AS MATERIALIZED (
@@ -33,15 +35,21 @@ struct PopulationSample {
             ORDER BY uuid_hash(s.profile_id), s.profile_id
             """)
         var profiles: [Profile] = []
+        var leftOut = 0
         for row in rows {
             let id: ProfileID = try row.get("profile_id")
-            switch try await StateStore.stored(row, registry, in: transaction) {
+            let stored: StateStore.Stored
+            do { stored = try await StateStore.stored(row, registry, in: transaction) } catch is RetryLater {
+                leftOut += 1
+                continue
+            }
+            switch stored {
             case .state(let state): profiles.append(Profile(id: id, state: state))
             case .fresh: profiles.append(Profile(id: id, state: nil))
             case .merged: continue
             }
         }
-        return (profiles, try rows.first?.get("total") ?? 0)
+        return (profiles, try rows.first?.get("total") ?? 0, leftOut)
     }
 
     /// The segments in force that each of the profiles is in.

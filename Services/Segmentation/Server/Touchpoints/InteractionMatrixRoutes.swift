@@ -35,6 +35,8 @@ final class InteractionMatrixRoutes: Sendable {
     private struct Seen {
         var matrix: InteractionMatrix
         var examined = 0
+        /// Those of the sample whose state does not read.
+        var leftOut = 0
         var total = 0
         var shards = 0
 
@@ -101,8 +103,9 @@ final class InteractionMatrixRoutes: Sendable {
         let sample = PopulationSample(transaction: transaction, registry: registry)
         var seen = Seen(matrix: InteractionMatrix(question))
         for shard in Shard.all {
-            let (people, total) = try await sample.take(from: shard)
+            let (people, total, leftOut) = try await sample.take(from: shard)
             seen.total += total
+            seen.leftOut += leftOut
             seen.shards += 1
             for start in stride(from: 0, to: people.count, by: Self.atOnce) {
                 let some = people[start..<min(start + Self.atOnce, people.count)]
@@ -150,6 +153,7 @@ final class InteractionMatrixRoutes: Sendable {
                             }),
                     ]
                 }),
+            "peopleLeftOut": .integer(Int64(seen.leftOut)),
             "touchpointsLeftOut": .integer(Int64(max(0, listed.count - shown))),
             "eventsLeftOut": .integer(Int64(seen.matrix.unlisted)),
         ]

@@ -181,8 +181,11 @@ package final class BackfillWorker: Service {
         }
         var failed: [ProfileID] = []
         for id in ids where try await !bring(id, at: now) { failed.append(id) }
-        // Where that goes with none, it is hardly the fault of each of them.
-        guard let last = ids.last, failed.count == 1 || failed.count < ids.count else { throw failure.cause }
+        // Where that goes with none, it may be nobody's own fault; it is if it goes with others elsewhere.
+        guard let last = ids.last else { throw failure.cause }
+        if failed.count > 1, failed.count == ids.count, try await !bringsAnybody(besides: failed, at: now) {
+            throw failure.cause
+        }
         let left = failed
         try await pool.transaction { transaction in
             if !left.isEmpty { try await LeftBehind.add(left, at: now, in: transaction) }
@@ -194,6 +197,23 @@ package final class BackfillWorker: Service {
                 """)
         }
         return true
+    }
+
+    /// Whether somebody of other chunks can be brought to the rules: the first of some shards are tried.
+    private func bringsAnybody(besides failed: [ProfileID], at now: Instant) async throws -> Bool {
+        let others: [ProfileID] = try await pool.withConnection {
+            try await $0.query(
+                """
+                SELECT f.profile_id FROM unnest(\(Shard.all.map { $0 })::smallint[]) AS s (shard)
+                CROSS JOIN LATERAL (
+                    SELECT profile_id FROM profile_state
+                    WHERE shard = s.shard AND state IS NOT NULL AND profile_id <> ALL(\(failed)::uuid[])
+                    ORDER BY profile_id LIMIT 1) AS f
+                """
+            ).map { try $0.get("profile_id") }
+        }
+        for id in others where try await bring(id, at: now) { return true }
+        return false
     }
 
     /// Brings one profile to the rules; false where that does not go for its own sake.

@@ -408,7 +408,7 @@ struct MembershipWork {
         statements += try MembershipStore.writes(changes.map(\.change), under: key)
         statements += try StageStore.writes(stages.map(\.change), under: key)
         let kept = self.kept.filter { !erased.contains($0.profile) }
-        if !kept.isEmpty { statements.append(try KeptEvidence.write(kept, under: key)) }
+        if !kept.isEmpty { statements += try KeptEvidence.write(kept, under: key) }
         let new = newDifferences(of: ids)
         statements += DifferenceStore.writes(
             from: differences.filter { touched.contains($0.key) }, to: new.segments)

@@ -5,8 +5,8 @@ import Models
 ///     rule      = both { "or" both }
 ///     both      = part { "and" part }
 ///     part      = "not" part | "(" rule ")" | "all of (" rule ")" | "any of (" rule ")" | condition
-///     condition = did | absent | one-time | aggregate | distinct | ratio | trait | context | known | age | score | rfm
-///               | percentile | segment | stage
+///     condition = did | absent | one-time | aggregate | distinct | ratio | trait | computed | context | known | age | score
+///               | rfm | percentile | segment | stage
 ///
 ///     did       = "did" events [often] ["with the same" property] [window] [where]
 ///                 [ "and then no" events [where] "for" length [window]
@@ -20,6 +20,7 @@ import Models
 ///     distinct  = "distinct" property "over" events count "values" [window] [where]
 ///     ratio     = "ratio of" events [where] "to" events [where] "is" range [window] ["among at least" number]
 ///     trait     = "trait" property comparison
+///     computed  = "computed trait" name comparison
 ///     context   = "context" property comparison
 ///     known     = "has identifier" name
 ///     age       = "age by" property count "years in" zone

@@ -127,6 +127,11 @@ struct RuleTextParser {
             members.merge(try comparison()) { $1 }
             return RuleNode([key: RuleNode(members, at: start)], at: start)
         }
+        if accept("computed", "trait") {
+            var members = ["id": try name("the id of a computed trait")]
+            members.merge(try comparison()) { $1 }
+            return RuleNode(["computedTrait": RuleNode(members, at: start)], at: start)
+        }
         if accept("has") {
             try expect("identifier")
             return RuleNode(
@@ -151,7 +156,7 @@ struct RuleTextParser {
         }
         throw problem(
             "a condition, which begins with did, did not do, first, last, sum of, average of, minimum of, maximum of, "
-                + "distinct, ratio of, trait, account, context, has identifier, age by, date of, consent, score, rfm, percentile, in segment, in stage, not or ("
+                + "distinct, ratio of, trait, computed trait, account, context, has identifier, age by, date of, consent, score, rfm, percentile, in segment, in stage, not or ("
         )
     }
 }
