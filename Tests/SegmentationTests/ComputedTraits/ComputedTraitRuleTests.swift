@@ -134,4 +134,23 @@ struct ComputedTraitRuleTests {
             #expect(try await harness.request("DELETE", path).status == 204)
         }
     }
+
+    @Test("a rule cannot be used by a computed trait to ask for people by name")
+    func names() {
+        let names = WrittenDefinition.names
+        func asks(_ property: String) -> Bool {
+            names.stand(
+                in: ComputedTraitRules.withProperties([
+                    "all": [
+                        [
+                            "computedTrait": [
+                                "id": "last", "startsWith": "A",
+                                "definition": ["last": ["event": "Viewed", "property": .string(property)]],
+                            ]
+                        ]
+                    ]
+                ]))
+        }
+        #expect(asks("firstName") && asks("email") && !asks("category"))
+    }
 }

@@ -29,6 +29,19 @@ struct ComputedTraitRules {
         return try condition.withComputedTraits { id, _ in traits[id]?.json }
     }
 
+    /// A rule in which each comparison with a computed trait says which property that is of, as other comparisons do.
+    static func withProperties(_ rule: JSON) -> JSON {
+        switch rule {
+        case .array(let parts): return .array(parts.map(withProperties))
+        case .object(var members):
+            let definition = members["definition"]?.object?.values.first
+            members = members.mapValues(withProperties)
+            if members["id"] != nil, let property = definition?["property"] { members["property"] = property }
+            return .object(members)
+        default: return rule
+        }
+    }
+
     /// The segments whose rules, those in force or their next ones, look at a trait.
     func users(of id: String, in set: SegmentSet) -> [String] {
         EditionRules.segments(in: set) { $0.computedTraits().contains { $0.id == id } }

@@ -75,7 +75,7 @@ final class PreviewRoutes: Sendable {
         defer { underWay.withLock { $0 -= 1 } }
         let now = try await clock.now()
         let (seen, condition) = try await pool.transaction(isolation: .repeatableRead) { transaction in
-            let condition = try await document.completed(from: text, in: transaction)
+            let condition = try await document.completed(from: text, for: request, in: transaction)
             let set = try await registry.decider(in: transaction).set
             let problems = SegmentReferences.problems(
                 of: condition, as: "~preview", among: set.inForce, at: RulePath(["rule"]))

@@ -44,10 +44,15 @@ struct SegmentDocument {
     }
 
     /// The rule with what is written into it of what it names: computed traits, and editions of models.
-    func completed(from text: [UInt8], in transaction: PostgresTransaction) async throws -> Condition {
+    /// Who may not see names is refused one that compares with a computed trait of what names people.
+    func completed(
+        from text: [UInt8], for request: ServiceRequest, in transaction: PostgresTransaction
+    ) async throws -> Condition {
         do {
             let condition = try await ComputedTraitRules(transaction).written(
                 condition, at: RulePath(["rule"]))
+            try request.refuseNames(
+                in: ComputedTraitRules.withProperties(condition.json), WrittenDefinition.names)
             return try await EditionRules(transaction).written(condition)
         } catch let error as InvalidRule { throw Self.problem(error.problems, in: text) }
     }

@@ -54,7 +54,7 @@ struct SegmentRoutes {
             try await store.lockAlone()
             let previous = try await store.segment(id)
             try Self.check(request, against: previous)
-            let condition = try await document.completed(from: text, in: transaction)
+            let condition = try await document.completed(from: text, for: request, in: transaction)
             let set = try await registry.decider(in: transaction).set
             // It stands beside the others as they will be when it is in force; a new one is so at once.
             for others in [set.upcoming] + (previous == nil ? [set.inForce] : []) {

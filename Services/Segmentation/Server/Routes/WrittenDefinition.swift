@@ -9,7 +9,7 @@ enum WrittenDefinition {
     private static let nameLength = 200
     private static let descriptionLength = 2_000
 
-    private static let names = AskedNames(comparisons: Comparison.keys)
+    static let names = AskedNames(comparisons: Comparison.keys)
 
     /// The body; 403 where the caller is shown pseudonyms and a rule in it asks for people by what names them.
     static func text(of request: ServiceRequest) async throws -> [UInt8] {
