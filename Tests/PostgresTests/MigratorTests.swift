@@ -18,7 +18,7 @@ struct MigratorTests {
         #expect(
             try await old.migrate(pool) == [
                 "standard_tables", "standard_functions", "standard_day_keys", "standard_audit_log",
-                "standard_retention", "initial",
+                "standard_retention", "standard_audit_anchor", "initial",
             ])
         #expect(try await old.migrate(pool) == [])
         #expect(
@@ -41,7 +41,7 @@ struct MigratorTests {
         } catch let error as MigrationError {
             #expect("\(error)".contains("V1 (initial) of schema delivery was changed"))
         }
-        #expect(try await pool.query("SELECT FROM delivery.schema_migration").count == 6)
+        #expect(try await pool.query("SELECT FROM delivery.schema_migration").count == 7)
         await pool.close()
     }
 
@@ -91,7 +91,7 @@ struct MigratorTests {
         #expect(
             applied == [
                 "standard_tables", "standard_functions", "standard_day_keys", "standard_audit_log",
-                "standard_retention", "initial",
+                "standard_retention", "standard_audit_anchor", "initial",
                 "more",
             ])
     }

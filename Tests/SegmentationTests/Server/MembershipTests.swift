@@ -203,7 +203,11 @@ struct MembershipTests {
             let held = try await pool.transaction { try await handler.access(request, $0) }
             #expect(held.compact.contains("anna@example.com"))
             let counts = try await pool.transaction { try await handler.erase(request, $0) }
-            #expect(counts == ["states": 1, "memberships": 1, "changes": 1, "snapshots": 0, "stages": 0])
+            #expect(
+                counts == [
+                    "states": 1, "keptEvidence": 0, "memberships": 1, "changes": 1, "snapshots": 0,
+                    "stages": 0,
+                ])
             try await installation.append([.erased(profileID: anna, at: start + .seconds(10))])
             try await installation.drain()
             #expect(try await installation.story(of: "tall") == ["entered event 0", "exited erasure 9000"])
