@@ -184,7 +184,7 @@ struct PermittedSegmentTests {
     }
 
     @Test(
-        "who is restricted is in no list, export and snapshot, also by a profile merged into theirs; and is again once that is lifted"
+        "who is restricted is in no list, export, snapshot and sample of a preview, also by a profile merged into theirs; and is again once that is lifted"
     )
     func restriction() async throws {
         try await Installation.with { installation in
@@ -198,6 +198,9 @@ struct PermittedSegmentTests {
                 let export = try await installation.harness.request("GET", "/v1/segments/lookers/export")
                 #expect(ids.allSatisfy { export.text.contains($0) })
                 #expect(export.text.split(separator: "\r\n").count == ids.count + 1)
+                let preview = try await installation.harness.request(
+                    "POST", "/v1/segments/preview", json: ["rule": viewed])
+                #expect(Set((preview.json["sample"]?.array ?? []).compactMap(\.string)) == Set(ids))
                 return Set(ids)
             }
             #expect(try await listed() == [anna.description, bert.description])

@@ -20,11 +20,15 @@ extension ConsentPolicy {
     /// Any purpose is a basis that permits a use by itself: a consent that stands, a legitimate interest that nobody has objected
     /// to, a contract. For which places and channels it is says what may be done, not what may be held, so these are not
     /// asked. What somebody says starts the time anew, also a no: whoever speaks is somebody who may say yes yet.
+    ///
+    /// An objection to what is done unless somebody objects, to sale, sharing and direct marketing, has to be kept to be heeded:
+    /// who made one is held for that, or would be sold and written to again when they come back as somebody new.
     package func withoutBasis(_ person: KnownGrounds, by rule: NoBasisRule, now: Instant) -> Instant? {
         var since = person.knownSince
         for purpose in purposes.values {
             let word = person.words[purpose.id]
             if let word { since = max(since, word.at) }
+            if word?.state == .withdrawn, purpose.mustRemember { return nil }
             if purpose.legalBasis == .contract, let contract = rule.contract {
                 guard let last = person.lastContract else { continue }
                 let end = last + contract.within
@@ -56,5 +60,12 @@ extension ConsentPolicy {
                 guard let same = other.purposes[id] else { return false }
                 return purpose.legalBasis == same.legalBasis && purpose.lasts == same.lasts
             }
+    }
+}
+
+extension Purpose {
+    /// Whether a no to it has to be remembered, as it is permitted without one.
+    fileprivate var mustRemember: Bool {
+        legalBasis == .legitimateInterest && (isSaleOrSharing || isDirectMarketing)
     }
 }

@@ -44,6 +44,8 @@ final class PreviewRoutes: Sendable {
         var total = 0
         var shards = 0
         var members: [ProfileID] = []
+        /// The first of them who may be shown.
+        var shown: [ProfileID] = []
         /// How many of the sample are in each segment, and how many of those would be in this one.
         var segments: [String: (all: Int, both: Int)] = [:]
 
@@ -82,8 +84,10 @@ final class PreviewRoutes: Sendable {
             guard problems.isEmpty else { throw SegmentDocument.problem(problems, in: text) }
             let permitted = try await PolicyRules(transaction).written(
                 condition, as: segment, by: policies)
-            let seen = try await look(
+            var seen = try await look(
                 SegmentPreview(permitted, beside: set), at: now, until: now + Self.patience, in: transaction)
+            seen.shown = try await MembershipStore.shown(
+                of: seen.members, limit: Self.shown, in: transaction)
             return (seen, permitted)
         }
         return .json(Self.json(seen, condition, at: now))
@@ -170,7 +174,7 @@ final class PreviewRoutes: Sendable {
             "examined": .integer(Int64(seen.examined)), "leftOut": .integer(Int64(seen.leftOut)),
             "population": .integer(Int64(population)),
             "members": people(seen.members.count),
-            "sample": .array(seen.members.prefix(shown).map { .string($0.description) }),
+            "sample": .array(seen.shown.map { .string($0.description) }),
             "overlap": .array(overlap), "notices": WrittenDefinition.notices(condition.asWritten),
         ]
     }

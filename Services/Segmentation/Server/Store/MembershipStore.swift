@@ -70,6 +70,21 @@ enum MembershipStore {
                 SELECT c.canonical_id FROM profiles.profile c WHERE c.shard = m.shard AND c.profile_id = m.profile_id))
         """
 
+    /// The first of the profiles who may be shown, in their order.
+    static func shown(
+        of profiles: [ProfileID], limit: Int, in session: some PostgresSession
+    ) async throws -> [ProfileID] {
+        guard !profiles.isEmpty else { return [] }
+        return try await session.query(
+            """
+            SELECT m.profile_id
+            FROM unnest(\(binary: profiles.map { Shard($0) }), \(binary: profiles))
+                WITH ORDINALITY AS m (shard, profile_id, number)
+            WHERE \(isShown) ORDER BY m.number LIMIT \(limit)
+            """
+        ).map { try $0.get("profile_id") }
+    }
+
     /// Members of a segment in a stable order, after the one that the last page ended with; without whoever is restricted.
     static func members(
         of segment: String, after position: ProfileID?, limit: Int, in session: some PostgresSession

@@ -50,7 +50,10 @@ struct HoldingBasisTests {
                     return contracts.contains {
                         $0 <= hour && now < HoldingBasisTests.hour($0) + contract.within
                     }
-                case .legitimateInterest: return words[purpose.id]?.state != .withdrawn
+                case .legitimateInterest:
+                    // A no to being sold or written to is kept with whoever said it.
+                    if purpose.isSaleOrSharing || purpose.isDirectMarketing { return true }
+                    return words[purpose.id]?.state != .withdrawn
                 case .consent:
                     guard let word = words[purpose.id], word.state == .granted else { return false }
                     return purpose.lasts.map { now < word.at + $0.duration } ?? true
@@ -70,6 +73,8 @@ struct HoldingBasisTests {
             if basis == .consent, Bool.random(using: &generator) {
                 purpose.lasts = ConsentTerm("PT\(Int.random(in: 1...60, using: &generator))H")
             }
+            purpose.isSaleOrSharing = Int.random(in: 0..<4, using: &generator) == 0
+            purpose.isDirectMarketing = Int.random(in: 0..<4, using: &generator) == 0
             if Int.random(in: 0..<4, using: &generator) == 0 {
                 purpose.jurisdictions = [Jurisdiction("CH")].compactMap { $0 }
                 purpose.channels = ["email"]
@@ -135,6 +140,27 @@ struct HoldingBasisTests {
             if verdict { gone += 1 } else { held += 1 }
         }
         #expect(gone > 100 && held > 1_000, "\(gone) \(held)")
+    }
+
+    @Test(
+        "who objected to being sold or written to is kept, as the objection would else be forgotten with them"
+    )
+    func objection() {
+        var purpose = Purpose(id: "a", name: "A", legalBasis: .legitimateInterest, textVersion: "1")
+        let said = KnownGrounds(
+            knownSince: Self.hour(0), words: ["a": ConsentWord(.withdrawn, at: Self.hour(1))])
+        func isGone() -> Bool {
+            ConsentPolicy(purposes: [purpose]).lacksBasis(
+                said, since: Self.hour(0), by: NoBasisRule(after: .hours(10)), now: Self.hour(100))
+        }
+        #expect(isGone())
+        purpose.isSaleOrSharing = true
+        #expect(!isGone())
+        (purpose.isSaleOrSharing, purpose.isDirectMarketing) = (false, true)
+        #expect(!isGone())
+        // Without consent nothing is done, whether it is remembered or not.
+        purpose.legalBasis = .consent
+        #expect(isGone())
     }
 
     private func groundsSince(_ history: History, _ current: ConsentPolicy) -> Instant {

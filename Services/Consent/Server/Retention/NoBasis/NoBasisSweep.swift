@@ -40,12 +40,19 @@ struct NoBasisSweep: Sendable {
         let isSame =
             before?.policyVersion == version && before?.consentVersion == consent.version
             && before?.boundary == step.boundary
+        // An instance that is late has still to end with an hour that others are through with.
+        if let before, before.boundary > step.boundary, before.policyVersion == version {
+            return .init(rows: 0, isDone: true)
+        }
         var pass =
             isSame ? before : nil
         if pass == nil {
             pass = NoBasisPass(
                 policyVersion: version, consentVersion: consent.version, boundary: step.boundary,
-                phase: .counting, place: .start, startedAt: step.now)
+                phase: .counting, place: .start,
+                // So many an hour, whatever becomes of the policies in it.
+                filed: before.map { Self.hour($0.startedAt) == Self.hour(step.now) ? $0.filed : 0 } ?? 0,
+                startedAt: step.now)
         }
         guard var pass, pass.phase == .counting || pass.phase == .filing else {
             return .init(rows: 0, isDone: true)
@@ -75,6 +82,8 @@ struct NoBasisSweep: Sendable {
         try await NoBasisStore.keep(pass, in: transaction)
         return .init(rows: filed, isDone: pass.phase == .held || pass.phase == .done)
     }
+
+    private static func hour(_ instant: Instant) -> Int64 { instant.milliseconds / 3_600_000 }
 
     /// Goes on behind the people who were looked at: in the same shard, in the next, or to what follows the last.
     private func move(
