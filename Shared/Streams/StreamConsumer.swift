@@ -39,6 +39,7 @@ package final class StreamConsumer: Service {
     private let pool: PostgresPool
     private let schema: String
     private let batch: Int
+    private let lanes: Int
     private let now: @Sendable () async throws -> Instant
     private let vault: Vault?
     private let logger: Logger
@@ -49,10 +50,13 @@ package final class StreamConsumer: Service {
     private let recordsCounter: Counter
     private let quarantineCounter: Counter
 
-    /// `schema` is the consuming service's own, which holds checkpoints and quarantine, this sealed with its vault.
+    /// `schema` is the consuming service's own, which holds checkpoints and quarantine, this sealed with its vault. Where it is
+    /// behind, a page of `batch` records is taken in so many transactions at once as there are `lanes`, each of shards of its
+    /// own: while one waits for the database, another decides.
     package init(
         name: String, stream: StreamDefinition, reader: any StreamReader, pool: PostgresPool, schema: String,
-        batch: Int = 500, wait: Duration = .seconds(5), now: @escaping @Sendable () async throws -> Instant,
+        batch: Int = 500, lanes: Int = 1, wait: Duration = .seconds(5),
+        now: @escaping @Sendable () async throws -> Instant,
         vault: Vault? = nil, logger: Logger, process: @escaping Process, giveUp: GiveUp? = nil
     ) {
         self.name = name
@@ -61,6 +65,7 @@ package final class StreamConsumer: Service {
         self.pool = pool
         self.schema = schema
         self.batch = batch
+        self.lanes = lanes
         self.wait = wait
         self.now = now
         self.vault = vault
@@ -117,7 +122,11 @@ package final class StreamConsumer: Service {
         while true {
             let records = try await reader.read(stream, after: positions, limit: batch, wait: .zero)
             if records.isEmpty { return total }
-            try await take(records, from: &positions)
+            if isBehind(records) {
+                try await takeInLanes(records, from: &positions)
+            } else {
+                try await take(records, from: &positions)
+            }
             total += records.count
         }
     }
@@ -145,11 +154,11 @@ package final class StreamConsumer: Service {
                 }
                 ahead = nil
                 let came = ContinuousClock.now
-                if records.count * 2 > batch {
+                if isBehind(records) {
                     // There is more: what comes next is read meanwhile, so that neither side waits for the other.
                     let following = Self.positions(positions, after: records)
                     async let next = reader.read(stream, after: following, limit: batch, wait: .zero)
-                    try await take(records, from: &positions)
+                    try await takeInLanes(records, from: &positions)
                     ahead = (held, try await next)
                 } else {
                     try await take(records, from: &positions)
@@ -187,6 +196,42 @@ package final class StreamConsumer: Service {
     }
 
     // MARK: Taking effect
+
+    /// Whether there is hardly all that there is on a page: a few records are better taken together.
+    private func isBehind(_ page: [StreamRecord]) -> Bool { page.count * 2 > batch }
+
+    /// Takes the records of some shards beside those of others. What one lane has committed when another fails is found in
+    /// the checkpoints again.
+    private func takeInLanes(_ records: [StreamRecord], from positions: inout [Shard: Int64]) async throws {
+        guard lanes > 1 else { return try await take(records, from: &positions) }
+        let parts = Self.lanes(of: records, lanes)
+        let before = positions
+        positions = try await withThrowingTaskGroup(of: [Shard: Int64].self) { group in
+            for part in parts {
+                group.addTask {
+                    var after = before
+                    try await self.take(part, from: &after)
+                    return after
+                }
+            }
+            var reached = before
+            for try await after in group { reached.merge(after) { max($0, $1) } }
+            return reached
+        }
+    }
+
+    /// The records in so many parts of about as many records, each with whole shards in their order.
+    package static func lanes(of records: [StreamRecord], _ count: Int) -> [[StreamRecord]] {
+        let shards = Dictionary(grouping: records, by: \.shard).sorted {
+            ($1.value.count, $0.key) < ($0.value.count, $1.key)
+        }
+        var parts = [[StreamRecord]](repeating: [], count: count)
+        for (_, own) in shards {
+            let least = parts.indices.min { parts[$0].count < parts[$1].count } ?? 0
+            parts[least] += own
+        }
+        return parts.filter { !$0.isEmpty }
+    }
 
     /// Takes the records, splitting around one that cannot be taken until it alone is left.
     private func take(_ records: [StreamRecord], from positions: inout [Shard: Int64]) async throws {

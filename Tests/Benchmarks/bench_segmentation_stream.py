@@ -119,7 +119,11 @@ class Listener:
     def __init__(self, url, channel, table):
         self.url, self.channel = url, channel
         self.begin = f'SELECT shard, max("offset") FROM {table} GROUP BY shard'
-        self.query = f'SELECT shard, "offset", key FROM {table} {{after}}'
+        # By the index for each shard: left to itself PostgreSQL may read the whole table with workers at each signal, and
+        # then it is the listener that everybody waits for.
+        self.query = f"""SELECT l.shard, t."offset", t.key FROM unnest(%s::smallint[], %s::bigint[]) AS l (shard, last)
+                         CROSS JOIN LATERAL (SELECT "offset", key FROM {table} t
+                                             WHERE t.shard = l.shard AND t."offset" > l.last OFFSET 0) t"""
         self.heard, self.stopped, self.ready = {}, False, threading.Event()
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
@@ -129,13 +133,16 @@ class Listener:
         """Asks what is new at each signal; the first time that somebody is seen counts."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f"LISTEN {self.channel}")
-            last = {row[0]: row[1] for row in connection.execute(self.begin).fetchall()}
+            # One plan for all times, and no look for a better one at the size of the table.
+            connection.execute("SET plan_cache_mode = force_generic_plan")
+            connection.execute("SET enable_seqscan = off")
+            connection.execute("SET max_parallel_workers_per_gather = 0")
+            last = dict.fromkeys(range(64), 0) | dict(connection.execute(self.begin).fetchall())
             self.ready.set()
             while not self.stopped:
                 if not any(True for _ in connection.notifies(timeout=0.5, stop_after=1)):
                     continue
-                after = " OR ".join(f"(shard = {shard} AND \"offset\" > {offset})" for shard, offset in last.items())
-                rows = connection.execute(self.query.format(after=f"WHERE {after}" if after else "")).fetchall()
+                rows = connection.execute(self.query, (list(last), list(last.values()))).fetchall()
                 at = time.monotonic()
                 for shard, offset, key in rows:
                     last[shard] = max(last.get(shard, 0), offset)

@@ -50,12 +50,12 @@ struct StreamFixture {
 
     /// A consumer that records each record as an effect.
     func consumer(
-        pool: PostgresPool, reader: (any StreamReader)? = nil, batch: Int = 50,
+        pool: PostgresPool, reader: (any StreamReader)? = nil, batch: Int = 50, lanes: Int = 1,
         process: StreamConsumer.Process? = nil
     ) -> StreamConsumer {
         StreamConsumer(
             name: "identity", stream: stream, reader: reader ?? DatabaseStreamReader(pool: pool), pool: pool,
-            schema: "identity", batch: batch, wait: .milliseconds(100),
+            schema: "identity", batch: batch, lanes: lanes, wait: .milliseconds(100),
             now: { Instant(milliseconds: 0) },
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             process: process ?? { try await Self.record($0, in: $1) })

@@ -63,8 +63,10 @@ struct StreamTests {
         await pool.close()
     }
 
-    @Test("a consumer lets each record take effect once and in order, whatever is rolled back")
-    func exactlyOnce() async throws {
+    @Test(
+        "a consumer lets each record take effect once and in order, whatever is rolled back, also in several transactions at once",
+        arguments: [1, 3])
+    func exactlyOnce(lanes: Int) async throws {
         struct Crash: Error {}
         let fixture = try await StreamFixture.make()
         let pool = fixture.database.pool(maxConnections: 8)
@@ -74,7 +76,7 @@ struct StreamTests {
             try await fixture.append([["n": .integer(Int64(index))]], key: "k\(index % 17)", pool: pool)
         }
         // A third of the attempts dies after its effects and before the commit, as a killed process would.
-        let consumer = fixture.consumer(pool: pool, batch: 20) { batch, transaction in
+        let consumer = fixture.consumer(pool: pool, batch: 20, lanes: lanes) { batch, transaction in
             try await StreamFixture.record(batch, in: transaction)
             if random.withLock({ Int.random(in: 0..<3, using: &$0) }) == 0 { throw RetryLater("died") }
         }
@@ -106,8 +108,8 @@ struct StreamTests {
         }
         for _ in 0..<6 {
             let instances = (0..<3).map { _ in
-                let own = fixture.database.pool(maxConnections: 3)
-                return (own, Task { try await fixture.consumer(pool: own, batch: 15).run() })
+                let own = fixture.database.pool(maxConnections: 4)
+                return (own, Task { try await fixture.consumer(pool: own, batch: 15, lanes: 2).run() })
             }
             // Killed in the middle of whatever they do: the connections go first, then the tasks.
             let until = try await effectCount(pool: pool) + Int.random(in: 5...60, using: &random)
@@ -134,6 +136,34 @@ struct StreamTests {
         await last.close()
         await check.close()
         await pool.close()
+    }
+
+    @Test("lanes have whole shards in their order, each of them once, and about as much to do")
+    func lanes() {
+        var random = SeededGenerator(seed: seed())
+        for _ in 0..<200 {
+            var offsets: [Shard: Int64] = [:]
+            let records = (0..<Int.random(in: 0...200, using: &random)).map { _ in
+                let shard = Shard.all[Int.random(in: 0..<9, using: &random)]
+                offsets[shard, default: 0] += 1
+                return StreamRecord(
+                    shard: shard, offset: offsets[shard] ?? 0, key: "", recordedAt: Instant(milliseconds: 0),
+                    body: .null)
+            }
+            let parts = StreamConsumer.lanes(of: records, Int.random(in: 1...4, using: &random))
+            #expect(parts.map(\.count).reduce(0, +) == records.count)
+            for (place, part) in parts.enumerated() {
+                let shards = Set(part.map(\.shard))
+                #expect(parts[(place + 1)...].allSatisfy { shards.isDisjoint(with: $0.map(\.shard)) })
+                for shard in shards {
+                    let own = part.filter { $0.shard == shard }.map(\.offset)
+                    #expect(own == Array(1...(offsets[shard] ?? 0)))
+                }
+            }
+            let largest = offsets.values.max() ?? 0
+            let counts = parts.map(\.count)
+            #expect((counts.max() ?? 0) - (counts.min() ?? 0) <= Int(largest))
+        }
     }
 
     @Test("a poison record goes to quarantine with its error, and its neighbours take effect")

@@ -57,10 +57,7 @@ package let segmentationService = ServiceDefinition(
     let history = HistoryWatch(
         settle: try context.settings.duration("SEGMENTATION_SETTLE", default: .seconds(5)),
         pool: context.pool)
-    let worker = ProfileEventsWorker(registry: registry, history: history)
-    let events = worker.consumer(in: context)
-    // The shards are shared out between two: while one waits for the database or the publisher, the other decides.
-    let others = worker.consumer(in: context)
+    let events = ProfileEventsWorker(registry: registry, history: history).consumer(in: context)
     let consents = ConsentsWorker(registry: registry).consumer(in: context)
     let deadlines = DeadlineWorker(
         pool: context.pool, registry: registry, history: history, logger: context.logger
@@ -106,7 +103,7 @@ package let segmentationService = ServiceDefinition(
                 .add(to: router)
         },
         workers: [
-            events, others, consents, deadlines, BackfillWorker(registry: registry, context: context),
+            events, consents, deadlines, BackfillWorker(registry: registry, context: context),
             PolicyFollower(registry: registry, policies: policies, context: context),
             AccountWorker(
                 registry: registry, history: history, after: [events, consents], context: context),

@@ -88,12 +88,14 @@ package struct ServiceContext: Sendable {
     /// A consumer of a stream under a name of this service's own.
     package func consumer(
         name consumer: String? = nil, of stream: StreamDefinition, batch: Int = 500,
+        lanes: Int = 1,
         process: @escaping StreamConsumer.Process, giveUp: StreamConsumer.GiveUp? = nil
     ) -> StreamConsumer {
         let clock = clock
         return StreamConsumer(
             name: consumer ?? name.rawValue, stream: stream, reader: reader, pool: pool, schema: name.schema,
-            batch: batch, now: { try await clock.now() }, vault: vault, logger: logger, process: process,
+            batch: batch, lanes: lanes, now: { try await clock.now() }, vault: vault, logger: logger,
+            process: process,
             giveUp: giveUp)
     }
 

@@ -10,7 +10,9 @@ struct ProfileEventsWorker {
     let history: HistoryWatch
 
     func consumer(in context: ServiceContext) -> StreamConsumer {
-        context.consumer(of: .profileEvents) { batch, transaction in
+        // Each lane has a connection, and may need another for a moment.
+        let lanes = context.pool.settings.maxConnections > 4 ? 2 : 1
+        return context.consumer(of: .profileEvents, batch: 500 * lanes, lanes: lanes) { batch, transaction in
             try await take(batch, in: transaction)
         }
     }
